@@ -1,0 +1,63 @@
+/* auth_setup.h - what the master hands to auth, verifiers and keys: payloads of MASTER_SETUP. */
+#ifndef AUTH_AUTH_SETUP_H
+#define AUTH_AUTH_SETUP_H
+
+#include "store/netaddr.h"
+
+enum { AUTH_DOMAINS_MAX = 4096, AUTH_NETWORKS_MAX = 1024, AUTH_RELAY_RECIPIENTS_MAX = 65536 };
+
+struct auth_domain {
+    struct span name; /* A-labels, lower case; sorted by octets */
+    uint8_t sender_needs_auth;
+};
+
+struct auth_relay_domain {
+    struct span name; /* sorted */
+    uint32_t first, n; /* its recipients in relay_recipients */
+};
+
+/* Arrays are allocated by auth_setup_get and freed by auth_setup_free; spans are views into the payload. */
+struct auth_setup {
+    struct span hostname, recipient_delimiter, postmaster;
+    struct auth_domain *local_domains;
+    struct auth_relay_domain *relay_domains;
+    struct span *relay_recipients; /* full addresses, lower case */
+    struct network *trusted_networks, *local_sender_hosts;
+    uint32_t n_local_domains, n_relay_domains, n_relay_recipients, n_trusted_networks, n_local_sender_hosts;
+    uint8_t mx_auth;         /* AUTH may be used on mx */
+    uint8_t foreign;         /* enum destination_kind for foreign mail: SMARTHOST, CAPTURE, or NONE: refuse as relay-denied
+                                with its own log line, also for principals */
+    uint8_t stand_alone;     /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
+    uint32_t verifiers;      /* how many channels to verifiers there are */
+    uint32_t waiting_max;    /* logins waiting for a verifier */
+    uint64_t argon2_memory_bytes;
+    uint32_t argon2_passes;
+    uint32_t connections, connections_per_address, connections_per_network;
+    uint32_t network_ipv4_bits, network_ipv6_bits;
+    uint32_t waiting_for_auth, messages_per_session, recipients_per_message, failures_per_session;
+    uint64_t message_bytes;
+    uint64_t login_ms;
+    uint32_t mail_uid, mail_gid; /* for dovecot.db */
+    struct span mail_directory;  /* home of users in dovecot.db: mail_directory/domain/local */
+};
+
+void auth_setup_put(struct buf *b, const struct auth_setup *setup);
+int auth_setup_get(struct auth_setup *setup, struct span payload) MUST_USE;
+void auth_setup_free(struct auth_setup *setup);
+
+struct verifier_setup {
+    uint64_t argon2_memory_bytes;
+    uint32_t argon2_passes;
+    uint8_t seal_key[32]; /* drawn by the master at each start; for the state between two steps */
+};
+void verifier_setup_put(struct buf *b, const struct verifier_setup *setup);
+int verifier_setup_get(struct verifier_setup *setup, struct span payload) MUST_USE;
+
+struct keys_setup {
+    uint32_t generation; /* keys that come as DESCRIPTOR_KEY 0..n-1 with this setup belong to it */
+    uint32_t n;
+};
+void keys_setup_put(struct buf *b, const struct keys_setup *setup);
+int keys_setup_get(struct keys_setup *setup, struct span payload) MUST_USE;
+
+#endif

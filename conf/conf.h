@@ -1,0 +1,146 @@
+/* conf.h - what the owner wants: the configuration file as one struct, and its reader. Only the master and the
+ * command line see this struct; every process is handed the few values it needs (the *_setup headers). */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "store/netaddr.h"
+
+#include <stdio.h>
+
+struct conf_list { /* of our own C strings */
+    char **items;
+    size_t n;
+};
+
+struct conf_networks {
+    struct network *items;
+    size_t n;
+};
+
+enum conf_listener_role { CONF_LISTENER_NONE = 0, CONF_LISTENER_MX, CONF_LISTENER_SUBMISSION, CONF_LISTENER_SUBMISSIONS };
+
+struct conf_listener {
+    enum conf_listener_role role;
+    struct netaddr *addresses; /* "*:25" becomes [::]:25 and 0.0.0.0:25 */
+    size_t n_addresses;
+    bool auth; /* mx only: offer AUTH after STARTTLS; default false */
+};
+
+struct conf_domain {
+    char *name;             /* A-labels, lower case */
+    bool sender_needs_auth; /* mail from a sender here needs a principal on mx; default true */
+};
+
+struct conf_relay_domain {
+    char *name;
+    struct conf_list recipients; /* full addresses that we accept for it */
+};
+
+struct conf_certificate {
+    char *certificate_file; /* PEM, chain included; the first entry is the default */
+    char *key_file;         /* PEM */
+    struct conf_list names; /* server names (SNI) it is for; empty: those in the certificate */
+};
+
+enum conf_foreign { CONF_FOREIGN_REFUSE = 0, CONF_FOREIGN_SMARTHOST, CONF_FOREIGN_CAPTURE };
+enum conf_smarthost_tls { CONF_SMARTHOST_TLS_STARTTLS = 0, CONF_SMARTHOST_TLS_IMPLICIT, CONF_SMARTHOST_TLS_NONE };
+
+struct conf_smarthost {
+    char *host; /* name or address */
+    uint16_t port;
+    enum conf_smarthost_tls tls;
+    bool verify;         /* default true; false is refused together with a password unless tls_insecure_ok */
+    char *ca_file;       /* PEM bundle; default the system's */
+    char *user;          /* empty: no AUTH */
+    char *password_file; /* one line; must not be readable by others */
+};
+
+enum conf_log { CONF_LOG_STDERR = 0, CONF_LOG_SYSLOG };
+
+struct conf {
+    char *hostname;        /* greeting, Received, Message-ID */
+    char *state_directory; /* default /var/lib/gatepost: auth/, queue/, mail/, dovecot/ */
+    char *run_directory;   /* default /run/gatepost: control sockets */
+    struct conf_listener *listeners;
+    size_t n_listeners;
+    struct conf_domain *local_domains;
+    size_t n_local_domains;
+    struct conf_relay_domain *relay_domains;
+    size_t n_relay_domains;
+    struct conf_networks trusted_networks;   /* may relay without AUTH; empty by default */
+    struct conf_networks local_sender_hosts; /* may send as a local sender without AUTH; empty by default */
+    struct conf_networks proxy_from;         /* peers that speak PROXY; empty by default */
+    char *recipient_delimiter;               /* "+"; empty: no plus-addressing */
+    char *postmaster;                        /* address that receives postmaster mail; a local user or alias */
+
+    struct conf_certificate *certificates;
+    size_t n_certificates;
+
+    struct {
+        uint32_t verifiers;           /* 0: one per core */
+        uint32_t waiting_max;         /* logins waiting for a verifier, default 100 */
+        uint64_t argon2_memory_bytes; /* default 64M; 19M to 64M */
+        uint32_t argon2_passes;       /* default 2 */
+        bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
+    } auth;
+
+    struct {
+        uint32_t connections;             /* in all, default 500 */
+        uint32_t connections_per_address; /* default 50 */
+        uint32_t connections_per_network; /* default 100 */
+        uint32_t network_ipv4_bits;       /* what counts as one network: 24 */
+        uint32_t network_ipv6_bits;       /* 64 */
+        uint32_t waiting_for_auth;        /* submission sessions not logged in yet, default 200 */
+        uint32_t messages_per_session;    /* default 1000 */
+        uint32_t recipients_per_message;  /* default 1000; at least 100 (RFC 5321 4.5.3.1.8) */
+        uint32_t failures_per_session;    /* refused logins, recipients and junk commands; default 20 */
+        uint32_t pool;                    /* children that wait for a connection, default 8 */
+        uint64_t message_bytes;           /* default 25M */
+    } limits;
+
+    struct { /* all in ms */
+        uint64_t command_ms;  /* 5m, RFC 5321 4.5.3.2.7 */
+        uint64_t data_ms;     /* 3m between blocks */
+        uint64_t tls_ms;      /* 30s for a handshake */
+        uint64_t login_ms;    /* 2m for a submission session to log in */
+        uint64_t session_ms;  /* 2h in all */
+        uint64_t shutdown_ms; /* 30s for sessions to finish at SIGTERM */
+    } timeouts;
+
+    struct {
+        uint64_t *retry_ms; /* waiting times between attempts; the last repeats. Default 5m 15m 30m 1h 2h 4h */
+        size_t n_retry;
+        uint64_t expire_ms;      /* default 5d */
+        uint64_t reserve_bytes;  /* free space below which MAIL gets 452; default 64M */
+        uint64_t in_flight_bytes; /* bodies held in memory, default 64M */
+        uint64_t segment_bytes;  /* default 64M */
+    } queue;
+
+    struct {
+        enum conf_foreign foreign; /* what happens to mail for elsewhere; default refuse */
+        struct conf_smarthost smarthost;
+        char *capture_directory; /* Maildir for foreign = capture; default STATE/capture */
+        uint32_t agents;         /* agents at once, default 20 */
+    } delivery;
+
+    struct {
+        enum conf_log to;
+        bool json;
+    } log;
+
+    struct { /* role users, needed only when started as root */
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
+    } users;
+};
+
+/* Reads `path` (which may @include others). On failure prints to `errors` one line per mistake, "file:line: what, and the
+ * likely meant word", and returns NULL. The result is freed by conf_free. */
+struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
+
+void conf_free(struct conf *conf);
+
+/* Prints every key with its effective value and origin ("file:line" or "default"), in the file's own syntax. Call
+ * only with a struct that conf_read made. */
+void conf_print(const struct conf *conf, FILE *out);
+
+#endif

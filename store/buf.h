@@ -1,0 +1,37 @@
+/* buf.h - a buffer with a cap it was born with. Puts never fail one by one: the first that does not fit sets
+ * `full`, everything after it is dropped, and the owner asks once (buf_ok) before using the result. */
+#ifndef STORE_BUF_H
+#define STORE_BUF_H
+
+#include "store/span.h"
+
+struct buf {
+    uint8_t *p;
+    size_t n, cap;
+    bool full;
+};
+
+/* A buffer over storage that the caller keeps alive. */
+static inline struct buf buf_over(void *storage, size_t cap) { return (struct buf){storage, 0, cap, false}; }
+#define BUF_OVER(array) buf_over((array), sizeof(array))
+
+static inline bool buf_ok(const struct buf *b) { return !b->full; }
+static inline struct span buf_span(const struct buf *b) { return (struct span){b->p, b->n}; }
+static inline void buf_clear(struct buf *b) { b->n = 0, b->full = false; }
+
+void buf_put(struct buf *b, const void *p, size_t n);
+void buf_put_span(struct buf *b, struct span s);
+void buf_put_text(struct buf *b, const char *text);
+void buf_put_octet(struct buf *b, uint8_t c);
+void buf_put_number(struct buf *b, uint64_t value);
+
+/* printf into the buffer; only for our own formats, never for a client's text as the format. */
+void buf_put_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Drops the first n octets and moves the rest forward. */
+void buf_consume(struct buf *b, size_t n);
+
+/* Wipes what was held, then clears. For buffers that may hold a secret. */
+void buf_wipe(struct buf *b);
+
+#endif

@@ -1,0 +1,19 @@
+/* clock.h - the two clocks: one for deadlines, one for dates. */
+#ifndef STORE_CLOCK_H
+#define STORE_CLOCK_H
+
+#include "store/buf.h"
+
+/* Milliseconds that never go back and count while the machine sleeps (CLOCK_BOOTTIME). */
+uint64_t clock_ms(void);
+
+/* Milliseconds since 1970, as the wall clock has it. */
+uint64_t clock_wall_ms(void);
+
+/* Appends an RFC 5322 date ("Mon, 23 Nov 2026 19:10:00 +0000"), always UTC: no time zone file is needed. */
+void clock_put_date(struct buf *b, uint64_t wall_ms);
+
+/* Appends "2026-11-23T19:10:00.123Z". */
+void clock_put_iso(struct buf *b, uint64_t wall_ms);
+
+#endif

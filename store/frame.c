@@ -1,0 +1,178 @@
+/* frame.c - sending, receiving and dispatching typed frames.
+ * Runs in: every process. Trusts: nothing it receives. Never: keeps a descriptor that was not asked for. */
+#include "store/frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+int frame_pair(int fds_out[2], bool nonblocking) {
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0, fds_out);
+}
+
+int frame_send(int fd, uint16_t type, struct span body) { return frame_send_fd(fd, type, body, -1); }
+
+int frame_send_fd(int fd, uint16_t type, struct span body, int passed) {
+    uint8_t head[2] = {(uint8_t)type, (uint8_t)(type >> 8)};
+    struct iovec parts[2] = {{head, sizeof head}, {(void *)(uintptr_t)body.p, body.n}};
+    union {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (body.n > FRAME_BODY_MAX) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    if (passed >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET, c->cmsg_type = SCM_RIGHTS, c->cmsg_len = CMSG_LEN(sizeof passed);
+        memcpy(CMSG_DATA(c), &passed, sizeof passed);
+    }
+    ssize_t n;
+    do n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+/* Takes what came beside the bytes; returns how many descriptors there were, keeping the first. */
+static size_t take_control(struct msghdr *message, struct frame *out) {
+    size_t count = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET) continue;
+        if (c->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred credentials;
+            memcpy(&credentials, CMSG_DATA(c), sizeof credentials);
+            out->sender = credentials.pid;
+        } else if (c->cmsg_type == SCM_RIGHTS) {
+            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < n; i++) {
+                int fd;
+                memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+                if (count++ == 0) out->fd = fd;
+                else close(fd);
+            }
+        }
+    }
+    return count;
+}
+
+static enum frame_status judge(struct frame *out, uint8_t *storage, ssize_t n, bool whole) {
+    if (n < 0) return errno == EAGAIN ? FRAME_NONE : errno == ECONNRESET ? FRAME_CLOSED : FRAME_ERROR;
+    if (n == 0) return FRAME_CLOSED; /* no frame of ours is empty */
+    if (n < 2 || !whole) return FRAME_MALFORMED;
+    out->type = (uint16_t)(storage[0] | storage[1] << 8);
+    out->body = span_of(storage + 2, (size_t)n - 2);
+    return FRAME_RECEIVED;
+}
+
+enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct frame *out) {
+    struct iovec part = {storage, FRAME_MAX};
+    union {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    *out = (struct frame){.fd = -1};
+    ssize_t n;
+    do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    size_t descriptors = n < 0 ? 0 : take_control(&message, out);
+    bool whole = n < 0 || !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    if (descriptors > (fd_wanted ? 1U : 0U)) whole = false;
+    enum frame_status status = judge(out, storage, n, whole);
+    if (status != FRAME_RECEIVED && out->fd >= 0) {
+        close(out->fd);
+        out->fd = -1;
+    }
+    return status;
+}
+
+int frame_send_plain(int fd, uint16_t type, struct span body) {
+    uint8_t head[2] = {(uint8_t)type, (uint8_t)(type >> 8)};
+    struct iovec parts[2] = {{head, sizeof head}, {(void *)(uintptr_t)body.p, body.n}};
+    ssize_t n;
+    do n = writev(fd, parts, 2);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+int frame_dispatch(const struct frame_row *rows, size_t n, uint32_t state, void *peer, struct frame *frame) {
+    int result = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].type != frame->type) continue;
+        if (rows[i].states & state) result = rows[i].handle(peer, frame);
+        break;
+    }
+    if (frame->fd >= 0) {
+        close(frame->fd);
+        frame->fd = -1;
+    }
+    return result;
+}
+
+struct frame_waiting {
+    struct frame_waiting *next;
+    uint16_t type;
+    int fd;
+    size_t n;
+    uint8_t octets[];
+};
+
+static int queue_frame(struct frame_backlog *backlog, uint16_t type, struct span body, int passed) {
+    struct frame_waiting *waiting = NULL;
+    if (backlog->bytes + body.n > backlog->cap_bytes) {
+        errno = ENOBUFS;
+        return -1;
+    }
+    if (!(waiting = malloc(sizeof *waiting + body.n))) return -1;
+    *waiting = (struct frame_waiting){.type = type, .fd = -1, .n = body.n};
+    if (passed >= 0 && (waiting->fd = fcntl(passed, F_DUPFD_CLOEXEC, 0)) < 0) {
+        free(waiting);
+        return -1;
+    }
+    if (body.n) memcpy(waiting->octets, body.p, body.n);
+    if (backlog->last) backlog->last->next = waiting;
+    else backlog->first = waiting;
+    backlog->last = waiting;
+    backlog->bytes += body.n;
+    return 0;
+}
+
+int frame_backlog_send(struct frame_backlog *backlog, int fd, uint16_t type, struct span body, int passed) {
+    if (!backlog->first) {
+        if (frame_send_fd(fd, type, body, passed) == 0) return 0;
+        if (errno != EAGAIN) return -1;
+    }
+    return queue_frame(backlog, type, body, passed);
+}
+
+static void drop_first(struct frame_backlog *backlog) {
+    struct frame_waiting *first = backlog->first;
+    backlog->first = first->next;
+    if (!backlog->first) backlog->last = NULL;
+    backlog->bytes -= first->n;
+    if (first->fd >= 0) close(first->fd);
+    explicit_bzero(first->octets, first->n);
+    free(first);
+}
+
+int frame_backlog_flush(struct frame_backlog *backlog, int fd) {
+    while (backlog->first) {
+        struct frame_waiting *first = backlog->first;
+        if (frame_send_fd(fd, first->type, span_of(first->octets, first->n), first->fd) < 0)
+            return errno == EAGAIN ? 0 : -1;
+        drop_first(backlog);
+    }
+    return 0;
+}
+
+void frame_backlog_free(struct frame_backlog *backlog) {
+    while (backlog->first) drop_first(backlog);
+}

@@ -1,0 +1,135 @@
+/* frames.h - every frame that passes between our processes, and its fields in order. This is the contract of
+ * the walls: who may say what to whom. Notation: u8 u16 u32 u64, T = 16 octets (a transaction's name),
+ * netaddr (wire_put_netaddr), text/span = length and octets, [..]* = repeated to the end, +fd = with a descriptor. */
+#ifndef STORE_FRAMES_H
+#define STORE_FRAMES_H
+
+enum { TRANSACTION_BYTES = 16, SESSION_NAME_MAX = 16, MESSAGE_NAME_MAX = 24, KEY_NAME_BYTES = 16 };
+
+enum frame_type {
+    /* ---- master to a child over descriptor 3, and back */
+    MASTER_SETUP = 0x0101,  /* +fd: memfd with the role's setup (role_setup.h); at start and at reload */
+    MASTER_CHANNEL,         /* u8 role of the peer, u8 index; +fd: channel to it (new, or in place of a broken one) */
+    MASTER_DESCRIPTOR,      /* u8 enum role_descriptor, u8 index; +fd */
+    MASTER_START,           /* empty: all is there; confine yourself and run */
+    MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0 */
+    MASTER_FORGET,          /* u32 generation: keys of that generation are no longer used */
+    CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
+    CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
+    CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
+
+    /* ---- listener to auth */
+    POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
+    POOL_EXIT,           /* u32 pid, u8 enum session_exit */
+
+    /* ---- session to auth (states in auth/session_peer) */
+    SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once */
+    SESSION_KEYS,              /* empty: wants a channel to the keys process */
+    SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all state */
+    SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response */
+    SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
+    SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
+    SESSION_RCPT,              /* u16 n, n times: span argument after "TO:" */
+    SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
+    SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that only the session saw; no answer */
+    /* auth to session; each answers the one request that is open */
+    SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name */
+    SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
+    SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
+    SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T */
+    SESSION_RCPT_RESULT,      /* u16 n, n times: u16 reason; +fd with the first accepted one: channel to the queue */
+
+    /* ---- session to queue, over the channel that auth handed out */
+    BODY_DATA = 0x0401, /* T, span octets: dot-unstuffed, CRLF line ends */
+    BODY_COMMIT,        /* T, u32 number of accepted RCPT commands */
+    BODY_ABORT,         /* T */
+    BODY_RESULT = 0x0481, /* T, u16 reason (REASON_COUNT: durable), text message name */
+
+    /* ---- session to keys, over the channel that auth handed out */
+    SIGN_REQUEST = 0x0501, /* u64 request, KEY_NAME_BYTES of key name, u16 TLS signature scheme, span what is to be signed */
+    SIGN_RESULT = 0x0581,  /* u64 request, u8 ok, span signature */
+
+    /* ---- auth to queue */
+    TRANSACTION_OPEN = 0x0601, /* T, then struct envelope's head: see store/envelope.h */
+    TRANSACTION_RCPT,          /* T, u32 index of the RCPT command, then recipients: see store/envelope.h */
+    TRANSACTION_CHANNEL,       /* u64 session number; +fd: queue's end of the session's channel */
+    TRANSACTION_CLOSE,         /* T: dead */
+    ROUTE_RESULT,              /* u64 request, u8 ok (0: try later), then recipients */
+    /* queue to auth */
+    TRANSACTION_CLOSED = 0x0681, /* T, u8 1 committed 0 not, u32 recipients queued */
+    ROUTE_REQUEST,               /* u64 request, u8 enum route_purpose, text address (empty for notices) */
+    QUEUE_SPACE,                 /* u8 1 enough, 0: MAIL gets 452 4.3.1 */
+
+    /* ---- auth to keys */
+    KEYS_CLIENT = 0x0701, /* +fd: keys' end of a session's channel */
+
+    /* ---- auth to verifier and back; results are of fixed size */
+    VERIFY_STEP = 0x0801, /* u64 exchange, u8 enum mechanism, u8 step, VERIFY_STATE_BYTES of state, span message */
+    VERIFY_HASH,          /* u64 exchange, u8 1: real user 0: nobody, text stored hash (the default one for nobody) */
+    VERIFY_IDENTITY = 0x0881, /* u64 exchange, u8 enum verify_outcome, VERIFY_NAME_BYTES of name (NUL padded),
+                                 VERIFY_STATE_BYTES of state */
+    VERIFY_RESULT,            /* u64 exchange, u8 ok, VERIFY_HASH_BYTES of new hash (NUL padded; zero: none wanted) */
+    VERIFY_MEASURED,          /* u32 ms that one hash of the configured cost took; once, at start and at setup */
+
+    /* ---- queue to delivery and back */
+    AGENT_WANTED = 0x0901, /* u32 agent, u8 enum destination_kind, text destination */
+    AGENT_READY = 0x0981,  /* u32 agent; +fd: the queue's end of its channel */
+    AGENT_FAILED,          /* u32 agent, text why */
+
+    /* ---- queue to agent and back */
+    JOB_OPEN = 0x0a01, /* u64 job, u8 may have been delivered before (look for it), u64 arrival (seconds since 1970),
+                          text message name, u8 flags (JOB_8BIT, JOB_UTF8), u8 dsn_return, text envid, text sender,
+                          u64 body bytes, u16 n, n times: u16 index, text address, text original, u8 notify, text orcpt;
+                          +fd when the body is a file of its own (read from offset 0) */
+    JOB_BODY,          /* u64 job, span octets; until body bytes are there (not with a file) */
+    JOB_RESULT = 0x0a81, /* u64 job, u16 index, u8 enum job_outcome, u16 reply code (0: none), text status ("4.4.1"),
+                            text diagnostic (at most 400, printable), text remote name */
+    JOB_DONE,            /* u64 job: no more results for it */
+
+    /* ---- delivery to resolver and back */
+    RESOLVE_REQUEST = 0x0b01, /* u64 request, text host name */
+    RESOLVE_RESULT = 0x0b81,  /* u64 request, u8 enum resolve_outcome, u16 n, n times: netaddr (port 0) */
+
+    /* ---- every process to the log writer, over descriptor 4 */
+    LOG_ROLE = 0x0c01, /* from master: u32 pid, u8 role */
+    LOG_SESSION,       /* from auth: u32 pid, text session name, netaddr client */
+    LOG_LINE,          /* u16 enum log_event, [u16 enum log_key, span value]* */
+    LOG_FLUSH,         /* from master: write what waits, then exit with 0 */
+
+    /* ---- command line over a control socket (store/control.h) */
+    CONTROL_REQUEST = 0x0d01, /* text verb, [text name, span value]* */
+    CONTROL_ROW = 0x0d81,     /* [text name, u8 enum control_kind, span or u64 value]* */
+    CONTROL_END               /* u8 exit code, text message (empty: fine) */
+};
+
+/* How a session ended: its exit status, and what the source is priced for. */
+enum session_exit { SESSION_EXIT_CRASH = 0, SESSION_EXIT_FINE = 10, SESSION_EXIT_ABUSE, SESSION_EXIT_FAULT };
+
+enum session_failure { SESSION_FAILURE_NONE = 0, SESSION_FAILURE_JUNK, SESSION_FAILURE_TLS, SESSION_FAILURE_SMUGGLING };
+
+enum auth_outcome {
+    AUTH_FAILED_TEMPORARILY = 0, /* 454 4.7.0 */
+    AUTH_ACCEPTED,               /* 235 2.7.0 */
+    AUTH_CONTINUE,               /* 334 and the challenge */
+    AUTH_REJECTED,               /* 535 5.7.8 */
+    AUTH_MALFORMED,              /* 501 5.5.2 */
+    AUTH_CANCELLED,              /* 501 5.7.0 */
+    AUTH_UNKNOWN_MECHANISM,      /* 504 5.5.4 */
+    AUTH_TOO_MANY                /* 421 4.7.0, then the connection is closed */
+};
+
+enum mechanism { MECHANISM_NONE = 0, MECHANISM_PLAIN, MECHANISM_LOGIN };
+enum { VERIFY_STATE_BYTES = 512, VERIFY_NAME_BYTES = 256, VERIFY_HASH_BYTES = 160 };
+enum verify_outcome {
+    VERIFY_MALFORMED = 0,
+    VERIFY_CONTINUE, /* state holds what the next step needs, sealed; the challenge is fixed by mechanism and step */
+    VERIFY_CHECK     /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH */
+};
+
+enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };
+enum destination_kind { DESTINATION_NONE = 0, DESTINATION_MAILDIR, DESTINATION_CAPTURE, DESTINATION_SMARTHOST };
+enum { JOB_8BIT = 1, JOB_UTF8 = 2 };
+enum job_outcome { JOB_DEFERRED = 0, JOB_DELIVERED, JOB_RELAYED, JOB_FAILED };
+enum resolve_outcome { RESOLVE_TEMPORARY = 0, RESOLVE_FOUND, RESOLVE_NOT_FOUND };
+
+#endif

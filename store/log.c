@@ -1,0 +1,66 @@
+/* log.c - building a log line and handing it to the log writer.
+ * Runs in: every process. Trusts: nothing in the values (the writer escapes them). Never: writes to a file, takes a
+ * secret. */
+#include "store/log.h"
+
+#include "store/frames.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+static int log_fd = LOG_FD;
+
+void log_use(int fd) { log_fd = fd; }
+
+void log_open(struct log_line *line, enum log_event event) {
+    line->b = BUF_OVER(line->storage);
+    wire_put_u16(&line->b, (uint16_t)event);
+}
+
+void log_span(struct log_line *line, enum log_key key, struct span value) {
+    value = span_part(value, 0, LOG_VALUE_MAX);
+    if (value.n + 6 > line->b.cap - line->b.n) return; /* a line that is full keeps what it has */
+    wire_put_u16(&line->b, (uint16_t)key);
+    wire_put_span(&line->b, value);
+}
+
+void log_text(struct log_line *line, enum log_key key, const char *value) { log_span(line, key, span_text(value)); }
+
+void log_number(struct log_line *line, enum log_key key, uint64_t value) {
+    uint8_t digits[20];
+    struct buf b = BUF_OVER(digits);
+    buf_put_number(&b, value);
+    log_span(line, key, buf_span(&b));
+}
+
+void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *value) {
+    char text[NETADDR_TEXT_MAX];
+    log_text(line, key, netaddr_text_port(value, text));
+}
+
+void log_send(struct log_line *line) {
+    int saved = errno;
+    for (int tries = 0; tries < 2; tries++) {
+        if (frame_send_plain(log_fd, LOG_LINE, buf_span(&line->b)) == 0 || errno != EAGAIN) break;
+        struct pollfd wait = {log_fd, POLLOUT, 0};
+        if (poll(&wait, 1, 1000) <= 0) break;
+    }
+    errno = saved;
+}
+
+void log_fault(const char *what, int error) {
+    struct log_line line;
+    log_open(&line, LOG_FAULT);
+    log_text(&line, KEY_WHAT, what);
+    log_text(&line, KEY_ERROR, strerrordesc_np(error));
+    log_send(&line);
+}
+
+void log_bug(const char *what) {
+    struct log_line line;
+    log_open(&line, LOG_BUG);
+    log_text(&line, KEY_WHAT, what);
+    log_send(&line);
+    abort();
+}

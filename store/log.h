@@ -1,0 +1,36 @@
+/* log.h - saying something to the log writer. One event is one line; values are escaped by the writer, which also
+ * adds time, process, and for sessions the session's name and client. Nothing here takes a struct secret. */
+#ifndef STORE_LOG_H
+#define STORE_LOG_H
+
+#include "store/frame.h"
+#include "store/log_names.h"
+#include "store/netaddr.h"
+
+enum { LOG_LINE_MAX = 4096, LOG_VALUE_MAX = 1024 };
+
+struct log_line {
+    struct buf b;
+    uint8_t storage[LOG_LINE_MAX];
+};
+
+void log_open(struct log_line *line, enum log_event event);
+/* Values longer than LOG_VALUE_MAX are cut. */
+void log_span(struct log_line *line, enum log_key key, struct span value);
+void log_text(struct log_line *line, enum log_key key, const char *value);
+void log_number(struct log_line *line, enum log_key key, uint64_t value);
+void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *value);
+/* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so). */
+void log_send(struct log_line *line);
+
+/* A fault of ours in one call: what we did, and errno as it is now. */
+void log_fault(const char *what, int error);
+
+/* A trusted peer broke its contract, or an invariant does not hold: logs and aborts. */
+_Noreturn void log_bug(const char *what);
+
+/* Where lines go: descriptor 4 (LOG_FD) unless a test says otherwise. */
+enum { LOG_FD = 4 };
+void log_use(int fd);
+
+#endif

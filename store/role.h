@@ -1,0 +1,95 @@
+/* role.h - the roles of our processes, and a child's side of its channel to the master: how it gets its setup, its
+ * channels to other roles and its descriptors, at start, at reload, and when a peer was restarted. */
+#ifndef STORE_ROLE_H
+#define STORE_ROLE_H
+
+#include "store/frame.h"
+#include "store/frames.h"
+
+enum role {
+    ROLE_NONE = 0,
+    ROLE_MASTER,
+    ROLE_LISTENER, /* and its sessions */
+    ROLE_AUTH,
+    ROLE_VERIFIER,
+    ROLE_KEYS,
+    ROLE_QUEUE,
+    ROLE_DELIVERY, /* local: Maildir, capture */
+    ROLE_OUTBOUND, /* to other hosts by SMTP */
+    ROLE_RESOLVER,
+    ROLE_LOG,
+    ROLE_COMMAND, /* the command line, in the master's place when no server runs */
+    ROLE_COUNT
+};
+
+const char *role_name(enum role role);
+
+enum role_descriptor {
+    DESCRIPTOR_NONE = 0,
+    DESCRIPTOR_DIRECTORY, /* index 0: the role's own, its root and working directory; 1..: others (dovecot, capture) */
+    DESCRIPTOR_SOCKET,    /* listener: a listening socket, by index of the setup's list */
+    DESCRIPTOR_CONTROL,   /* auth, queue: listening control socket; index 0 */
+    DESCRIPTOR_KEY,       /* keys: PEM private key, by index of the setup's list */
+    DESCRIPTOR_CA,        /* outbound: PEM bundle */
+    DESCRIPTOR_RESOLV,    /* resolver: resolv.conf */
+    DESCRIPTOR_HOSTS,     /* resolver: hosts */
+    DESCRIPTOR_COUNT
+};
+
+/* Hardening that could not be had; CHILD_READY tells the master. */
+enum role_missing { MISSING_USER = 1, MISSING_ROOT = 2, MISSING_LANDLOCK = 4, MISSING_SECCOMP = 8 };
+
+enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 80, ROLE_DESCRIPTORS = 80 };
+
+struct role_link {
+    uint8_t kind, index; /* enum role of the peer, or enum role_descriptor */
+    int fd;
+};
+
+/* What came from the master. `common` is the same for every role, `payload` is the room's own (*_setup.h). */
+struct role_start {
+    struct span memory; /* the setup, mapped read-only; replaced at reload */
+    struct {
+        uint8_t role;
+        uint8_t as_root; /* drop to uid, gid and the empty root */
+        uint32_t uid, gid;
+        uint64_t files_max, file_bytes_max, memory_bytes_max; /* rlimits; 0: leave */
+        struct span filter;       /* struct sock_filter array for the process */
+        struct span child_filter; /* added by a process that it forks (session, agent); may be empty */
+    } common;
+    struct span payload;
+    struct role_link channels[ROLE_CHANNELS];
+    struct role_link descriptors[ROLE_DESCRIPTORS];
+    size_t n_channels, n_descriptors;
+};
+
+/* Writes the setup (for the master); read back by role_receive. */
+void role_setup_put(struct buf *b, const struct role_start *start);
+
+/* Reads frames until MASTER_START. 0, or -1 when the channel ends or says something else. */
+int role_receive(struct role_start *start) MUST_USE;
+
+enum role_event {
+    ROLE_EVENT_GONE = 0,   /* the master is gone: leave at once */
+    ROLE_EVENT_NONE,       /* nothing there */
+    ROLE_EVENT_SETUP,      /* start->payload is new (reload); views into the old one are void after this call */
+    ROLE_EVENT_CHANNEL,    /* *link_out is new or replaced; the one before is closed by the caller's bookkeeping */
+    ROLE_EVENT_DESCRIPTOR, /* *link_out likewise */
+    ROLE_EVENT_DRAIN,
+    ROLE_EVENT_FORGET      /* *number_out: generation */
+};
+
+/* Handles one frame of the master's on ROLE_CONTROL_FD (non-blocking). A channel or descriptor of the same kind and index is
+ * replaced and the old one closed; *old_out is its number (already closed), or -1, so that a loop can forget it. */
+enum role_event role_listen(struct role_start *start, struct role_link *link_out, int *old_out, uint32_t *number_out)
+    MUST_USE;
+
+/* The descriptor, or -1. */
+int role_channel(const struct role_start *start, enum role peer, unsigned index);
+int role_descriptor(const struct role_start *start, enum role_descriptor kind, unsigned index);
+
+/* Tells the master; a master that is gone is noticed elsewhere. */
+void role_say(enum frame_type type, struct span body);
+void role_ready(uint32_t missing);
+
+#endif
