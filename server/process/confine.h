@@ -1,0 +1,20 @@
+/* confine.h - how a process becomes less: its own user, an empty root, few descriptors and little memory, its own
+ * directories only (Landlock), and the few system calls of its role (seccomp; the filter is made by the master). */
+#ifndef SERVER_PROCESS_CONFINE_H
+#define SERVER_PROCESS_CONFINE_H
+
+#include "store/role.h"
+
+/* Confines the calling process as its setup says, in this order: working directory, empty root, Landlock, rlimits,
+ * groups, gid, uid (and that they cannot be taken back), non-dumpable, no new privileges, filter. *missing_out: bits of
+ * enum role_missing for what could not be had as an ordinary user or on this kernel. -1: something that must work failed
+ * (it has been logged); the process must not go on. */
+int role_confine(const struct role_start *start, uint32_t *missing_out) MUST_USE;
+
+/* In a process that a confined one has forked: no further processes, and the setup's child filter on top. 0 or -1. */
+int confine_child(const struct role_start *start) MUST_USE;
+
+/* Restricts the calling process to the tree below `directory` (Landlock), for good. 0, also where the kernel has no Landlock, or -1. */
+int confine_directory(int directory) MUST_USE;
+
+#endif
