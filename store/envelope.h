@@ -40,6 +40,10 @@ void envelope_put(struct buf *b, const struct envelope *envelope);
 /* Reads a head; the wire turns bad when a field is. */
 void envelope_get(struct wire *w, struct envelope *out);
 
+/* Values of the DSN fields, as auth/address.h has them too (RFC 3461 4.1, 4.3); the queue may not look there. */
+enum { NOTIFY_DEFAULT = 0, NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+enum { RETURN_DEFAULT = 0, RETURN_FULL = 1, RETURN_HEADERS = 2 };
+
 /* One final recipient: where the mail goes. A RCPT command may have several (an alias). */
 struct recipient {
     uint8_t kind;             /* enum destination_kind */

@@ -43,7 +43,7 @@ enum frame_type {
     BODY_DATA = 0x0401, /* T, span octets: dot-unstuffed, CRLF line ends */
     BODY_COMMIT,        /* T, u32 number of accepted RCPT commands */
     BODY_ABORT,         /* T */
-    BODY_RESULT = 0x0481, /* T, u16 reason (REASON_COUNT: durable), text message name */
+    BODY_RESULT = 0x0481, /* T, u8 enum body_outcome, text message name (BODY_DURABLE only, else empty) */
 
     /* ---- session to keys, over the channel that auth handed out */
     SIGN_REQUEST = 0x0501, /* u64 request, KEY_NAME_BYTES of key name, u16 TLS signature scheme, span what is to be signed */
@@ -100,6 +100,14 @@ enum frame_type {
     CONTROL_REQUEST = 0x0d01, /* text verb, [text name, span value]* */
     CONTROL_ROW = 0x0d81,     /* [text name, u8 enum control_kind, span or u64 value]* */
     CONTROL_END               /* u8 exit code, text message (empty: fine) */
+};
+
+/* The queue's answer to a commit. */
+enum body_outcome {
+    BODY_REFUSED = 0, /* 451 4.3.0: a fault of ours, or a commit that is not in order */
+    BODY_DURABLE,     /* 250 */
+    BODY_TOO_LARGE,   /* 552 5.3.4: over the limit_bytes of the envelope */
+    BODY_NO_SPACE     /* 452 4.3.1 */
 };
 
 /* How a session ended: its exit status, and what the source is priced for. */
