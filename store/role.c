@@ -19,6 +19,8 @@ const char *role_name(enum role role) {
 void role_setup_put(struct buf *b, const struct role_start *start) {
     wire_put_u8(b, start->common.role);
     wire_put_u8(b, start->common.as_root);
+    wire_put_u8(b, start->common.directory_is_empty);
+    wire_put_u8(b, start->common.dumpable);
     wire_put_u32(b, start->common.uid);
     wire_put_u32(b, start->common.gid);
     wire_put_u64(b, start->common.files_max);
@@ -33,6 +35,8 @@ static int setup_get(struct role_start *start) {
     struct wire w = wire_over(start->memory);
     start->common.role = wire_get_u8(&w);
     start->common.as_root = wire_get_u8(&w);
+    start->common.directory_is_empty = wire_get_u8(&w);
+    start->common.dumpable = wire_get_u8(&w);
     start->common.uid = wire_get_u32(&w);
     start->common.gid = wire_get_u32(&w);
     start->common.files_max = wire_get_u64(&w);

@@ -40,6 +40,7 @@ enum role_descriptor {
 enum role_missing { MISSING_USER = 1, MISSING_ROOT = 2, MISSING_LANDLOCK = 4, MISSING_SECCOMP = 8 };
 
 enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 80, ROLE_DESCRIPTORS = 80 };
+#define ROLE_LIMIT_NONE UINT64_MAX
 
 struct role_link {
     uint8_t kind, index; /* enum role of the peer, or enum role_descriptor */
@@ -52,8 +53,10 @@ struct role_start {
     struct {
         uint8_t role;
         uint8_t as_root; /* drop to uid, gid and the empty root */
+        uint8_t directory_is_empty; /* DESCRIPTOR_DIRECTORY 0 is only a root to be in, with no right to anything below */
+        uint8_t dumpable;           /* sanitizer builds only: their leak check needs it */
         uint32_t uid, gid;
-        uint64_t files_max, file_bytes_max, memory_bytes_max; /* rlimits; 0: leave */
+        uint64_t files_max, file_bytes_max, memory_bytes_max; /* rlimits; ROLE_LIMIT_NONE: leave as it is */
         struct span filter;       /* struct sock_filter array for the process */
         struct span child_filter; /* added by a process that it forks (session, agent); may be empty */
     } common;
