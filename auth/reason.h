@@ -30,18 +30,18 @@ enum reason {
     REASON_RELAY_TRUSTED,
     REASON_RELAY_DENIED,
     /* limits and faults around the decision */
-    REASON_BAD_PARAMETER,          /* 501 5.5.4 malformed value of a MAIL or RCPT parameter */
-    REASON_UNKNOWN_PARAMETER,      /* 555 5.5.4 RFC 5321 4.1.1.11 */
-    REASON_UTF8_NOT_DECLARED,      /* 553 5.6.7 address in UTF-8 without SMTPUTF8, RFC 6531 3.5 */
-    REASON_TOO_MANY_RECIPIENTS,    /* 452 4.5.3 RFC 5321 4.5.3.1.10 */
-    REASON_TOO_MANY_MESSAGES,      /* 421 4.7.0 messages per session */
-    REASON_TOO_MANY_FAILURES,      /* 421 4.7.0 failures per session */
-    REASON_TOO_MANY_CONNECTIONS,   /* 421 4.7.0 from this address or network */
-    REASON_SERVER_BUSY,            /* 421 4.3.2 connections in all, or sessions waiting for AUTH */
-    REASON_MESSAGE_TOO_LARGE,      /* 552 5.3.4 */
-    REASON_STORAGE_FULL,           /* 452 4.3.1 */
-    REASON_STORAGE_FAULT,          /* 451 4.3.0 */
-    REASON_MAIL_LOOP,              /* 554 5.4.6 RFC 5321 6.3 */
+    REASON_BAD_PARAMETER,        /* 501 5.5.4 malformed value of a MAIL or RCPT parameter */
+    REASON_UNKNOWN_PARAMETER,    /* 555 5.5.4 RFC 5321 4.1.1.11 */
+    REASON_UTF8_NOT_DECLARED,    /* 553 5.6.7 address in UTF-8 without SMTPUTF8, RFC 6531 3.5 */
+    REASON_TOO_MANY_RECIPIENTS,  /* 452 4.5.3 RFC 5321 4.5.3.1.10 */
+    REASON_TOO_MANY_MESSAGES,    /* 421 4.7.0 messages per session */
+    REASON_TOO_MANY_FAILURES,    /* 421 4.7.0 failures per session */
+    REASON_TOO_MANY_CONNECTIONS, /* 421 4.7.0 from this address or network */
+    REASON_SERVER_BUSY,          /* 421 4.3.2 connections in all, or sessions waiting for AUTH */
+    REASON_MESSAGE_TOO_LARGE,    /* 552 5.3.4 */
+    REASON_STORAGE_FULL,         /* 452 4.3.1 */
+    REASON_STORAGE_FAULT,        /* 451 4.3.0 */
+    REASON_MAIL_LOOP,            /* 554 5.4.6 RFC 5321 6.3 */
     REASON_COUNT
 };
 

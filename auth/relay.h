@@ -27,15 +27,15 @@ enum relay_recipient {
 
 struct relay_facts {
     enum relay_role role;
-    enum fact identity;         /* AUTH has succeeded in this session */
-    enum fact granted;          /* a live grant whose user owns the sender; <> is nobody's own: NO. With identity: NO */
-    enum fact suspended;        /* the principal is suspended; needed only with a principal */
+    enum fact identity;  /* AUTH has succeeded in this session */
+    enum fact granted;   /* a live grant whose user owns the sender; <> is nobody's own: NO. With identity: NO */
+    enum fact suspended; /* the principal is suspended; needed only with a principal */
     enum fact sender_parses;
-    enum fact sender_empty;     /* MAIL FROM:<> */
-    enum fact sender_allowed;   /* own or allowed to the principal; needed only with a principal */
-    enum fact sender_local;     /* the sender's domain is one of ours and asks for AUTH (per domain); NO for <> */
-    enum fact local_sender_host; /* client is listed in local_sender_hosts */
-    enum fact trusted_network;  /* client is listed in trusted_networks */
+    enum fact sender_empty;         /* MAIL FROM:<> */
+    enum fact sender_allowed;       /* own or allowed to the principal; needed only with a principal */
+    enum fact sender_local;         /* the sender's domain is one of ours and asks for AUTH (per domain); NO for <> */
+    enum fact local_sender_host;    /* client is listed in local_sender_hosts */
+    enum fact trusted_network;      /* client is listed in trusted_networks */
     enum fact message_quota_left;   /* needed only with a principal; a grant's budget counts too */
     enum fact recipient_quota_left; /* likewise */
     enum relay_recipient recipient; /* at RCPT only */
