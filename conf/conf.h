@@ -17,13 +17,18 @@ struct conf_networks {
     size_t n;
 };
 
-enum conf_listener_role { CONF_LISTENER_NONE = 0, CONF_LISTENER_MX, CONF_LISTENER_SUBMISSION, CONF_LISTENER_SUBMISSIONS };
+enum conf_listener_role {
+    CONF_LISTENER_NONE = 0,
+    CONF_LISTENER_MX,
+    CONF_LISTENER_SUBMISSION,
+    CONF_LISTENER_SUBMISSIONS
+};
 
 struct conf_listener {
     enum conf_listener_role role;
     struct netaddr *addresses; /* "*:25" becomes [::]:25 and 0.0.0.0:25 */
     size_t n_addresses;
-    bool auth; /* mx only: offer AUTH after STARTTLS; default false */
+    bool auth; /* mx: offer AUTH after STARTTLS, default false; always true for submission */
 };
 
 struct conf_domain {
@@ -53,6 +58,7 @@ struct conf_smarthost {
     char *ca_file;       /* PEM bundle; default the system's */
     char *user;          /* empty: no AUTH */
     char *password_file; /* one line; must not be readable by others */
+    bool tls_insecure_ok; /* the owner accepts a password sent without a verified server; default false */
 };
 
 enum conf_log { CONF_LOG_STDERR = 0, CONF_LOG_SYSLOG };
@@ -131,10 +137,13 @@ struct conf {
     struct { /* role users, needed only when started as root */
         char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
     } users;
+
+    struct conf_origins *origins; /* where each value was set; for conf_print only */
 };
 
-/* Reads `path` (which may @include others). On failure prints to `errors` one line per mistake, "file:line: what, and the
- * likely meant word", and returns NULL. The result is freed by conf_free. */
+/* Reads `path`, which may @include others (a relative name counts from the directory of `path`). On failure prints
+ * one line per mistake to `errors`, "file:line: what, and the likely meant word", and returns NULL. conf_free frees
+ * the result. Changes the working directory while it parses, so: not beside another thread. */
 struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
 
 void conf_free(struct conf *conf);

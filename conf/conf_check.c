@@ -1,0 +1,293 @@
+/* conf_check.c - what no single value shows: unsafe combinations, files that are not there, names given twice. Each
+ * mistake says what to do about it.
+ * Runs in: master and command line. Trusts: types and ranges, which are checked already; not that fields are set.
+ * Never: changes the configuration, opens what it looks at. */
+#include "conf/conf_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+struct check {
+    const struct conf *conf;
+    const char *path;
+    struct conf_mistakes *mistakes;
+};
+
+/* Where the field was set, else the file as a whole. */
+static struct conf_place place_of(const struct check *check, const void *field, bool element) {
+    const struct conf_place *place = conf_origin_find(check->conf, field, element);
+    return place ? *place : (struct conf_place){check->path, 0};
+}
+
+static bool is_set(const struct check *check, const void *field) {
+    return conf_origin_find(check->conf, field, false) != NULL;
+}
+
+/* Whether what the field holds is what the file says: a mistake in it is told already. */
+static bool is_sound(const struct check *check, const void *field) {
+    return !conf_origin_is_faulty(check->conf, field);
+}
+
+#define MISTAKE(check, field, ...) conf_mistake((check)->mistakes, place_of(check, field, false), __VA_ARGS__)
+#define MISTAKE_ITEM(check, item, ...) conf_mistake((check)->mistakes, place_of(check, item, true), __VA_ARGS__)
+
+/* The first address of the IPv4 space in our form, ::ffff:0.0.0.0. */
+static const struct netaddr ipv4_zero = {.octets = {[10] = 0xff, [11] = 0xff}};
+
+/* Refuses networks wider than the bits given. An IPv6 network around ::ffff:0:0/96 would hold all of IPv4 too. */
+static void check_width(const struct check *check, const struct conf_networks *networks, const char *name,
+                        unsigned ipv4_least, unsigned ipv6_least, const char *danger) {
+    for (size_t i = 0; i < networks->n; i++) {
+        const struct network *network = &networks->items[i];
+        struct netaddr first = {0};
+        char text[NETADDR_TEXT_MAX];
+        memcpy(first.octets, network->octets, sizeof first.octets);
+        bool ipv4 = netaddr_is_ipv4(&first);
+        unsigned bits = network->bits - (ipv4 ? 96U : 0U), least = ipv4 ? ipv4_least : ipv6_least;
+        if (bits < least)
+            MISTAKE_ITEM(check, network, "%s: %s/%u is too wide: %s; list networks of /%u or narrower", name,
+                         netaddr_text(&first, text), bits, danger, least);
+        else if (!ipv4 && network_holds(network, &ipv4_zero))
+            MISTAKE_ITEM(check, network,
+                         "%s: %s/%u holds every IPv4 address (as ::ffff:0:0/96): %s; list the IPv6 and IPv4 "
+                         "networks that you mean",
+                         name, netaddr_text(&first, text), bits, danger);
+    }
+}
+
+static void check_networks(const struct check *check) {
+    const struct conf *conf = check->conf;
+    check_width(check, &conf->trusted_networks, "trusted_networks", 8, 32, "this would be an open relay");
+    check_width(check, &conf->local_sender_hosts, "local_sender_hosts", 8, 32,
+                "anybody could pose as one of your users");
+    check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
+}
+
+static void check_listener(const struct check *check, const struct conf_listener *listener) {
+    bool users = listener->role == CONF_LISTENER_SUBMISSION || listener->role == CONF_LISTENER_SUBMISSIONS;
+    bool certificate = check->conf->n_certificates || !is_sound(check, &check->conf->certificates);
+    if (users && !certificate)
+        MISTAKE_ITEM(check, listener,
+                     "listen: users log in here under TLS only, and there is no certificate; set tls.certificates");
+    if (users && !listener->auth)
+        MISTAKE(check, &listener->auth,
+                "listen.auth: submission always asks for a login; remove this, or use role \"mx\"");
+    if (listener->role == CONF_LISTENER_MX && listener->auth && !certificate)
+        MISTAKE(check, &listener->auth,
+                "listen.auth: a mx with login needs a certificate, or passwords would cross the net in "
+                "the clear; set tls.certificates, or better auth = false and a submission listener");
+}
+
+static void check_listeners(const struct check *check) {
+    const struct conf *conf = check->conf;
+    if (!conf->n_listeners && is_sound(check, &conf->listeners))
+        MISTAKE(check, &conf->listeners,
+                "listen: no listener; set listen = ( { role = \"mx\"; address = \"*:25\"; } )");
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        const struct conf_listener *listener = &conf->listeners[i];
+        check_listener(check, listener);
+        if (is_set(check, &listener->addresses) && !listener->n_addresses && is_sound(check, &listener->addresses))
+            MISTAKE(check, &listener->addresses, "listen.address: the list is empty");
+        for (size_t j = 0; j < listener->n_addresses; j++) {
+            char text[NETADDR_TEXT_MAX];
+            bool twice = false;
+            for (size_t k = 0; k <= i && !twice; k++)
+                for (size_t m = 0; m < (k < i ? conf->listeners[k].n_addresses : j) && !twice; m++)
+                    twice = memcmp(&conf->listeners[k].addresses[m], &listener->addresses[j],
+                                   sizeof(struct netaddr)) == 0;
+            if (twice)
+                MISTAKE_ITEM(check, &listener->addresses[j], "listen.address: %s is listed twice; remove one",
+                             netaddr_text_port(&listener->addresses[j], text));
+        }
+    }
+}
+
+/* A domain with the field that set it, for finding equal ones by sorting. */
+struct named {
+    const char *name;
+    const void *field;
+    bool local;
+    size_t number;
+};
+
+static int compare_named(const void *left, const void *right) {
+    const struct named *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    return order ? order : a->number < b->number ? -1 : a->number > b->number;
+}
+
+static void check_equal_domains(const struct check *check) {
+    const struct conf *conf = check->conf;
+    size_t n = 0;
+    struct named *all = conf_alloc(conf->n_local_domains + conf->n_relay_domains, sizeof *all);
+    for (size_t i = 0; i < conf->n_local_domains; i++)
+        if (conf->local_domains[i].name)
+            all[n] = (struct named){conf->local_domains[i].name, &conf->local_domains[i].name, true, n}, n++;
+    for (size_t i = 0; i < conf->n_relay_domains; i++)
+        if (conf->relay_domains[i].name)
+            all[n] = (struct named){conf->relay_domains[i].name, &conf->relay_domains[i].name, false, n}, n++;
+    if (n) qsort(all, n, sizeof *all, compare_named);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(all[i].name, all[i - 1].name) != 0) continue;
+        if (all[i].local != all[i - 1].local)
+            MISTAKE(check, all[i].field, "relay_domains: \"%s\" is a local domain too; remove it from one of the two",
+                    all[i].name);
+        else
+            MISTAKE(check, all[i].field, "%s: \"%s\" is listed twice; remove one",
+                    all[i].local ? "local_domains" : "relay_domains", all[i].name);
+    }
+    free(all);
+}
+
+static const char *domain_of(const char *mailbox) {
+    const char *at = mailbox ? strrchr(mailbox, '@') : NULL;
+    return at ? at + 1 : "";
+}
+
+static void check_domains(const struct check *check) {
+    const struct conf *conf = check->conf;
+    bool postmaster_local = false;
+    if (!conf->n_local_domains && is_sound(check, &conf->local_domains))
+        MISTAKE(check, &conf->local_domains, "local_domains: no domain; set local_domains = [ \"example.org\" ]");
+    check_equal_domains(check);
+    for (size_t i = 0; i < conf->n_local_domains; i++) {
+        const char *name = conf->local_domains[i].name;
+        postmaster_local = postmaster_local || (name && strcmp(name, domain_of(conf->postmaster)) == 0);
+    }
+    if (is_set(check, &conf->postmaster) && *conf->postmaster && conf->n_local_domains && !postmaster_local)
+        MISTAKE(check, &conf->postmaster,
+                "postmaster: \"%s\" is in no local domain; name a user or alias of this server", conf->postmaster);
+    for (size_t i = 0; i < conf->n_relay_domains; i++) {
+        const struct conf_relay_domain *domain = &conf->relay_domains[i];
+        bool set = is_set(check, &domain->recipients.items);
+        if (set && domain->recipients.n == 0 && is_sound(check, &domain->recipients.items))
+            MISTAKE(check, &domain->recipients.items,
+                    "relay_domains.recipients: the list is empty, so nothing would be accepted; "
+                    "list the addresses that exist");
+        for (size_t j = 0; j < domain->recipients.n; j++)
+            if (domain->name && strcmp(domain_of(domain->recipients.items[j]), domain->name) != 0)
+                MISTAKE_ITEM(check, &domain->recipients.items[j],
+                             "relay_domains.recipients: \"%s\" is not in %s; put it under "
+                             "its own domain",
+                             domain->recipients.items[j], domain->name);
+    }
+}
+
+/* A regular file that is there; with `secret` not open to others. Its group may read it (Debian's ssl-cert). */
+static void check_file(const struct check *check, char *const *field, const char *name, bool secret) {
+    struct stat status;
+    if (!*field || !**field) return;
+    if (stat(*field, &status) < 0)
+        MISTAKE(check, field, "%s: %s: %s", name, *field, strerror(errno));
+    else if (!S_ISREG(status.st_mode))
+        MISTAKE(check, field, "%s: %s is not a file", name, *field);
+    else if (secret && status.st_mode & (S_IRWXO | S_IWGRP))
+        MISTAKE(check, field, "%s: %s is open to others (mode %04o); run chmod 600 on it", name, *field,
+                status.st_mode & 07777U);
+}
+
+/* A directory that is there, or can be made at the start: what stands above it is there, or is `within`. */
+static void check_directory(const struct check *check, char *const *field, const char *name, const char *within) {
+    struct stat status;
+    size_t n = within ? strlen(within) : 0;
+    if (stat(*field, &status) == 0) {
+        if (!S_ISDIR(status.st_mode)) MISTAKE(check, field, "%s: %s is not a directory", name, *field);
+        return;
+    }
+    if (errno != ENOENT) MISTAKE(check, field, "%s: %s: %s", name, *field, strerror(errno));
+    if (errno != ENOENT || !is_set(check, field)) return;
+    if (within && strncmp(*field, within, n) == 0 && (*field)[n] == '/') return;
+    const char *slash = strrchr(*field, '/');
+    char *parent = conf_copy(*field, slash > *field ? (size_t)(slash - *field) : 1);
+    if (stat(parent, &status) < 0)
+        MISTAKE(check, field, "%s: %s cannot be made, %s is missing; correct the path or make that", name, *field,
+                parent);
+    free(parent);
+}
+
+static void check_files(const struct check *check) {
+    const struct conf *conf = check->conf;
+    for (size_t i = 0; i < conf->n_certificates; i++) {
+        check_file(check, &conf->certificates[i].certificate_file, "tls.certificates.certificate_file", false);
+        check_file(check, &conf->certificates[i].key_file, "tls.certificates.key_file", true);
+    }
+    check_directory(check, &conf->state_directory, "state_directory", NULL);
+    check_directory(check, &conf->run_directory, "run_directory", conf->state_directory);
+    if (conf->delivery.foreign == CONF_FOREIGN_CAPTURE)
+        check_directory(check, &conf->delivery.capture_directory, "delivery.capture_directory",
+                        conf->state_directory);
+}
+
+static void check_smarthost(const struct check *check) {
+    const struct conf_smarthost *host = &check->conf->delivery.smarthost;
+    bool used = check->conf->delivery.foreign == CONF_FOREIGN_SMARTHOST;
+    bool password = *host->password_file, verified = host->verify && host->tls != CONF_SMARTHOST_TLS_NONE;
+    if (used && !*host->host && is_sound(check, &host->host))
+        MISTAKE(check, is_set(check, &host->host) ? (const void *)&host->host : &check->conf->delivery.foreign,
+                "delivery.foreign: \"smarthost\" needs to know which; set delivery.smarthost.host");
+    if (password && !*host->user && is_sound(check, &host->user))
+        MISTAKE(check, &host->password_file,
+                "delivery.smarthost.password_file: there is no delivery.smarthost.user; set "
+                "both or none");
+    if (*host->user && !password && is_sound(check, &host->password_file))
+        MISTAKE(check, &host->user,
+                "delivery.smarthost.user: there is no delivery.smarthost.password_file; set both or none");
+    if (password && host->tls == CONF_SMARTHOST_TLS_NONE && !host->tls_insecure_ok)
+        MISTAKE(check, &host->tls,
+                "delivery.smarthost.tls: \"none\" would send the password in the clear; use \"starttls\" or "
+                "\"implicit\"");
+    else if (password && !verified && !host->tls_insecure_ok)
+        MISTAKE(check, &host->verify,
+                "delivery.smarthost.verify: false would give the password to whoever answers; set ca_file to "
+                "the authority of that server instead");
+    check_file(check, &host->password_file, "delivery.smarthost.password_file", true);
+    if (used ? verified : is_set(check, &host->ca_file))
+        check_file(check, &host->ca_file, "delivery.smarthost.ca_file", false);
+}
+
+static void check_queue(const struct check *check) {
+    const struct conf *conf = check->conf;
+    if (conf->queue.n_retry == 0 && is_sound(check, &conf->queue.retry_ms))
+        MISTAKE(check, &conf->queue.retry_ms, "queue.retry: the list is empty; give at least one pause");
+    for (size_t i = 0; i < conf->queue.n_retry; i++) {
+        if (conf->queue.retry_ms[i] <= conf->queue.expire_ms) continue;
+        if (is_set(check, &conf->queue.retry_ms))
+            MISTAKE_ITEM(check, &conf->queue.retry_ms[i],
+                         "queue.retry: a pause longer than queue.expire is never reached; "
+                         "shorten it or raise queue.expire");
+        else
+            MISTAKE(check, &conf->queue.expire_ms,
+                    "queue.expire: shorter than a pause of queue.retry; raise it or shorten those");
+        return;
+    }
+}
+
+/* A shared user would take the wall between two processes away. */
+static void check_users(const struct check *check) {
+    char *const *users = &check->conf->users.session;
+    size_t n = sizeof check->conf->users / sizeof *users;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            if (i == j || strcmp(users[i], users[j]) != 0) continue;
+            if (!is_set(check, &users[i]) || (j > i && is_set(check, &users[j]))) continue;
+            MISTAKE(check, &users[i],
+                    "users: \"%s\" would run two parts of the server, with no wall between them; give each "
+                    "its own user",
+                    users[i]);
+            break;
+        }
+}
+
+void conf_check(const struct conf *conf, const char *path, struct conf_mistakes *mistakes) {
+    struct check check = {conf, path, mistakes};
+    if (!conf->hostname && !is_set(&check, &conf->hostname))
+        MISTAKE(&check, &conf->hostname, "hostname: not set; give the full name of this server");
+    check_networks(&check);
+    check_listeners(&check);
+    check_domains(&check);
+    check_files(&check);
+    check_smarthost(&check);
+    check_queue(&check);
+    check_users(&check);
+}

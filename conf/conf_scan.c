@@ -1,0 +1,320 @@
+/* conf_scan.c - a first look at the files themselves. libconfig stops at the first syntax error without saying what
+ * is unclosed, cuts large numbers to 32 bits in silence, and ends the process when an @include names a directory.
+ * Runs in: master and command line. Trusts: nothing in the files. Never: interprets a value. */
+#include "conf/conf_reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH_MAX = 32, INCLUDES_MAX = 9, FILES_MAX = 256, FILE_BYTES_MAX = 8 << 20 };
+
+/* A name that was set in a group; `group` counts the opening braces. */
+struct name {
+    struct span word;
+    unsigned group;
+    struct conf_place place;
+};
+
+struct lexer {
+    struct conf_scan *scan;
+    struct {
+        char bracket;
+        unsigned group;
+        struct conf_place place;
+    } open[DEPTH_MAX];
+    size_t depth;
+    unsigned groups;
+    struct name *names;
+    size_t n_names;
+    bool stop; /* libconfig must not see these files */
+};
+
+/* One file while it is read; `i` is the next octet. */
+struct cursor {
+    const char *text;
+    size_t n, i;
+    struct conf_place place;
+    unsigned depth;
+};
+
+static void scan_file(struct lexer *lexer, char *name, struct conf_place from, unsigned depth);
+
+char *conf_scan_name(const struct conf_scan *scan, const char *included) {
+    const char *slash = strrchr(scan->path, '/');
+    char *name = NULL;
+    if (!slash || included[0] == '/') return conf_copy(included, strlen(included));
+    if (asprintf(&name, "%.*s/%s", (int)(slash - scan->path), scan->path, included) < 0) abort();
+    return name;
+}
+
+static int octet_at(const struct cursor *c, size_t offset) {
+    return c->i + offset < c->n ? (unsigned char)c->text[c->i + offset] : -1;
+}
+
+static void advance(struct cursor *c) {
+    if (c->text[c->i++] == '\n') c->place.line++;
+}
+
+static void skip_line(struct cursor *c) {
+    while (octet_at(c, 0) >= 0 && octet_at(c, 0) != '\n') c->i++;
+}
+
+static void fault(struct lexer *lexer, struct conf_place place, const char *what) {
+    conf_mistake(lexer->scan->mistakes, place, "%s", what);
+    lexer->stop = true;
+}
+
+static void skip_comment(struct lexer *lexer, struct cursor *c) {
+    struct conf_place start = c->place;
+    c->i += 2;
+    while (octet_at(c, 0) >= 0 && !(octet_at(c, 0) == '*' && octet_at(c, 1) == '/')) advance(c);
+    if (octet_at(c, 0) < 0)
+        fault(lexer, start, "the comment that begins here is not closed");
+    else
+        c->i += 2;
+}
+
+static void skip_text(struct lexer *lexer, struct cursor *c) {
+    struct conf_place start = c->place;
+    for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"'; advance(c))
+        if (octet_at(c, 0) == '\\' && octet_at(c, 1) >= 0) advance(c);
+    if (octet_at(c, 0) < 0)
+        fault(lexer, start, "the text in quotes that begins here is not closed");
+    else
+        c->i++;
+}
+
+static bool is_word(int c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '*';
+}
+
+static bool is_digit(int c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool number_fits(const char *digits, size_t n) {
+    char copy[32];
+    char *end;
+    bool wide = false;
+    if (n >= sizeof copy) return false;
+    memcpy(copy, digits, n);
+    copy[n] = 0;
+    while (n && (copy[n - 1] == 'L' || copy[n - 1] == 'l')) copy[--n] = 0, wide = true;
+    bool hex = strstr(copy, "0x") || strstr(copy, "0X");
+    errno = 0;
+    long long value = strtoll(copy, &end, hex ? 16 : 10);
+    if (*end) return true; /* not an integer: libconfig's to judge */
+    return errno == 0 && (wide || (value >= INT32_MIN && value <= (hex ? (long long)UINT32_MAX : INT32_MAX)));
+}
+
+static void scan_number(struct lexer *lexer, struct cursor *c) {
+    size_t start = c->i++;
+    while (is_word(octet_at(c, 0)) || octet_at(c, 0) == '.') c->i++;
+    if (number_fits(c->text + start, c->i - start)) return;
+    conf_mistake(lexer->scan->mistakes, c->place, "%.*s is too large a number",
+                 (int)(c->i - start > 40 ? 40 : c->i - start), c->text + start);
+}
+
+/* A word is a key when = or : follows; a key may be set once in its group. */
+static void scan_word(struct lexer *lexer, struct cursor *c) {
+    struct name name = {.place = c->place, .group = lexer->depth ? lexer->open[lexer->depth - 1].group : 0};
+    size_t start = c->i;
+    while (is_word(octet_at(c, 0))) c->i++;
+    name.word = span_of(c->text + start, c->i - start);
+    while (octet_at(c, 0) == ' ' || octet_at(c, 0) == '\t' || octet_at(c, 0) == '\n' || octet_at(c, 0) == '\r')
+        advance(c);
+    if (octet_at(c, 0) != '=' && octet_at(c, 0) != ':') return;
+    for (size_t i = 0; i < lexer->n_names; i++) {
+        if (lexer->names[i].group != name.group || !span_equal(lexer->names[i].word, name.word)) continue;
+        conf_mistake(lexer->scan->mistakes, name.place, "\"%.*s\" is set twice, first at %s:%u", (int)name.word.n,
+                     (const char *)name.word.p, lexer->names[i].place.file, lexer->names[i].place.line);
+        return;
+    }
+    lexer->names = conf_grow(lexer->names, lexer->n_names, sizeof *lexer->names);
+    lexer->names[lexer->n_names++] = name;
+}
+
+static void scan_bracket(struct lexer *lexer, struct cursor *c) {
+    static const char opening[] = "{[(", closing[] = "}])";
+    char bracket = c->text[c->i++];
+    const char *closed = strchr(closing, bracket);
+    if (!closed) {
+        if (lexer->depth == DEPTH_MAX) {
+            fault(lexer, c->place, "brackets are nested too deep");
+            c->i = c->n;
+            lexer->depth = 0;
+            return;
+        }
+        lexer->open[lexer->depth].bracket = bracket;
+        lexer->open[lexer->depth].place = c->place;
+        lexer->open[lexer->depth++].group = ++lexer->groups;
+        return;
+    }
+    char partner = opening[closed - closing];
+    if (lexer->depth && lexer->open[lexer->depth - 1].bracket == partner) {
+        lexer->depth--;
+        return;
+    }
+    if (!lexer->depth)
+        conf_mistake(lexer->scan->mistakes, c->place, "this %c closes nothing", bracket);
+    else
+        conf_mistake(lexer->scan->mistakes, c->place, "this %c does not close the %c of line %u", bracket,
+                     lexer->open[lexer->depth - 1].bracket, lexer->open[lexer->depth - 1].place.line);
+    lexer->stop = true;
+    c->i = c->n; /* what follows would only repeat it */
+    lexer->depth = 0;
+}
+
+/* libconfig takes @include only at the start of a line. */
+static bool scan_include(struct lexer *lexer, struct cursor *c) {
+    static const char word[] = "@include";
+    size_t back = c->i, n = sizeof word - 1;
+    while (back && (c->text[back - 1] == ' ' || c->text[back - 1] == '\t')) back--;
+    if ((back && c->text[back - 1] != '\n') || c->n - c->i <= n || memcmp(c->text + c->i, word, n) != 0) return false;
+    size_t from = c->i + n;
+    while (from < c->n && (c->text[from] == ' ' || c->text[from] == '\t')) from++;
+    size_t to = ++from;
+    while (to < c->n && c->text[to] != '"' && c->text[to] != '\n') to++;
+    if (from >= c->n || c->text[from - 1] != '"' || to >= c->n || c->text[to] != '"') return false;
+    if (memchr(c->text + from, '\\', to - from)) {
+        fault(lexer, c->place, "the name of an included file must not hold a backslash");
+        c->i = to + 1;
+        return true;
+    }
+    char *included = conf_copy(c->text + from, to - from);
+    struct conf_place from_here = c->place;
+    c->i = to + 1;
+    scan_file(lexer, conf_scan_name(lexer->scan, included), from_here, c->depth + 1);
+    free(included);
+    return true;
+}
+
+static void scan_octet(struct lexer *lexer, struct cursor *c) {
+    int now = octet_at(c, 0), next = octet_at(c, 1);
+    bool number = is_digit(now) || ((now == '-' || now == '+') && is_digit(next));
+    if (now == '#' || (now == '/' && next == '/'))
+        skip_line(c);
+    else if (now == '/' && next == '*')
+        skip_comment(lexer, c);
+    else if (now == '"')
+        skip_text(lexer, c);
+    else if (now == '@' && scan_include(lexer, c))
+        return;
+    else if (now && strchr("{[()]}", now))
+        scan_bracket(lexer, c);
+    else if (number)
+        scan_number(lexer, c);
+    else if (is_word(now))
+        scan_word(lexer, c);
+    else
+        advance(c);
+}
+
+/* The whole regular file; NULL with errno, which is EFBIG or EISDIR for what is not one. */
+static char *read_whole(const char *name, size_t *n_out) {
+    struct stat status;
+    char *text = NULL;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return NULL;
+    if (fstat(fd, &status) < 0) goto out;
+    errno = S_ISDIR(status.st_mode)           ? EISDIR
+            : !S_ISREG(status.st_mode)        ? EINVAL
+            : status.st_size > FILE_BYTES_MAX ? EFBIG
+                                              : 0;
+    if (errno) goto out;
+    size_t size = (size_t)status.st_size, n = 0;
+    text = conf_alloc(size + 1, 1);
+    while (n < size) {
+        ssize_t got = read(fd, text + n, size - n);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        n += (size_t)got;
+    }
+    *n_out = n;
+out:
+    close(fd);
+    return text;
+}
+
+static void scan_file(struct lexer *lexer, char *name, struct conf_place from, unsigned depth) {
+    struct conf_scan *scan = lexer->scan;
+    struct conf_file file = {.name = name};
+    if (depth > INCLUDES_MAX || scan->n == FILES_MAX) {
+        if (!lexer->stop) fault(lexer, from, "@include is nested too deep; does a file include itself?");
+        free(name);
+        return;
+    }
+    file.text = read_whole(name, &file.n);
+    if (!file.text) {
+        if (from.line)
+            conf_mistake(scan->mistakes, from, "cannot read %s: %s", name, strerror(errno));
+        else
+            conf_mistake(scan->mistakes, from, "%s", strerror(errno));
+        lexer->stop = true;
+        free(name);
+        return;
+    }
+    scan->files = conf_grow(scan->files, scan->n, sizeof *scan->files);
+    scan->files[scan->n++] = file;
+    struct cursor c = {file.text, file.n, 0, {file.name, 1}, depth};
+    const char *nul = memchr(file.text, 0, file.n);
+    while (nul && c.i < c.n && c.text + c.i < nul) advance(&c);
+    if (nul) {
+        fault(lexer, c.place, "the file holds a NUL octet");
+        return;
+    }
+    size_t depth_before = lexer->depth;
+    while (c.i < c.n) scan_octet(lexer, &c);
+    for (; lexer->depth > depth_before; lexer->depth--) {
+        conf_mistake(scan->mistakes, lexer->open[lexer->depth - 1].place, "the %c here is not closed",
+                     lexer->open[lexer->depth - 1].bracket);
+        lexer->stop = true;
+    }
+}
+
+bool conf_scan_read(struct conf_scan *scan) {
+    struct lexer lexer = {.scan = scan};
+    scan_file(&lexer, conf_copy(scan->path, strlen(scan->path)), (struct conf_place){scan->path, 0}, 0);
+    free(lexer.names);
+    return !lexer.stop;
+}
+
+void conf_scan_free(struct conf_scan *scan) {
+    for (size_t i = 0; i < scan->n; i++) {
+        free(scan->files[i].name);
+        free(scan->files[i].text);
+        free(scan->files[i].lines);
+    }
+    free(scan->files);
+}
+
+static void index_lines(struct conf_file *file) {
+    file->lines = conf_grow(NULL, 0, sizeof *file->lines);
+    file->lines[file->n_lines++] = 0;
+    for (size_t i = 0; i < file->n; i++) {
+        if (file->text[i] != '\n') continue;
+        file->lines = conf_grow(file->lines, file->n_lines, sizeof *file->lines);
+        file->lines[file->n_lines++] = i + 1;
+    }
+}
+
+unsigned conf_scan_line(const struct conf_scan *scan, struct conf_place place, const char *text) {
+    struct conf_file *file = NULL;
+    size_t n = strlen(text);
+    for (size_t i = 0; i < scan->n && !file; i++)
+        if (strcmp(scan->files[i].name, place.file) == 0) file = &scan->files[i];
+    if (!file || place.line == 0) return place.line;
+    if (!file->lines) index_lines(file);
+    if (place.line > file->n_lines) return place.line;
+    size_t i = place.line < file->n_lines ? file->lines[place.line] : file->n;
+    for (unsigned line = place.line; i-- > 0;) {
+        while (i < file->lines[line - 1]) line--;
+        const char *here = file->text + i;
+        if (i + n + 2 <= file->n && *here == '"' && memcmp(here + 1, text, n) == 0 && here[1 + n] == '"') return line;
+    }
+    return place.line;
+}
