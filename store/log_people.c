@@ -1,0 +1,81 @@
+/* log_people.c - the log writer's memory of pids, in sets of eight so that it neither grows nor slows down.
+ * Runs in: the log writer. Trusts: its caller to have checked who registers whom. Never: forgets a role for a
+ * session's sake. */
+#include "store/log_people.h"
+
+enum { SETS = 8192, WAYS = 8 };
+
+struct person {
+    uint32_t pid; /* 0: free */
+    uint8_t role; /* ROLE_NONE: a session */
+    uint8_t name_bytes;
+    char name[SESSION_NAME_MAX];
+    struct netaddr client;
+    uint64_t registered; /* order */
+};
+
+static struct person people[SETS][WAYS];
+static uint64_t registrations;
+
+static struct person *set_of(uint32_t pid) { return people[pid % SETS]; }
+
+static struct person *find(uint32_t pid) {
+    struct person *set = set_of(pid);
+    for (size_t i = 0; pid && i < WAYS; i++)
+        if (set[i].pid == pid) return &set[i];
+    return NULL;
+}
+
+/* The entry of this pid emptied, a free one, or the oldest session's; NULL when roles fill the set. */
+static struct person *make_room(uint32_t pid) {
+    struct person *set = set_of(pid), *chosen = find(pid);
+    for (size_t i = 0; !chosen && i < WAYS; i++)
+        if (!set[i].pid) chosen = &set[i];
+    for (size_t i = 0, held = chosen != NULL; !held && i < WAYS; i++)
+        if (set[i].role == ROLE_NONE && (!chosen || set[i].registered < chosen->registered)) chosen = &set[i];
+    if (chosen) *chosen = (struct person){.pid = pid, .registered = ++registrations};
+    return chosen;
+}
+
+/* Of these roles one process runs at a time: a new one means that the one before is gone. */
+static bool is_single(enum role role) { return role != ROLE_VERIFIER && role != ROLE_LISTENER; }
+
+static void forget_role(enum role role) {
+    for (size_t i = 0; i < SETS; i++)
+        for (size_t j = 0; j < WAYS; j++)
+            if (people[i][j].pid && people[i][j].role == role) people[i][j] = (struct person){0};
+}
+
+void log_people_role(uint32_t pid, enum role role) {
+    struct person *person = find(pid);
+    if (person) *person = (struct person){0};
+    if (role == ROLE_NONE || pid == 0) return;
+    if (is_single(role)) forget_role(role);
+    if ((person = make_room(pid))) person->role = (uint8_t)role;
+}
+
+void log_people_session(uint32_t pid, struct span name, const struct netaddr *client) {
+    struct person *person = pid ? make_room(pid) : NULL;
+    if (!person) return;
+    person->name_bytes = (uint8_t)(name.n < SESSION_NAME_MAX ? name.n : SESSION_NAME_MAX);
+    if (person->name_bytes) memcpy(person->name, name.p, person->name_bytes);
+    person->client = *client;
+}
+
+enum role log_people_role_of(uint32_t pid) {
+    const struct person *person = find(pid);
+    return person ? (enum role)person->role : ROLE_NONE;
+}
+
+struct log_speaker log_people_speaker(uint32_t pid) {
+    const struct person *person = find(pid);
+    if (!person) return (struct log_speaker){.who = LOG_WHO_AGENT, .process = "agent"};
+    if (person->role == ROLE_NONE)
+        return (struct log_speaker){.who = LOG_WHO_SESSION,
+                                    .process = "session",
+                                    .session = span_of(person->name, person->name_bytes),
+                                    .client = &person->client};
+    bool listener = person->role == ROLE_LISTENER;
+    return (struct log_speaker){.who = LOG_WHO_SERVER,
+                                .process = listener ? "listener" : role_name((enum role)person->role)};
+}

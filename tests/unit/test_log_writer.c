@@ -1,0 +1,141 @@
+/* test_log_writer.c - the log writer as a process: who is believed, and that nothing is lost at the end. */
+#include "store/log.h"
+#include "store/log_writer.h"
+#include "store/queue_setup.h"
+#include "tests/unit/driver.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int error_pipe[2], log_pair[2];
+
+static int run(struct role_start *start, uint32_t missing) { return log_run(start, missing); }
+
+static struct driver start_writer(bool json) {
+    uint8_t octets[2];
+    struct buf b = BUF_OVER(octets);
+    int on = 1, saved = dup(2);
+    const struct log_setup setup = {.json = json};
+    log_setup_put(&b, &setup);
+    cr_assert(pipe(error_pipe) == 0 && frame_pair(log_pair, true) == 0);
+    cr_assert_eq(setsockopt(log_pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+    dup2(error_pipe[1], 2);
+    close(error_pipe[1]);
+    struct driver_link links[] = {{true, {ROLE_LOG, 0, log_pair[0]}}};
+    struct driver driver = driver_start(run, ROLE_LOG, buf_span(&b), links, 1);
+    dup2(saved, 2);
+    close(saved), close(log_pair[0]);
+    log_use(log_pair[1]);
+    return driver;
+}
+
+static void say_role(uint32_t pid, uint8_t role) {
+    uint8_t octets[8];
+    struct buf b = BUF_OVER(octets);
+    wire_put_u32(&b, pid);
+    wire_put_u8(&b, role);
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_ROLE, buf_span(&b)), 0);
+}
+
+static void say_session(uint32_t pid) {
+    uint8_t octets[128];
+    struct buf b = BUF_OVER(octets);
+    struct netaddr client = {.port = 9};
+    wire_put_u32(&b, pid);
+    wire_put_text(&b, "SESSION1");
+    wire_put_netaddr(&b, &client);
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_SESSION, buf_span(&b)), 0);
+}
+
+static void say(enum log_event event, const char *what) {
+    struct log_line line;
+    log_open(&line, event);
+    log_text(&line, KEY_WHAT, what);
+    log_send(&line);
+}
+
+/* A process of its own that waits for its turn; what it then says comes under its own pid. */
+struct speaker {
+    pid_t pid;
+    int turn;
+};
+static struct speaker fork_speaker(void (*speak)(uint32_t), uint32_t about) {
+    int turn[2];
+    char c;
+    cr_assert_eq(pipe(turn), 0);
+    struct speaker speaker = {fork(), turn[1]};
+    if (speaker.pid == 0) {
+        close(turn[1]);
+        if (read(turn[0], &c, 1) == 1) speak(about);
+        _exit(0);
+    }
+    close(turn[0]);
+    return speaker;
+}
+static void take_turn(struct speaker speaker) {
+    cr_assert_eq(write(speaker.turn, "", 1), 1);
+    close(speaker.turn);
+    waitpid(speaker.pid, NULL, 0);
+}
+
+static void speak_auth(uint32_t session) {
+    say_session(session);
+    say(LOG_LOGIN, "by-auth");
+}
+static void speak_session(uint32_t other) {
+    say_session(other); /* may not */
+    say(LOG_TLS, "by-session");
+    say(LOG_LOGIN, "forged-login");
+}
+static void speak_agent(uint32_t other) {
+    say_role(other, ROLE_AUTH); /* may not */
+    say(LOG_AGENT, "by-agent");
+    say(LOG_TLS, "forged-tls");
+}
+
+Test(log_writer, believes_pids_only) {
+    static char text[1 << 16];
+    struct driver driver = start_writer(false);
+    struct speaker agent = fork_speaker(speak_agent, (uint32_t)getpid());
+    struct speaker session = fork_speaker(speak_session, 12345);
+    struct speaker auth = fork_speaker(speak_auth, (uint32_t)session.pid);
+    say_role((uint32_t)auth.pid, ROLE_AUTH);
+    say(LOG_STARTED, "by-master");
+    take_turn(auth);
+    take_turn(session);
+    take_turn(agent);
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_FLUSH, (struct span){0}), 0);
+    size_t n = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    static const char *const wanted[] = {
+        "process=master event=started what=by-master\n",
+        "process=auth event=login what=by-auth\n",
+        "level=info process=session event=tls session=SESSION1 client=",
+        "level=warning process=session event=bad-frame session=SESSION1",
+        "process=agent event=agent what=by-agent\n",
+        "level=warning process=agent event=bad-frame what=log",
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        cr_expect(strstr(text, wanted[i]), "missing: %s in\n%s", wanted[i], text);
+    cr_expect_not(strstr(text, "forged"));
+    size_t refused = 0;
+    for (const char *p = text; (p = strstr(p, "event=bad-frame")); p++) refused++;
+    cr_expect_eq(refused, 4);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+Test(log_writer, drains_when_the_master_goes) {
+    static char text[1 << 20];
+    struct driver driver = start_writer(true);
+    for (int i = 0; i < 100; i++) say(LOG_STARTED, "one");
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    size_t n = 0, lines = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (size_t i = 0; i < n; i++) lines += text[i] == '\n';
+    cr_expect_eq(lines, 100, "%zu lines", lines);
+}
