@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 const char *role_name(enum role role) {
-    static const char *const names[ROLE_COUNT] = {"none",  "master",   "session",  "auth",     "verifier", "keys",
+    static const char *const names[ROLE_COUNT] = {"none",  "master",   "listener", "auth",     "verifier", "keys",
                                                   "queue", "delivery", "outbound", "resolver", "log",      "command"};
     return role < ROLE_COUNT ? names[role] : "none";
 }

@@ -1,0 +1,123 @@
+# gatepost: `make run` serves on loopback, `make test` tries everything. Both install the missing Debian packages first.
+#
+#   make            builds ./gatepost and the programs of its processes in build/
+#   make run        a server to play with: prints its users and lines to paste
+#   make test       units, transcripts, real clients
+#   make check      the same under sanitizers and valgrind, and the longer runs
+#   make doors      who may include and link what
+#   make bench      our side of the measurements
+#   make install    into PREFIX (/usr/local), DESTDIR in front of it; make uninstall takes it away
+#   make clean
+
+CC       ?= cc
+PREFIX   ?= /usr/local
+BUILD    ?= build
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wimplicit-fallthrough -Werror
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
+COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(VARIANT) $(CFLAGS)
+LINK      = $(CC) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(VARIANT) $(LDFLAGS)
+LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+
+# SANITIZE=1: address and undefined behaviour. The session is then linked dynamically and the filters are wider.
+ifeq ($(SANITIZE),1)
+BUILD    := build/sanitize
+VARIANT  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DGATEPOST_SANITIZED
+HARDEN   := -fstack-protector-strong
+LINK_SESSION = $(LINK)
+endif
+
+MAINS    := $(wildcard server/process/main*.c)
+SOURCES  := $(filter-out $(MAINS),$(wildcard store/*.c auth/*.c conf/*.c server/*/*.c))
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY  := $(BUILD)/libgatepost.a
+
+# Each role's program is its main and what that main pulls out of the library; a program that reaches for a library
+# not named here does not link. That is the wall.
+PROGRAMS := session auth verifier keys queue delivery outbound resolver log
+LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2
+LIBS_session  := -lssl -lcrypto
+LIBS_auth     := -lsqlite3 -lidn2
+LIBS_verifier := -lsodium
+LIBS_keys     := -lcrypto
+LIBS_queue    := -lsodium
+LIBS_outbound := -lssl -lcrypto
+LIBS_resolver := -lunbound
+ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lsqlite3 -lssl -lcrypto -lunbound
+
+GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
+BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%)
+
+UNIT_MAINS   := $(wildcard tests/unit/test_*.c)
+UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
+UNIT_LIBRARY := $(BUILD)/libunit.a
+UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
+
+.PHONY: all deps deps-test run test check doors bench install uninstall clean units
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BINARIES)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c $< -o $@
+
+$(BUILD)/server/process/version.o: COMPILE += -DGATEPOST_OPENSSL_LINKED='"$(shell pkg-config --modversion openssl 2>/dev/null)"'
+
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(GATEPOST): $(BUILD)/server/process/main.o $(LIBRARY)
+	$(LINK) -o $@ $^ $(LIBS_gatepost)
+
+# libcrypto.a asks for names that a static program resolves through the C library; the linker notes it, nothing here uses it.
+$(BUILD)/gatepost-session: $(BUILD)/server/process/main_session.o $(LIBRARY)
+	$(LINK_SESSION) -o $@ $^ $(LIBS_session)
+
+$(BUILD)/gatepost-%: $(BUILD)/server/process/main_%.o $(LIBRARY)
+	$(LINK) -o $@ $^ $(LIBS_$*)
+
+$(UNIT_LIBRARY): $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
+	$(LINK) -o $@ $^ $(ALL_LIBS) -lcriterion
+
+units: $(UNITS)
+
+deps:
+	@sh conf/deps.sh
+
+deps-test:
+	@sh conf/deps.sh --test
+
+run: deps
+	@$(MAKE) --no-print-directory -s -j2 all
+	@./gatepost demo
+
+test: deps-test
+	@$(MAKE) --no-print-directory -s -j2 all units doors
+	@sh tests/run.sh
+
+check: deps-test
+	@sh tests/check.sh
+
+doors:
+	@sh tests/doors.sh $(BUILD)
+
+bench: all
+	@sh tests/bench/run.sh
+
+install: all
+	@sh conf/install.sh install "$(DESTDIR)" "$(PREFIX)"
+
+uninstall:
+	@sh conf/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
+
+clean:
+	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize
+
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d)

@@ -1,0 +1,254 @@
+/* child.c - starting the program of a role.
+ * Runs in: master, and the command line when no server runs. Trusts: its own tables. Never: hands over a descriptor that the
+ * role's row does not name. */
+#include "server/process/child.h"
+
+#include "server/process/directories.h"
+#include "store/clock.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const programs[ROLE_COUNT] = {
+    [ROLE_LISTENER] = "gatepost-session",  [ROLE_AUTH] = "gatepost-auth",         [ROLE_VERIFIER] = "gatepost-verifier",
+    [ROLE_KEYS] = "gatepost-keys",         [ROLE_QUEUE] = "gatepost-queue",       [ROLE_DELIVERY] = "gatepost-delivery",
+    [ROLE_OUTBOUND] = "gatepost-outbound", [ROLE_RESOLVER] = "gatepost-resolver", [ROLE_LOG] = "gatepost-log",
+};
+
+/* Who speaks with whom. Sessions' own channels are made by auth. */
+static const struct {
+    enum role a, b;
+} links[] = {
+    {ROLE_AUTH, ROLE_QUEUE},     {ROLE_AUTH, ROLE_KEYS},       {ROLE_AUTH, ROLE_VERIFIER},     {ROLE_AUTH, ROLE_LISTENER},
+    {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+};
+
+struct child *child_add(struct family *family, enum role role, uint8_t index) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role != ROLE_NONE) continue;
+        *child = (struct child){.role = role, .index = index, .watch.fd = -1, .family = family};
+        return child;
+    }
+    return NULL;
+}
+
+struct child *child_find(struct family *family, enum role role, int index) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role == role && !child->draining && (index < 0 || child->index == index)) return child;
+    }
+    return NULL;
+}
+
+const char *child_programs(void) {
+    static char directory[4096];
+    static const char *const places[] = {"build", "../libexec/gatepost", "."};
+    char own[2048];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (directory[0] || n <= 0) return directory;
+    while (n && own[n - 1] != '/') n--;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char probe[4200];
+        struct buf b = buf_over(directory, sizeof directory - 1);
+        buf_put(&b, own, (size_t)n);
+        buf_put_text(&b, places[i]);
+        directory[b.n] = 0;
+        struct buf p = buf_over(probe, sizeof probe - 1);
+        buf_put_format(&p, "%s/%s", directory, programs[ROLE_LISTENER]);
+        if (access(probe, X_OK) == 0) return directory;
+    }
+    directory[0] = 0;
+    return directory;
+}
+
+/* In the new process: descriptors 0 to 4 and nothing else, no signal blocked, no environment, away from the terminal. */
+_Noreturn static void become(const struct child *child, const char *program, int control) {
+    static char *nothing[] = {NULL};
+    char *arguments[] = {(char *)(uintptr_t)program, NULL};
+    const struct family *family = child->family;
+    char **environment = nothing;
+    sigset_t none;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int control_copy = fcntl(control, F_DUPFD, 64), log_copy = fcntl(family->log_fds[1], F_DUPFD, 64);
+    int error_copy = fcntl(2, F_DUPFD, 64);
+    bool keeps_error = child->role == ROLE_LOG;
+#ifdef GATEPOST_SANITIZED
+    keeps_error = true;
+    environment = environ;
+#endif
+    sigemptyset(&none);
+    if (null < 0 || control_copy < 0 || log_copy < 0) _exit(126);
+    if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(keeps_error && error_copy >= 0 ? error_copy : null, 2) < 0 ||
+        dup2(control_copy, ROLE_CONTROL_FD) < 0 || dup2(log_copy, LOG_FD) < 0)
+        _exit(126);
+    close_range(5, ~0U, 0);
+    setsid();
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(0077);
+    execve(program, arguments, environment);
+    _exit(127);
+}
+
+void child_tell(struct child *child, enum frame_type type, struct span body, int passed) {
+    if (child->pid == 0 || frame_send_fd(child->watch.fd, (uint16_t)type, body, passed) == 0) return;
+    log_fault("telling a child", errno);
+    kill(child->pid, SIGKILL);
+}
+
+static void tell_link(struct child *child, enum frame_type type, uint8_t kind, uint8_t index, int fd) {
+    uint8_t body[2] = {kind, index};
+    child_tell(child, type, span_of(body, sizeof body), fd);
+}
+
+/* Opens a file for the role and hands it over. */
+static void tell_file(struct child *child, enum role_descriptor kind, uint8_t index, const char *path) {
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        if (path) log_fault(path, errno);
+        return;
+    }
+    tell_link(child, MASTER_DESCRIPTOR, (uint8_t)kind, index, fd);
+    close(fd);
+}
+
+static void tell_descriptors(struct child *child) {
+    const struct family *family = child->family;
+    const struct conf *conf = family->conf;
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = directories_open(conf, child->role, i);
+        if (fd < 0) continue;
+        tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_DIRECTORY, (uint8_t)i, fd);
+        close(fd);
+    }
+    switch (child->role) {
+    case ROLE_LISTENER:
+        for (size_t i = 0; family->sockets && i < family->sockets->n; i++)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, (uint8_t)i, family->sockets->fds[i]);
+        break;
+    case ROLE_KEYS:
+        for (size_t i = 0; i < conf->n_certificates; i++)
+            tell_file(child, DESCRIPTOR_KEY, (uint8_t)i, conf->certificates[i].key_file);
+        break;
+    case ROLE_AUTH:
+        if (family->auth_control >= 0)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->auth_control);
+        break;
+    case ROLE_QUEUE:
+        if (family->queue_control >= 0)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->queue_control);
+        break;
+    case ROLE_OUTBOUND:
+        if (conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)
+            tell_file(child, DESCRIPTOR_CA, 0, conf->delivery.smarthost.ca_file);
+        break;
+    case ROLE_RESOLVER:
+        tell_file(child, DESCRIPTOR_RESOLV, 0, "/etc/resolv.conf");
+        tell_file(child, DESCRIPTOR_HOSTS, 0, "/etc/hosts");
+        break;
+    case ROLE_LOG: tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]); break;
+    default: break;
+    }
+}
+
+int child_setup(struct child *child) {
+    int fd = setup_make(child->family->conf, &child->family->facts, child->role);
+    if (fd < 0) return -1;
+    tell_descriptors(child);
+    child_tell(child, MASTER_SETUP, (struct span){0}, fd);
+    child->generation = child->family->facts.generation;
+    close(fd);
+    return 0;
+}
+
+/* One frame of the child's; the loop calls again while there are more. */
+static void hear(void *context, uint32_t events) {
+    static uint8_t storage[FRAME_MAX];
+    struct child *child = context;
+    struct frame frame;
+    (void)events;
+    enum frame_status status = frame_receive(child->watch.fd, storage, false, &frame);
+    if (status == FRAME_RECEIVED) {
+        child->family->heard(child, &frame);
+    } else if (status != FRAME_NONE) {
+        loop_remove(child->family->loop, &child->watch); /* its end is known when it is waited for */
+        if (status != FRAME_CLOSED) kill(child->pid, SIGKILL);
+    }
+}
+
+static void name_in_log(const struct child *child) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u32(&b, (uint32_t)child->pid);
+    wire_put_u8(&b, (uint8_t)child->role);
+    if (frame_send_plain(child->family->log_fds[1], LOG_ROLE, buf_span(&b)) != 0) return;
+}
+
+int child_spawn(struct child *child) {
+    char program[4300];
+    int pair[2];
+    struct buf path = buf_over(program, sizeof program - 1);
+    buf_put_format(&path, "%s/%s", child_programs(), programs[child->role]);
+    if (frame_pair(pair, true) != 0) {
+        log_fault("making a channel", errno);
+        return -1;
+    }
+    child->pid = fork();
+    if (child->pid == 0) become(child, program, pair[1]);
+    close(pair[1]);
+    if (child->pid < 0) {
+        log_fault("starting a process", errno);
+        child->pid = 0;
+        close(pair[0]);
+        return -1;
+    }
+    child->watch = (struct loop_watch){pair[0], hear, child};
+    child->started_wall_ms = clock_wall_ms();
+    child->ready = false;
+    name_in_log(child);
+    if (child->family->loop && loop_add(child->family->loop, &child->watch, EPOLLIN) != 0) abort();
+    return child_setup(child);
+}
+
+static void join(struct child *a, struct child *b) {
+    int pair[2];
+    if (frame_pair(pair, true) != 0) {
+        log_fault("making a channel", errno);
+        return;
+    }
+    tell_link(a, MASTER_CHANNEL, (uint8_t)b->role, b->index, pair[0]);
+    tell_link(b, MASTER_CHANNEL, (uint8_t)a->role, a->index, pair[1]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+void child_link(struct child *child) {
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (links[i].a != child->role && links[i].b != child->role) continue;
+        enum role other = links[i].a == child->role ? links[i].b : links[i].a;
+        for (size_t j = 0; j < CHILDREN_MAX; j++) {
+            struct child *peer = &child->family->children[j];
+            if (peer->role == other && peer->pid && !peer->draining) join(child, peer);
+        }
+    }
+}
+
+void child_begin(struct child *child) { child_tell(child, MASTER_START, (struct span){0}, -1); }
+
+void child_gone(struct child *child) {
+    if (child->watch.fd >= 0) {
+        if (child->family->loop) loop_remove(child->family->loop, &child->watch);
+        close(child->watch.fd);
+    }
+    child->watch.fd = -1;
+    child->pid = 0;
+    child->ready = false;
+    child->idle = child->busy = 0;
+}

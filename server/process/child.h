@@ -1,0 +1,65 @@
+/* child.h - one role's process as the master sees it: starting it, handing it what it needs, joining it to its peers. */
+#ifndef SERVER_PROCESS_CHILD_H
+#define SERVER_PROCESS_CHILD_H
+
+#include "server/process/setup.h"
+#include "server/process/sockets.h"
+#include "store/loop.h"
+
+enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3 };
+
+struct child {
+    enum role role; /* ROLE_NONE: the slot is free */
+    uint8_t index;  /* verifier number; listener: its number of start, modulo 60 */
+    pid_t pid;      /* 0: waits to be started (again) */
+    struct loop_watch watch; /* its control channel */
+    bool ready, draining, removed; /* removed: is not started again */
+    uint32_t missing, generation;  /* generation of keys that it knows */
+    uint32_t restarts;
+    uint64_t started_wall_ms, restart_at_ms;
+    uint64_t deaths_ms[CHILD_DEATHS]; /* the latest first */
+    uint32_t idle, busy;              /* listener */
+    uint64_t accepted, crashed;
+    struct family *family;
+};
+
+/* All children and what is needed to start one. */
+struct family {
+    struct child children[CHILDREN_MAX];
+    const struct conf *conf;
+    struct setup_facts facts;
+    const struct sockets *sockets; /* NULL when stand-alone */
+    int log_fds[2];                /* [0] is what the log writer reads; everybody writes to [1] */
+    int auth_control, queue_control; /* listening control sockets, or -1 */
+    struct loop *loop;               /* NULL: control channels are not watched */
+    void (*heard)(struct child *child, const struct frame *frame);
+    uint8_t next_listener;
+};
+
+/* Takes a free slot; NULL when there is none. */
+struct child *child_add(struct family *family, enum role role, uint8_t index);
+
+struct child *child_find(struct family *family, enum role role, int index);
+
+/* Forks and executes the role's program and tells it setup and descriptors, but not yet its channels. 0, or -1 (logged). */
+int child_spawn(struct child *child) MUST_USE;
+
+/* Makes a new channel between the child and each living peer that it speaks with, and hands each its end. */
+void child_link(struct child *child);
+
+/* All is there: run. */
+void child_begin(struct child *child);
+
+/* Sends one frame; a child that does not take it is killed and will be restarted. */
+void child_tell(struct child *child, enum frame_type type, struct span body, int passed);
+
+/* After a reload: new descriptors and setup. -1: the setup could not be made. */
+int child_setup(struct child *child) MUST_USE;
+
+/* The process has gone: forgets it (the slot stays). */
+void child_gone(struct child *child);
+
+/* Where the programs of the roles lie: beside the executable (build/) or in libexec. "" when they are not found. */
+const char *child_programs(void);
+
+#endif

@@ -1,0 +1,70 @@
+/* directories.c - making and opening the directories of state.
+ * Runs in: master. Trusts: the configuration. Never: changes the owner of a directory that was there. */
+#include "server/process/directories.h"
+
+#include "server/process/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool path_of(char *out, size_t size, const char *directory, const char *name) {
+    struct buf b = buf_over(out, size - 1);
+    buf_put_text(&b, directory);
+    if (name[0]) buf_put_octet(&b, '/');
+    buf_put_text(&b, name);
+    out[b.n] = 0;
+    return buf_ok(&b);
+}
+
+static int fault(FILE *errors, const char *path) {
+    fprintf(errors, "gatepost: cannot make the directory %s: %s\n", path, strerrordesc_np(errno));
+    return -1;
+}
+
+static int make(const char *path, mode_t mode, bool give, uint32_t uid, uint32_t gid, FILE *errors) {
+    if (mkdir(path, mode) != 0) return errno == EEXIST ? 0 : fault(errors, path);
+    if (chmod(path, mode) != 0 || (give && chown(path, uid, gid) != 0)) return fault(errors, path);
+    return 0;
+}
+
+int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
+    static const struct {
+        const char *name;
+        enum role role;
+        mode_t mode;
+    } own[] = {{"auth", ROLE_AUTH, 0711}, {"queue", ROLE_QUEUE, 0700}, {"mail", ROLE_DELIVERY, 0700},
+               {"capture", ROLE_DELIVERY, 0700}};
+    char path[4096];
+    uint32_t uid = 0, gid = 0;
+    const char *user;
+    if (make(conf->state_directory, 0755, false, 0, 0, errors) != 0) return -1;
+    if (make(conf->run_directory, 0755, false, 0, 0, errors) != 0) return -1;
+    if (!path_of(path, sizeof path, conf->run_directory, "empty")) return -1;
+    if (make(path, 0755, false, 0, 0, errors) != 0) return -1;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (as_root && setup_user(conf, own[i].role, &uid, &gid, &user) != 0) return -1;
+        bool configured = own[i].name[0] == 'c' && conf->delivery.capture_directory;
+        if (!path_of(path, sizeof path, configured ? conf->delivery.capture_directory : conf->state_directory,
+                     configured ? "" : own[i].name))
+            return -1;
+        if (make(path, own[i].mode, as_root, uid, gid, errors) != 0) return -1;
+    }
+    return 0;
+}
+
+int directories_open(const struct conf *conf, enum role role, unsigned index) {
+    char path[4096];
+    bool fits = true;
+    if (role == ROLE_AUTH && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "auth");
+    else if (role == ROLE_QUEUE && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "queue");
+    else if (role == ROLE_DELIVERY && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "mail");
+    else if (role == ROLE_DELIVERY && index == 1 && conf->delivery.foreign == CONF_FOREIGN_CAPTURE) {
+        if (conf->delivery.capture_directory) fits = path_of(path, sizeof path, conf->delivery.capture_directory, "");
+        else fits = path_of(path, sizeof path, conf->state_directory, "capture");
+    } else if (role == ROLE_LOG && index == 0 && conf->log.to == CONF_LOG_SYSLOG) fits = path_of(path, sizeof path, "/dev", "");
+    else if (index == 0) fits = path_of(path, sizeof path, conf->run_directory, "empty");
+    else return -1;
+    return fits ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}

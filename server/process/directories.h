@@ -1,0 +1,15 @@
+/* directories.h - where state lives: made at start with the right owner, handed to the roles as descriptors. */
+#ifndef SERVER_PROCESS_DIRECTORIES_H
+#define SERVER_PROCESS_DIRECTORIES_H
+
+#include "conf/conf.h"
+#include "store/role.h"
+
+/* Makes what is missing: state_directory with auth, queue, mail, capture (each its role's own, 0700), run_directory with an
+ * empty directory. Prints why not, -1. */
+int directories_make(const struct conf *conf, bool as_root, FILE *errors) MUST_USE;
+
+/* The descriptor to hand to a role as DESCRIPTOR_DIRECTORY index: its own, the empty one, or -1 when there is none. */
+int directories_open(const struct conf *conf, enum role role, unsigned index) MUST_USE;
+
+#endif

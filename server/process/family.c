@@ -1,0 +1,282 @@
+/* family.c - starting, restarting and renewing the children.
+ * Runs in: master. Trusts: its own tables. Never: starts a second process of a role that must be alone. */
+#include "server/process/family.h"
+
+#include "server/process/directories.h"
+#include "store/clock.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000, LISTENER_INDEXES = 60 };
+
+int family_check_users(const struct conf *conf, FILE *errors) {
+    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH, ROLE_VERIFIER, ROLE_KEYS,
+                                      ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG};
+    int result = 0;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        uint32_t uid, gid;
+        const char *name;
+        if (setup_user(conf, roles[i], &uid, &gid, &name) == 0) continue;
+        fprintf(errors, "gatepost: there is no user \"%s\" for the %s process; as root, this makes it:\n"
+                        "  useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin %s\n",
+                name, role_name(roles[i]), name);
+        result = -1;
+    }
+    if (result != 0) fprintf(errors, "gatepost: `make install` makes all of them\n");
+    return result;
+}
+
+static int open_log(struct family *family) {
+    int size = LOG_BUFFER_BYTES, one = 1;
+    if (frame_pair(family->log_fds, true) != 0) return -1;
+    if (setsockopt(family->log_fds[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) return -1;
+    /* A larger buffer is a help, not a need. */
+    if (setsockopt(family->log_fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0 &&
+        setsockopt(family->log_fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) != 0)
+        return -1;
+    log_use(family->log_fds[1]);
+    return 0;
+}
+
+int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
+                void (*heard)(struct child *, const struct frame *)) {
+    family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
+    family->auth_control = family->queue_control = -1;
+    family->facts.generation = 1;
+    if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key) return -1;
+    if (open_log(family) != 0) {
+        fprintf(stderr, "gatepost: cannot make the log's socket: %s\n", strerrordesc_np(errno));
+        return -1;
+    }
+    if (!sockets) return 0;
+    family->auth_control = sockets_control(conf->run_directory, "auth.sock");
+    family->queue_control = sockets_control(conf->run_directory, "queue.sock");
+    if (family->auth_control >= 0 && family->queue_control >= 0) return 0;
+    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", conf->run_directory, strerrordesc_np(errno));
+    return -1;
+}
+
+void family_close(struct family *family) {
+    for (int i = 0; i < 2; i++) close(family->log_fds[i]);
+    if (family->auth_control >= 0) close(family->auth_control);
+    if (family->queue_control >= 0) close(family->queue_control);
+    explicit_bzero(&family->facts, sizeof family->facts);
+}
+
+static int start_one(struct family *family, enum role role, uint8_t index) {
+    struct child *child = child_add(family, role, index);
+    if (!child || child_spawn(child) != 0) return -1;
+    child_link(child);
+    return 0;
+}
+
+static bool wants_outbound(const struct conf *conf) { return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST; }
+
+static bool wants_resolver(const struct conf *conf) {
+    struct netaddr address;
+    return wants_outbound(conf) && !netaddr_parse(&address, span_text(conf->delivery.smarthost.host));
+}
+
+int family_start(struct family *family) {
+    if (start_one(family, ROLE_LOG, 0) != 0) return -1;
+    child_begin(child_find(family, ROLE_LOG, 0));
+    if (start_one(family, ROLE_KEYS, 0) != 0) return -1;
+    for (uint32_t i = 0; i < setup_verifiers(family->conf); i++)
+        if (start_one(family, ROLE_VERIFIER, (uint8_t)i) != 0) return -1;
+    if (start_one(family, ROLE_DELIVERY, 0) != 0) return -1;
+    if (wants_resolver(family->conf) && start_one(family, ROLE_RESOLVER, 0) != 0) return -1;
+    if (wants_outbound(family->conf) && start_one(family, ROLE_OUTBOUND, 0) != 0) return -1;
+    if (start_one(family, ROLE_QUEUE, 0) != 0 || start_one(family, ROLE_AUTH, 0) != 0) return -1;
+    if (start_one(family, ROLE_LISTENER, family->next_listener++) != 0) return -1;
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].pid && family->children[i].role != ROLE_LOG) child_begin(&family->children[i]);
+    return 0;
+}
+
+bool family_ready(const struct family *family) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].role != ROLE_NONE && !family->children[i].ready) return false;
+    return true;
+}
+
+struct child *family_by_pid(struct family *family, pid_t pid) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].pid == pid) return &family->children[i];
+    return NULL;
+}
+
+void family_plan_restart(struct child *child) {
+    uint64_t now = clock_ms();
+    bool often = child->deaths_ms[CHILD_DEATHS - 2] && now - child->deaths_ms[CHILD_DEATHS - 2] < DEATHS_WINDOW_MS;
+    memmove(child->deaths_ms + 1, child->deaths_ms, (CHILD_DEATHS - 1) * sizeof *child->deaths_ms);
+    child->deaths_ms[0] = now;
+    child->restart_at_ms = often ? now + RESTART_PAUSE_MS : now;
+}
+
+uint64_t family_next_restart(const struct family *family) {
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &family->children[i];
+        if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms < next) next = child->restart_at_ms;
+    }
+    return next;
+}
+
+static void restart(struct child *child) {
+    struct log_line line;
+    if (child->role == ROLE_LISTENER) child->index = (uint8_t)(child->family->next_listener++ % LISTENER_INDEXES);
+    child->restarts++;
+    if (child_spawn(child) != 0) {
+        if (child->pid) return; /* it lives, and will be waited for */
+        family_plan_restart(child);
+        child->restart_at_ms = clock_ms() + RESTART_PAUSE_MS;
+        return;
+    }
+    child_link(child);
+    child_begin(child);
+    log_open(&line, LOG_CHILD_RESTARTED);
+    log_text(&line, KEY_PROCESS, role_name(child->role));
+    log_number(&line, KEY_PID, (uint64_t)child->pid);
+    log_number(&line, KEY_COUNT, child->restarts);
+    log_send(&line);
+}
+
+void family_restart_due(struct family *family) {
+    uint64_t now = clock_ms();
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms <= now) restart(child);
+    }
+}
+
+bool family_other_listener(struct family *family, const struct child *but) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &family->children[i];
+        if (child->role == ROLE_LISTENER && child != but && child->pid && !child->draining) return true;
+    }
+    return false;
+}
+
+void family_start_listener(struct family *family) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) { /* one successor at a time */
+        const struct child *child = &family->children[i];
+        if (child->role == ROLE_LISTENER && child->pid && !child->ready) return;
+    }
+    struct child *child = child_add(family, ROLE_LISTENER, (uint8_t)(family->next_listener++ % LISTENER_INDEXES));
+    if (!child) return;
+    if (child_spawn(child) != 0 && child->pid == 0) {
+        child->role = ROLE_NONE;
+        return;
+    }
+    child_link(child);
+    child_begin(child);
+}
+
+void family_retire_listeners(struct family *family, const struct child *but) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role != ROLE_LISTENER || child == but || child->draining) continue;
+        child->draining = child->removed = true;
+        child_tell(child, MASTER_DRAIN, (struct span){0}, -1);
+        if (child->pid == 0) child->role = ROLE_NONE;
+    }
+}
+
+void family_forget(struct family *family, struct child *child) {
+    uint32_t oldest = family->facts.generation;
+    uint8_t storage[4];
+    struct buf b = BUF_OVER(storage);
+    bool was_listener = child->role == ROLE_LISTENER;
+    child->role = ROLE_NONE;
+    if (!was_listener) return;
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].role == ROLE_LISTENER && family->children[i].generation < oldest)
+            oldest = family->children[i].generation;
+    struct child *keys = child_find(family, ROLE_KEYS, 0);
+    if (!keys || oldest == 0) return;
+    wire_put_u32(&b, oldest - 1);
+    child_tell(keys, MASTER_FORGET, buf_span(&b), -1);
+}
+
+bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors) {
+    bool same = strcmp(now->state_directory, wanted->state_directory) == 0 &&
+                strcmp(now->run_directory, wanted->run_directory) == 0;
+    if (!same) fprintf(errors, "state_directory and run_directory cannot change while the server runs");
+    return same;
+}
+
+void family_reconfigure(struct family *family, const struct conf *conf) {
+    family->conf = conf;
+    family->facts.generation++;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role == ROLE_NONE || child->role == ROLE_LISTENER || child->pid == 0) continue;
+        if (child_setup(child) != 0) log_fault("handing out the new configuration", errno);
+    }
+    if (wants_resolver(conf) && !child_find(family, ROLE_RESOLVER, 0) && start_one(family, ROLE_RESOLVER, 0) == 0)
+        child_begin(child_find(family, ROLE_RESOLVER, 0));
+    if (wants_outbound(conf) && !child_find(family, ROLE_OUTBOUND, 0) && start_one(family, ROLE_OUTBOUND, 0) == 0)
+        child_begin(child_find(family, ROLE_OUTBOUND, 0));
+    family_start_listener(family);
+}
+
+void family_log_end(const struct child *child, int status, bool expected) {
+    struct log_line line;
+    log_open(&line, LOG_CHILD_EXITED);
+    log_text(&line, KEY_PROCESS, role_name(child->role));
+    log_number(&line, KEY_PID, (uint64_t)child->pid);
+    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    if (expected) log_text(&line, KEY_WHY, "it was told to leave");
+    log_send(&line);
+}
+
+static void put_process(const struct child *child, struct control_peer *peer) {
+    static const char *const words[] = {"user", "root", "landlock", "seccomp"};
+    struct control_row row;
+    uint8_t text[64];
+    struct buf missing = BUF_OVER(text);
+    for (unsigned i = 0; i < 4; i++) {
+        if (!(child->missing & 1U << i)) continue;
+        if (missing.n) buf_put_octet(&missing, ' ');
+        buf_put_text(&missing, words[i]);
+    }
+    control_row_open(&row);
+    control_row_text(&row, "process", span_text(role_name(child->role)));
+    control_row_number(&row, "pid", (uint64_t)child->pid);
+    control_row_text(&row, "state", span_text(child->draining ? "leaving" : child->ready ? "serving" : "starting"));
+    control_row_time(&row, "since", child->started_wall_ms);
+    control_row_number(&row, "restarts", child->restarts);
+    control_row_text(&row, "missing", buf_span(&missing));
+    if (child->role == ROLE_LISTENER) {
+        control_row_number(&row, "sessions", child->busy);
+        control_row_number(&row, "accepted", child->accepted);
+    }
+    (void)control_row_send(&row, peer); /* a peer that has gone is dropped by the server */
+}
+
+static void answer_status(void *context, struct control_peer *peer, const struct control_request *request) {
+    struct family *family = context;
+    if (strcmp(request->verb, "status") != 0) {
+        control_end(peer, CONTROL_USAGE, "the master answers only \"status\"");
+        return;
+    }
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].pid) put_process(&family->children[i], peer);
+    control_end(peer, CONTROL_OK, "");
+}
+
+int family_serve_status(struct family *family, struct control_server *server) {
+    int fd = sockets_control(family->conf->run_directory, "status.sock");
+    *server = (struct control_server){
+        .loop = family->loop, .owner_uid = geteuid(), .handle = answer_status, .context = family};
+    if (fd >= 0 && control_serve(server, fd) == 0) return 0;
+    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", family->conf->run_directory,
+            strerrordesc_np(errno));
+    return -1;
+}

@@ -1,0 +1,48 @@
+/* family.h - what the master does to its children as a whole: start, restart, reload, count, report. */
+#ifndef SERVER_PROCESS_FAMILY_H
+#define SERVER_PROCESS_FAMILY_H
+
+#include "server/process/child.h"
+#include "store/control.h"
+
+/* The shared log socket and the control sockets. 0, or -1 (printed). */
+int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
+                void (*heard)(struct child *, const struct frame *)) MUST_USE;
+void family_close(struct family *family);
+
+/* Every role's user exists; else prints the command that makes them, -1. */
+int family_check_users(const struct conf *conf, FILE *errors) MUST_USE;
+
+/* Starts all roles, joins them, lets them run. */
+int family_start(struct family *family) MUST_USE;
+
+/* Whether every child has said that it serves. */
+bool family_ready(const struct family *family);
+
+struct child *family_by_pid(struct family *family, pid_t pid);
+
+/* Restart at once; after three deaths within a second, a second later. */
+void family_plan_restart(struct child *child);
+/* The time (clock_ms) of the next planned restart; UINT64_MAX when there is none. */
+uint64_t family_next_restart(const struct family *family);
+void family_restart_due(struct family *family);
+
+/* A new listener beside those that run; the old ones are retired when it is ready. */
+void family_start_listener(struct family *family);
+void family_retire_listeners(struct family *family, const struct child *but);
+bool family_other_listener(struct family *family, const struct child *but);
+
+/* A child that was told to leave has left: frees the slot, and has the keys of unused generations dropped. */
+void family_forget(struct family *family, struct child *child);
+
+/* Whether a new configuration keeps what cannot change while running; else says what needs a restart. */
+bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors);
+/* Hands the new configuration to everybody; it must outlive the family or the next call. */
+void family_reconfigure(struct family *family, const struct conf *conf);
+
+void family_log_end(const struct child *child, int status, bool expected);
+
+/* Answers "status" on run_directory/status.sock. */
+int family_serve_status(struct family *family, struct control_server *server) MUST_USE;
+
+#endif

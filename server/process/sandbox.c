@@ -1,0 +1,251 @@
+/* sandbox.c - one table: role, system call, reason. What is not listed ends the process (SIGSYS), but for harmless
+ * look-ups that libraries make lazily, which get an error.
+ * Runs in: master, before it starts a child. Trusts: nothing. Never: decides by what is convenient. */
+#include "server/process/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIT(role) (1U << (role))
+enum {
+    ALL = ~0U,
+    LISTENER = BIT(ROLE_LISTENER),
+    AUTH = BIT(ROLE_AUTH),
+    VERIFIER = BIT(ROLE_VERIFIER),
+    KEYS = BIT(ROLE_KEYS),
+    QUEUE = BIT(ROLE_QUEUE),
+    DELIVERY = BIT(ROLE_DELIVERY),
+    OUTBOUND = BIT(ROLE_OUTBOUND),
+    RESOLVER = BIT(ROLE_RESOLVER),
+    LOG = BIT(ROLE_LOG),
+    LOOPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG | LISTENER,
+    FORKS = LISTENER | DELIVERY | OUTBOUND,
+    FILES = AUTH | QUEUE | DELIVERY,
+    HEAPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG, /* the session allocates nothing */
+};
+
+enum when { ALWAYS = 0, NOT_EXECUTABLE /* argument 2 without PROT_EXEC */, INTERNET /* argument 0: IPv4 or IPv6 */,
+            UNIX /* argument 0 */, DUPLICATE /* fcntl: argument 1 is about descriptors or locks */, REFUSED /* answered ENOENT */,
+            REFUSED_HARMLESSLY /* answered EPERM */, OWN_LIMIT /* prlimit64: argument 0 is 0 */ };
+
+static const struct row {
+    unsigned roles;
+    const char *call;
+    enum when when;
+    const char *reason;
+} rows[] = {
+    {ALL, "read", ALWAYS, "clients, pipes, files"},
+    {ALL, "write", ALWAYS, "replies, files"},
+    {ALL, "writev", ALWAYS, "frames, log lines"},
+    {ALL, "recvfrom", ALWAYS, "frames without descriptors"},
+    {ALL, "recvmsg", ALWAYS, "frames; descriptors that another process hands over"},
+    {ALL, "poll", ALWAYS, "waiting with a deadline"},
+    {ALL, "close", ALWAYS, "connections, descriptors that came"},
+    {ALL, "clock_gettime", ALWAYS, "where the vDSO has no clock"},
+    {ALL, "getpid", ALWAYS, "OpenSSL's and SQLite's fork check, log"},
+    {ALL, "getrandom", ALWAYS, "names of transactions, TLS, salts"},
+    {ALL, "futex", ALWAYS, "locks of the C library and OpenSSL, never contended"},
+    {ALL, "exit_group", ALWAYS, "leaving"},
+    {ALL, "rt_sigreturn", ALWAYS, "end of a signal handler"},
+    {ALL, "restart_syscall", ALWAYS, "the kernel's own, after a stop"},
+    {ALL, "shutdown", ALWAYS, "ending a connection in order"},
+    {ALL, "rt_sigprocmask", ALWAYS, "abort() and fork() of the C library"},
+    {ALL, "rt_sigaction", ALWAYS, "abort() restores the default action"},
+    {ALL, "gettid", ALWAYS, "abort()"},
+    {ALL, "tgkill", ALWAYS, "abort()"},
+    {LOOPS, "sendmsg", ALWAYS, "frames, with descriptors for those they belong to"},
+    {ALL, "sendto", ALWAYS, "send(2) to a client"},
+    {LOOPS, "epoll_wait", ALWAYS, "the loop"},
+    {LOOPS, "epoll_pwait", ALWAYS, "the loop"},
+    {LOOPS, "epoll_ctl", ALWAYS, "the loop"},
+    {LOOPS, "epoll_create1", ALWAYS, "the loop, once"},
+    {LOOPS, "fcntl", DUPLICATE, "a copy of a descriptor that waits to be sent; file locks; blocking mode"},
+    {LOOPS, "mmap", NOT_EXECUTABLE, "memory; a new setup at reload"},
+    {LOOPS, "munmap", ALWAYS, "memory"},
+    {HEAPS, "mremap", ALWAYS, "realloc() of large arrays"},
+    {HEAPS, "mprotect", NOT_EXECUTABLE, "guard pages of libsodium, growth of the heap"},
+    {HEAPS, "madvise", ALWAYS, "free() of large blocks; libsodium"},
+    {HEAPS | LISTENER, "brk", ALWAYS, "the heap"},
+    {LOOPS, "newfstatat", ALWAYS, "size of what came as a descriptor (empty path)"},
+    {LOOPS, "fstat", ALWAYS, "size of what came as a descriptor"},
+    {AUTH | LISTENER | DELIVERY | OUTBOUND, "socketpair", UNIX, "the two ends of a channel that it hands out"},
+    {LISTENER | AUTH | QUEUE, "accept4", ALWAYS, "a client; the command line"},
+    {AUTH | QUEUE, "getsockopt", ALWAYS, "the command line's uid (SO_PEERCRED)"},
+    {LISTENER, "getsockopt", ALWAYS, "state of the client's connection"},
+    {LISTENER | AUTH | OUTBOUND, "setsockopt", ALWAYS, "TCP_NODELAY; SO_PASSCRED on channels"},
+    {LISTENER, "getsockname", ALWAYS, "the local address of a client's connection"},
+    {LISTENER, "getpeername", ALWAYS, "the client's address"},
+    {FORKS, "clone", ALWAYS, "a pool child or an agent"},
+    {FORKS, "set_robust_list", ALWAYS, "fork() of the C library"},
+    {FORKS, "rseq", ALWAYS, "fork() of the C library"},
+    {FORKS, "wait4", ALWAYS, "how a child ended"},
+    {FORKS, "prlimit64", OWN_LIMIT, "a child takes itself the right to fork"},
+    {FORKS, "getrlimit", ALWAYS, "the same"},
+    {FORKS, "setrlimit", ALWAYS, "the same"},
+    {FORKS, "seccomp", ALWAYS, "a child's filter on top of this one"},
+    {FORKS, "close_range", ALWAYS, "a child drops what is not its own"},
+    {FORKS, "dup2", ALWAYS, "a child's fixed descriptors"},
+    {FORKS, "dup3", ALWAYS, "a child's fixed descriptors"},
+    {FORKS, "pipe2", ALWAYS, "a pipe whose end tells children that the parent left"},
+    {DELIVERY, "landlock_create_ruleset", ALWAYS, "an agent keeps one Maildir only"},
+    {DELIVERY, "landlock_add_rule", ALWAYS, "the same"},
+    {DELIVERY, "landlock_restrict_self", ALWAYS, "the same"},
+    {FILES, "openat", ALWAYS, "its own files: Landlock and the root bound which"},
+    {AUTH, "open", ALWAYS, "SQLite"},
+    {FILES, "unlink", ALWAYS, "its own files"},
+    {FILES, "unlinkat", ALWAYS, "its own files"},
+    {FILES, "fsync", ALWAYS, "durability"},
+    {FILES, "fdatasync", ALWAYS, "durability"},
+    {FILES, "pread64", ALWAYS, "its own files"},
+    {FILES, "pwrite64", ALWAYS, "its own files"},
+    {FILES, "pwritev", ALWAYS, "the queue's log"},
+    {FILES, "lseek", ALWAYS, "its own files"},
+    {FILES, "ftruncate", ALWAYS, "SQLite's log, the queue's segments"},
+    {FILES, "getcwd", ALWAYS, "SQLite's name of the database"},
+    {FILES, "stat", ALWAYS, "SQLite"},
+    {FILES, "lstat", ALWAYS, "SQLite"},
+    {FILES, "readlink", ALWAYS, "SQLite's name of the database"},
+    {FILES, "access", ALWAYS, "SQLite"},
+    {FILES, "faccessat", ALWAYS, "SQLite"},
+    {FILES, "faccessat2", ALWAYS, "SQLite"},
+    {FILES, "fchmod", ALWAYS, "SQLite's files"},
+    {FILES, "fchown", ALWAYS, "SQLite's files"},
+    {FILES, "geteuid", ALWAYS, "SQLite"},
+    {FILES, "getuid", ALWAYS, "SQLite"},
+    {FILES, "mkdir", ALWAYS, "its own directories"},
+    {FILES, "mkdirat", ALWAYS, "its own directories"},
+    {FILES, "rmdir", ALWAYS, "its own directories"},
+    {FILES, "rename", ALWAYS, "its own files"},
+    {FILES, "renameat", ALWAYS, "its own files"},
+    {FILES, "renameat2", ALWAYS, "its own files"},
+    {DELIVERY, "linkat", ALWAYS, "a new message under its name"},
+    {FILES, "getdents64", ALWAYS, "recovery; looking for a message already delivered"},
+    {QUEUE, "fallocate", ALWAYS, "a segment"},
+    {QUEUE, "fstatfs", ALWAYS, "free space"},
+    {AUTH | QUEUE, "flock", ALWAYS, "the lock on its directory"},
+    {AUTH | QUEUE, "clock_nanosleep", ALWAYS, "waiting for that lock"},
+    {QUEUE, "memfd_create", ALWAYS, "a body for an agent"},
+    {FILES, "utimensat", ALWAYS, "SQLite"},
+    {OUTBOUND | RESOLVER, "socket", INTERNET, "the next hop; name servers"},
+    {OUTBOUND | RESOLVER, "connect", ALWAYS, "the same"},
+    {LOG, "socket", UNIX, "syslog"},
+    {LOG, "connect", ALWAYS, "syslog"},
+    {LOG, "recvmmsg", ALWAYS, "many lines at once"},
+    {OUTBOUND, "getsockopt", ALWAYS, "how a connect ended"},
+    {RESOLVER, "bind", ALWAYS, "a random source port"},
+    {RESOLVER, "setsockopt", ALWAYS, "libunbound's sockets"},
+    {RESOLVER, "getsockopt", ALWAYS, "libunbound's sockets"},
+    {RESOLVER, "getsockname", ALWAYS, "libunbound's sockets"},
+    {RESOLVER, "clone", ALWAYS, "libunbound's worker thread"},
+    {RESOLVER, "clone3", REFUSED_HARMLESSLY, "the C library falls back to clone"},
+    {RESOLVER, "set_robust_list", ALWAYS, "a thread"},
+    {RESOLVER, "rseq", ALWAYS, "a thread"},
+    {RESOLVER, "exit", ALWAYS, "a thread"},
+    {RESOLVER, "pipe2", ALWAYS, "libunbound's worker"},
+    {RESOLVER, "pipe", ALWAYS, "libunbound's worker"},
+    {RESOLVER, "socketpair", UNIX, "libunbound's event base"},
+    {RESOLVER, "eventfd2", ALWAYS, "libunbound's event base"},
+    {RESOLVER, "prlimit64", ALWAYS, "libunbound asks for its limits"},
+    {RESOLVER, "sysinfo", ALWAYS, "libunbound"},
+    {RESOLVER, "uname", ALWAYS, "libunbound"},
+    {RESOLVER, "getuid", ALWAYS, "libunbound"},
+    {RESOLVER, "lseek", ALWAYS, "resolv.conf as a stream"},
+    {RESOLVER, "sched_getaffinity", ALWAYS, "a thread"},
+    {RESOLVER, "gettimeofday", ALWAYS, "libunbound's clock"},
+    {ALL & ~(unsigned)FILES, "openat", REFUSED, "libraries look for files lazily; there are none"},
+    {ALL & ~(unsigned)FILES, "readlink", REFUSED, "the same"},
+    {ALL & ~(unsigned)FILES, "access", REFUSED, "the same"},
+    {ALL, "ioctl", REFUSED_HARMLESSLY, "isatty() of the C library"},
+    {VERIFIER | KEYS, "mlock", ALWAYS, "libsodium keeps secrets out of swap"},
+    {VERIFIER | KEYS, "munlock", ALWAYS, "the same"},
+    {VERIFIER | QUEUE | KEYS, "prlimit64", OWN_LIMIT, "libsodium asks for its limits"},
+    {VERIFIER, "sysinfo", ALWAYS, "libsodium"},
+};
+
+/* What a pool child or an agent no longer needs of its parent's calls. */
+static const struct {
+    unsigned roles;
+    const char *call;
+} parent_only[] = {
+    {FORKS, "clone"},      {FORKS, "wait4"},    {FORKS, "socketpair"}, {FORKS, "prlimit64"}, {FORKS, "setrlimit"},
+    {FORKS, "seccomp"},    {LISTENER, "sendmsg"}, {LISTENER, "mmap"},  {LISTENER, "brk"},    {FORKS, "dup2"},
+    {LISTENER, "epoll_ctl"},
+};
+
+static int add(scmp_filter_ctx filter, const struct row *row) {
+    int call = seccomp_syscall_resolve_name(row->call);
+    if (call == __NR_SCMP_ERROR) return -ENOSYS;
+    switch (row->when) {
+    case NOT_EXECUTABLE:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    case UNIX: return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    case INTERNET: {
+        int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
+        return error ? error : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
+    }
+    case DUPLICATE: {
+        static const unsigned long commands[] = {F_DUPFD_CLOEXEC, F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_SETLK, F_GETLK};
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+            int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A1(SCMP_CMP_EQ, commands[i], 0));
+            if (error) return error;
+        }
+        return 0;
+    }
+    case OWN_LIMIT: return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
+    case REFUSED: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOENT), call, 0);
+    case REFUSED_HARMLESSLY: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
+    case ALWAYS: break;
+    }
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+}
+
+static int export_filter(scmp_filter_ctx filter, struct buf *out) {
+    uint8_t chunk[4096];
+    ssize_t n = -1;
+    int fd = memfd_create("filter", MFD_CLOEXEC);
+    if (fd < 0 || seccomp_export_bpf(filter, fd) < 0 || lseek(fd, 0, SEEK_SET) != 0) goto out;
+    while ((n = read(fd, chunk, sizeof chunk)) > 0) buf_put(out, chunk, (size_t)n);
+out:
+    if (fd >= 0) close(fd);
+    return n == 0 && buf_ok(out) ? 0 : -1;
+}
+
+int sandbox_filter(enum role role, struct buf *out) {
+    int result = -1;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    if (!filter) return -1;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!(rows[i].roles & BIT(role))) continue;
+        int error = add(filter, &rows[i]);
+        if (error == 0) continue;
+        errno = -error;
+        goto out;
+    }
+    result = export_filter(filter, out);
+out:
+    seccomp_release(filter);
+    return result;
+}
+
+int sandbox_child_filter(enum role role, struct buf *out) {
+    int result = -1;
+    if (!(FORKS & BIT(role))) return 0;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter) return -1;
+    for (size_t i = 0; i < sizeof parent_only / sizeof *parent_only; i++) {
+        if (!(parent_only[i].roles & BIT(role))) continue;
+        int error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS,
+                                     seccomp_syscall_resolve_name(parent_only[i].call), 0);
+        if (error == 0) continue;
+        errno = -error;
+        goto out;
+    }
+    result = export_filter(filter, out);
+out:
+    seccomp_release(filter);
+    return result;
+}

@@ -1,0 +1,14 @@
+/* sandbox.h - the system calls of each role, as filters for confine.c. The only file that knows libseccomp is sandbox.c. */
+#ifndef SERVER_PROCESS_SANDBOX_H
+#define SERVER_PROCESS_SANDBOX_H
+
+#include "store/buf.h"
+#include "store/role.h"
+
+/* Appends the filter of a role (an array of struct sock_filter). 0, or -1 with errno. */
+int sandbox_filter(enum role role, struct buf *out) MUST_USE;
+
+/* Appends what a process that the role forks gets on top of it; nothing for roles that do not fork. 0, or -1. */
+int sandbox_child_filter(enum role role, struct buf *out) MUST_USE;
+
+#endif

@@ -1,0 +1,358 @@
+/* setup.c - writes each role's setup from the configuration.
+ * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands a role more than it needs. */
+#include "server/process/setup.h"
+
+#include "auth/auth_setup.h"
+#include "auth/relay.h"
+#include "server/inbound/session_setup.h"
+#include "server/outbound/outbound_setup.h"
+#include "server/process/sandbox.h"
+#include "store/log.h"
+#include "store/queue_setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out, const char **name_out) {
+    const char *const names[ROLE_COUNT] = {
+        [ROLE_LISTENER] = conf->users.session, [ROLE_AUTH] = conf->users.auth,
+        [ROLE_VERIFIER] = conf->users.verifier, [ROLE_KEYS] = conf->users.keys,
+        [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
+        [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
+        [ROLE_LOG] = conf->users.log,
+    };
+    *name_out = names[role] ? names[role] : "";
+    const struct passwd *user = getpwnam(*name_out);
+    if (!user || user->pw_uid == 0) return -1;
+    *uid_out = user->pw_uid;
+    *gid_out = user->pw_gid;
+    return 0;
+}
+
+uint32_t setup_verifiers(const struct conf *conf) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n = conf->auth.verifiers ? conf->auth.verifiers : cores > 0 ? (uint32_t)cores : 1;
+    return n > 64 ? 64 : n;
+}
+
+static int by_octets(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n ? memcmp(x->p, y->p, n) : 0;
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+/* Reads a small file whole into malloc'ed memory. */
+static int read_file(const char *path, struct span *out) {
+    struct stat status;
+    uint8_t *p = NULL;
+    int result = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0 || status.st_size > 1 << 20) goto out;
+    size_t size = (size_t)status.st_size;
+    if (!(p = malloc(size + 1)) || read(fd, p, size) != (ssize_t)size) goto out;
+    *out = span_of(p, size);
+    p = NULL;
+    result = 0;
+out:
+    if (result != 0) log_fault(path, errno);
+    free(p);
+    if (fd >= 0) close(fd);
+    return result;
+}
+
+static enum relay_role relay_role_of(enum conf_listener_role role) {
+    switch (role) {
+    case CONF_LISTENER_MX: return RELAY_ROLE_MX;
+    case CONF_LISTENER_SUBMISSION: return RELAY_ROLE_SUBMISSION;
+    case CONF_LISTENER_SUBMISSIONS: return RELAY_ROLE_SUBMISSIONS;
+    case CONF_LISTENER_NONE: break;
+    }
+    return RELAY_ROLE_UNKNOWN;
+}
+
+static int listener_sockets(const struct conf *conf, struct session_setup *setup) {
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        for (size_t j = 0; j < conf->listeners[i].n_addresses; j++) {
+            if (setup->n_sockets == SESSION_SOCKETS_MAX) return -1;
+            enum relay_role role = relay_role_of(conf->listeners[i].role);
+            setup->sockets[setup->n_sockets++] = (struct session_socket){
+                .role = (uint8_t)role, .auth = role != RELAY_ROLE_MX || conf->listeners[i].auth};
+        }
+    return 0;
+}
+
+static int listener_certificates(const struct conf *conf, struct session_setup *setup) {
+    for (size_t i = 0; i < conf->n_certificates && i < SESSION_CERTIFICATES_MAX; i++) {
+        struct session_certificate *certificate = &setup->certificates[i];
+        if (read_file(conf->certificates[i].certificate_file, &certificate->chain_pem) != 0) return -1;
+        setup->n_certificates = (uint32_t)i + 1;
+        for (size_t j = 0; j < conf->certificates[i].names.n && j < SESSION_NAMES_MAX; j++)
+            certificate->names[certificate->n_names++] = span_text(conf->certificates[i].names.items[j]);
+    }
+    return 0;
+}
+
+/* The names of the local (or relay) domains, sorted; malloc'ed. */
+static struct span *domain_names(const struct conf *conf, bool local, uint32_t *n_out) {
+    size_t n = local ? conf->n_local_domains : conf->n_relay_domains;
+    struct span *names = calloc(n + 1, sizeof *names);
+    if (!names) abort();
+    for (size_t i = 0; i < n; i++)
+        names[i] = span_text(local ? conf->local_domains[i].name : conf->relay_domains[i].name);
+    qsort(names, n, sizeof *names, by_octets);
+    *n_out = (uint32_t)n;
+    return names;
+}
+
+static int put_listener(const struct conf *conf, struct buf *b) {
+    int result = -1;
+    struct session_setup *setup = calloc(1, sizeof *setup);
+    if (!setup) abort();
+    setup->hostname = span_text(conf->hostname);
+    setup->proxy_from = conf->proxy_from.items;
+    setup->n_proxy_from = (uint32_t)conf->proxy_from.n;
+    setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
+    setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
+    setup->connections = conf->limits.connections;
+    setup->pool = conf->limits.pool;
+    setup->recipients_per_message = conf->limits.recipients_per_message;
+    setup->messages_per_session = conf->limits.messages_per_session;
+    setup->failures_per_session = conf->limits.failures_per_session;
+    setup->message_bytes = conf->limits.message_bytes;
+    setup->command_ms = conf->timeouts.command_ms;
+    setup->data_ms = conf->timeouts.data_ms;
+    setup->tls_ms = conf->timeouts.tls_ms;
+    setup->login_ms = conf->timeouts.login_ms;
+    setup->session_ms = conf->timeouts.session_ms;
+    setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->legacy_auth_line = conf->auth.legacy_auth_line;
+    if (listener_sockets(conf, setup) != 0 || listener_certificates(conf, setup) != 0) goto out;
+    session_setup_put(b, setup);
+    result = 0;
+out:
+    for (uint32_t i = 0; i < setup->n_certificates; i++) free((void *)(uintptr_t)setup->certificates[i].chain_pem.p);
+    free(setup->local_domains);
+    free(setup->relay_domains);
+    free(setup);
+    return result;
+}
+
+static int by_domain(const void *a, const void *b) {
+    return by_octets(&((const struct auth_domain *)a)->name, &((const struct auth_domain *)b)->name);
+}
+
+static int by_relay_domain(const void *a, const void *b) {
+    return by_octets(&((const struct auth_relay_domain *)a)->name, &((const struct auth_relay_domain *)b)->name);
+}
+
+static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
+    size_t recipients = 0, at = 0;
+    for (size_t i = 0; i < conf->n_relay_domains; i++) recipients += conf->relay_domains[i].recipients.n;
+    setup->local_domains = calloc(conf->n_local_domains + 1, sizeof *setup->local_domains);
+    setup->relay_domains = calloc(conf->n_relay_domains + 1, sizeof *setup->relay_domains);
+    setup->relay_recipients = calloc(recipients + 1, sizeof *setup->relay_recipients);
+    if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
+    for (size_t i = 0; i < conf->n_local_domains; i++)
+        setup->local_domains[i] = (struct auth_domain){span_text(conf->local_domains[i].name),
+                                                       conf->local_domains[i].sender_needs_auth};
+    for (size_t i = 0; i < conf->n_relay_domains; i++) {
+        const struct conf_relay_domain *domain = &conf->relay_domains[i];
+        setup->relay_domains[i] =
+            (struct auth_relay_domain){span_text(domain->name), (uint32_t)at, (uint32_t)domain->recipients.n};
+        for (size_t j = 0; j < domain->recipients.n; j++)
+            setup->relay_recipients[at++] = span_text(domain->recipients.items[j]);
+    }
+    setup->n_local_domains = (uint32_t)conf->n_local_domains;
+    setup->n_relay_domains = (uint32_t)conf->n_relay_domains;
+    setup->n_relay_recipients = (uint32_t)at;
+    qsort(setup->local_domains, setup->n_local_domains, sizeof *setup->local_domains, by_domain);
+    qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
+}
+
+static uint8_t foreign_destination(const struct conf *conf) {
+    switch (conf->delivery.foreign) {
+    case CONF_FOREIGN_SMARTHOST: return DESTINATION_SMARTHOST;
+    case CONF_FOREIGN_CAPTURE: return DESTINATION_CAPTURE;
+    case CONF_FOREIGN_REFUSE: break;
+    }
+    return DESTINATION_NONE;
+}
+
+static int put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
+    char mail[4096];
+    const char *name;
+    struct buf path = BUF_OVER(mail);
+    buf_put_format(&path, "%s/mail", conf->state_directory);
+    struct auth_setup setup = {
+        .hostname = span_text(conf->hostname),
+        .recipient_delimiter = span_text(conf->recipient_delimiter),
+        .postmaster = span_text(conf->postmaster),
+        .trusted_networks = conf->trusted_networks.items,
+        .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
+        .local_sender_hosts = conf->local_sender_hosts.items,
+        .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
+        .foreign = foreign_destination(conf),
+        .stand_alone = facts->stand_alone,
+        .verifiers = setup_verifiers(conf),
+        .waiting_max = conf->auth.waiting_max,
+        .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
+        .argon2_passes = conf->auth.argon2_passes,
+        .connections = conf->limits.connections,
+        .connections_per_address = conf->limits.connections_per_address,
+        .connections_per_network = conf->limits.connections_per_network,
+        .network_ipv4_bits = conf->limits.network_ipv4_bits,
+        .network_ipv6_bits = conf->limits.network_ipv6_bits,
+        .waiting_for_auth = conf->limits.waiting_for_auth,
+        .messages_per_session = conf->limits.messages_per_session,
+        .recipients_per_message = conf->limits.recipients_per_message,
+        .failures_per_session = conf->limits.failures_per_session,
+        .message_bytes = conf->limits.message_bytes,
+        .login_ms = conf->timeouts.login_ms,
+        .mail_uid = getuid(),
+        .mail_gid = getgid(),
+        .mail_directory = buf_span(&path),
+    };
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
+    if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
+    auth_domains(conf, &setup);
+    auth_setup_put(b, &setup);
+    free(setup.local_domains);
+    free(setup.relay_domains);
+    free(setup.relay_recipients);
+    return 0;
+}
+
+static void put_queue(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
+    struct queue_setup setup = {
+        .hostname = span_text(conf->hostname),
+        .expire_ms = conf->queue.expire_ms,
+        .reserve_bytes = conf->queue.reserve_bytes,
+        .in_flight_bytes = conf->queue.in_flight_bytes,
+        .segment_bytes = conf->queue.segment_bytes,
+        .agents_max = conf->delivery.agents,
+        .sessions_max = conf->limits.connections,
+        .stand_alone = facts->stand_alone,
+    };
+    for (size_t i = 0; i < conf->queue.n_retry && i < QUEUE_RETRIES_MAX; i++)
+        setup.retry_ms[setup.n_retry++] = conf->queue.retry_ms[i];
+    queue_setup_put(b, &setup);
+}
+
+static int put_outbound(const struct conf *conf, struct buf *b) {
+    const struct conf_smarthost *smarthost = &conf->delivery.smarthost;
+    struct span file = {0};
+    struct outbound_setup setup = {
+        .hostname = span_text(conf->hostname),
+        .host = span_text(smarthost->host),
+        .port = smarthost->port,
+        .tls = (uint8_t)smarthost->tls,
+        .verify = smarthost->verify,
+        .user = span_text(smarthost->user),
+        .agents_max = conf->delivery.agents,
+    };
+    if (setup.user.n) {
+        if (read_file(smarthost->password_file, &file) != 0) return -1;
+        struct span line = span_part(file, 0, span_find(file, '\n'));
+        if (line.n && line.p[line.n - 1] == '\r') line.n--;
+        bool fits = secret_set(&setup.password, line);
+        explicit_bzero((void *)(uintptr_t)file.p, file.n);
+        free((void *)(uintptr_t)file.p);
+        if (!fits) return -1;
+    }
+    outbound_setup_put(b, &setup);
+    secret_wipe(&setup.password);
+    return 0;
+}
+
+static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
+    switch (role) {
+    case ROLE_LISTENER: return put_listener(conf, b);
+    case ROLE_AUTH: return put_auth(conf, facts, b);
+    case ROLE_QUEUE: put_queue(conf, facts, b); return 0;
+    case ROLE_OUTBOUND: return put_outbound(conf, b);
+    case ROLE_VERIFIER: {
+        struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
+                                       .argon2_passes = conf->auth.argon2_passes};
+        memcpy(setup.seal_key, facts->seal_key, sizeof setup.seal_key);
+        verifier_setup_put(b, &setup);
+        explicit_bzero(&setup, sizeof setup);
+        return 0;
+    }
+    case ROLE_KEYS:
+        keys_setup_put(b, &(struct keys_setup){facts->generation, (uint32_t)conf->n_certificates});
+        return 0;
+    case ROLE_DELIVERY:
+        delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});
+        return 0;
+    case ROLE_LOG:
+        log_setup_put(b, &(struct log_setup){conf->log.to == CONF_LOG_SYSLOG, conf->log.json || facts->log_json});
+        return 0;
+    default: return 0;
+    }
+}
+
+/* Descriptors that a role may have open: sessions have a slot each for client, auth, queue and keys and nothing to
+ * spare; auth and queue hold up to four for each session. */
+static void common_limits(const struct conf *conf, enum role role, struct role_start *start) {
+    uint64_t sessions = conf->limits.connections;
+    start->common.files_max = start->common.file_bytes_max = start->common.memory_bytes_max = ROLE_LIMIT_NONE;
+    switch (role) {
+    case ROLE_AUTH:
+    case ROLE_QUEUE: start->common.files_max = 256 + 4 * sessions + 4 * conf->delivery.agents; break;
+    case ROLE_KEYS: start->common.files_max = 256 + 2 * sessions; break;
+    case ROLE_LISTENER: start->common.files_max = 64 + SESSION_SOCKETS_MAX; break;
+    case ROLE_VERIFIER: start->common.files_max = 16; break;
+    default: start->common.files_max = 1024; break;
+    }
+    bool writes = role == ROLE_AUTH || role == ROLE_QUEUE || role == ROLE_DELIVERY;
+    if (!writes && role != ROLE_LOG) start->common.file_bytes_max = 0;
+}
+
+static int sealed_copy(struct span bytes) {
+    int fd = memfd_create("setup", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -1;
+    if (write(fd, bytes.p, bytes.n) != (ssize_t)bytes.n ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int setup_make(const struct conf *conf, const struct setup_facts *facts, enum role role) {
+    struct role_start start = {.common.role = (uint8_t)role, .common.as_root = facts->as_root};
+    uint8_t filter[8192], child_filter[2048];
+    struct buf filters[2] = {BUF_OVER(filter), BUF_OVER(child_filter)};
+    const char *name;
+    int fd = -1;
+    uint8_t *storage = malloc(2 * SETUP_BYTES_MAX);
+    if (!storage) abort();
+    struct buf payload = buf_over(storage, SETUP_BYTES_MAX), all = buf_over(storage + SETUP_BYTES_MAX, SETUP_BYTES_MAX);
+    if (facts->as_root && setup_user(conf, role, &start.common.uid, &start.common.gid, &name) != 0) goto out;
+    if (sandbox_filter(role, &filters[0]) != 0 || sandbox_child_filter(role, &filters[1]) != 0) goto out;
+    if (put_payload(conf, facts, role, &payload) != 0 || !buf_ok(&payload)) goto out;
+    common_limits(conf, role, &start);
+    start.common.directory_is_empty = role != ROLE_AUTH && role != ROLE_QUEUE && role != ROLE_DELIVERY &&
+                                      !(role == ROLE_LOG && conf->log.to == CONF_LOG_SYSLOG);
+#ifdef GATEPOST_SANITIZED
+    start.common.dumpable = 1;
+#endif
+    start.common.filter = buf_span(&filters[0]);
+    start.common.child_filter = buf_span(&filters[1]);
+    start.payload = buf_span(&payload);
+    role_setup_put(&all, &start);
+    if (buf_ok(&all)) fd = sealed_copy(buf_span(&all));
+out:
+    if (fd < 0) log_fault("making the setup of a role", errno);
+    explicit_bzero(storage, payload.n);
+    explicit_bzero(storage + SETUP_BYTES_MAX, all.n);
+    free(storage);
+    return fd;
+}

@@ -1,0 +1,102 @@
+/* sockets.c - binding.
+ * Runs in: master. Trusts: the configuration, the service manager. Never: accepts. */
+#include "server/process/sockets.h"
+
+#include "server/process/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024 };
+
+static bool same_address(const struct netaddr *a, const struct netaddr *b) {
+    return a->port == b->port && memcmp(a->octets, b->octets, sizeof a->octets) == 0;
+}
+
+/* A copy of the socket for this address that the service manager passed, or -1. */
+static int passed_socket(const struct netaddr *address) {
+    int n = notify_sockets();
+    for (int fd = 3; fd < 3 + n; fd++) {
+        struct sockaddr_storage bound;
+        socklen_t length = sizeof bound;
+        struct netaddr at;
+        if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0 || !netaddr_from_socket(&at, &bound)) continue;
+        if (same_address(&at, address)) return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return -1;
+}
+
+static int held_socket(const struct sockets *before, const struct netaddr *address) {
+    for (size_t i = 0; before && i < before->n; i++)
+        if (same_address(&before->addresses[i], address)) return fcntl(before->fds[i], F_DUPFD_CLOEXEC, 0);
+    return passed_socket(address);
+}
+
+static int bind_socket(const struct netaddr *address) {
+    struct sockaddr_storage where;
+    socklen_t length = netaddr_to_socket(address, &where);
+    int one = 1;
+    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (where.ss_family == AF_INET6 && setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0) goto bad;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0) goto bad;
+    if (bind(fd, (struct sockaddr *)&where, length) == 0 && listen(fd, BACKLOG) == 0) return fd;
+bad:
+    close(fd);
+    return -1;
+}
+
+static int open_one(struct sockets *out, const struct netaddr *address, const struct sockets *before, FILE *errors) {
+    char text[NETADDR_TEXT_MAX];
+    int fd = held_socket(before, address);
+    if (fd < 0) fd = bind_socket(address);
+    if (fd < 0 || out->n == SOCKETS_MAX || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        fprintf(errors, "gatepost: cannot listen on %s: %s\n", netaddr_text_port(address, text),
+                fd < 0 ? strerrordesc_np(errno) : "too many listeners");
+        if (fd >= 0) close(fd);
+        return -1;
+    }
+    out->addresses[out->n] = *address;
+    out->fds[out->n++] = fd;
+    return 0;
+}
+
+int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) {
+    *out = (struct sockets){0};
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        for (size_t j = 0; j < conf->listeners[i].n_addresses; j++)
+            if (open_one(out, &conf->listeners[i].addresses[j], before, errors) != 0) {
+                sockets_close(out);
+                return -1;
+            }
+    return 0;
+}
+
+void sockets_close(struct sockets *sockets) {
+    for (size_t i = 0; i < sockets->n; i++) close(sockets->fds[i]);
+    sockets->n = 0;
+}
+
+int sockets_control(const char *directory, const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct buf path = buf_over(address.sun_path, sizeof address.sun_path - 1);
+    buf_put_format(&path, "%s/%s", directory, name);
+    if (!buf_ok(&path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (unlink(address.sun_path) != 0 && errno != ENOENT) goto bad;
+    mode_t before = umask(0177);
+    int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
+    umask(before);
+    if (bound == 0 && listen(fd, 16) == 0) return fd;
+bad:
+    close(fd);
+    return -1;
+}

@@ -1,0 +1,25 @@
+/* sockets.h - the sockets that the master opens for others: where clients connect, and where the command line asks. */
+#ifndef SERVER_PROCESS_SOCKETS_H
+#define SERVER_PROCESS_SOCKETS_H
+
+#include "conf/conf.h"
+
+enum { SOCKETS_MAX = 32 };
+
+struct sockets {
+    struct netaddr addresses[SOCKETS_MAX];
+    int fds[SOCKETS_MAX];
+    size_t n;
+};
+
+/* Opens every address of the configuration's listeners, in the order of setup.c: one that `before` (may be NULL) or the
+ * service manager already holds is taken over as a copy. -1: one could not be had, and `errors` says which and why;
+ * nothing stays open. */
+int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) MUST_USE;
+
+void sockets_close(struct sockets *sockets);
+
+/* A listening control socket at directory/name, for the owner alone; one left behind is replaced. -1 with errno. */
+int sockets_control(const char *directory, const char *name) MUST_USE;
+
+#endif
