@@ -53,6 +53,8 @@ UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
 UNIT_LIBRARY := $(BUILD)/libunit.a
 UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
+INTRUDER     := $(wildcard tests/intruder/*.c)
+
 .PHONY: all deps deps-test run test check doors bench install uninstall clean units
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -86,7 +88,11 @@ $(UNIT_LIBRARY): $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
 	$(LINK) -o $@ $^ $(ALL_LIBS) -lcriterion
 
-units: $(UNITS)
+units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session
+
+# A session that was taken over, in the place of the real one: tests/intruder/run.py.
+$(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(LINK) -o $@ $^
 
 deps:
 	@sh conf/deps.sh
@@ -120,4 +126,4 @@ uninstall:
 clean:
 	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize
 
--include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d)
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)

@@ -1,0 +1,109 @@
+/* intruder.c - stands in the place of gatepost-session: gets the listener's setup and channels from the real master,
+ * confines itself as the listener does, and runs each attack in a pool child of its own. Results go to the file
+ * intruder.out beside the program.
+ * Runs in: the listener's place, in tests. Trusts: the master. Never: serves a client. */
+#include "tests/intruder/intruder.h"
+
+#include "server/process/confine.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct role_start start;
+static int results;
+
+static void report(const char *name, const char *why) {
+    char line[512];
+    struct buf b = BUF_OVER(line);
+    buf_put_format(&b, why ? "not ok %s: %.300s\n" : "ok %s\n", name, why);
+    if (write(results, line, b.n) != (ssize_t)b.n) abort();
+}
+
+/* Opened before confinement: the file beside the executable. */
+static int open_results(void) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 64);
+    if (n <= 0) return -1;
+    while (n && path[n - 1] != '/') n--;
+    memcpy(path + n, "intruder.out", sizeof "intruder.out");
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+struct running {
+    pid_t pid;
+    int why; /* read end: the attack's words */
+};
+
+static void in_cell(const struct attack *attack, struct cell *cell, int why_fd) {
+    if (!attack->unconfined && confine_child(&start) != 0) _exit(3);
+    const char *why = attack->run(cell);
+    if (why && write(why_fd, why, strlen(why)) < 0) _exit(4);
+    _exit(why ? 1 : 0);
+}
+
+static struct running start_cell(const struct attack *attack, int out, int in) {
+    int pair[2], why[2];
+    uint8_t octets[4];
+    struct buf b = BUF_OVER(octets);
+    int auth = role_channel(&start, ROLE_AUTH, 0);
+    if (frame_pair(pair, false) != 0 || pipe2(why, O_CLOEXEC) != 0) abort();
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct cell cell = {.auth = pair[1], .queue = -1, .keys = -1, .out = out, .in = in, .start = &start};
+        in_cell(attack, &cell, why[1]);
+    }
+    wire_put_u32(&b, (uint32_t)pid);
+    if (pid < 0 || frame_send_fd(auth, POOL_CHILD, buf_span(&b), pair[0]) != 0) abort();
+    close(pair[0]), close(pair[1]), close(why[1]);
+    return (struct running){pid, why[0]};
+}
+
+static void finish_cell(const struct attack *attack, struct running running) {
+    char why[300] = "";
+    int status;
+    ssize_t n = read(running.why, why, sizeof why - 1);
+    if (n > 0) why[n] = 0;
+    close(running.why);
+    if (waitpid(running.pid, &status, 0) != running.pid) abort();
+    if (WIFSIGNALED(status)) {
+        bool expected = attack->expected_signal && WTERMSIG(status) == attack->expected_signal;
+        report(attack->name, expected ? NULL : "ended by a signal");
+    } else if (attack->expected_signal && WEXITSTATUS(status) == 0) {
+        report(attack->name, NULL); /* refused with an error: as good */
+    } else {
+        report(attack->name, WEXITSTATUS(status) == 0 ? NULL : why[0] ? why : "failed");
+    }
+}
+
+static void run_pair(void) {
+    int forth[2], back[2];
+    if (pipe2(forth, O_CLOEXEC) != 0 || pipe2(back, O_CLOEXEC) != 0) abort();
+    struct running owner = start_cell(&pairs[0], forth[1], back[0]);
+    struct running thief = start_cell(&pairs[1], back[1], forth[0]);
+    finish_cell(&pairs[0], owner);
+    finish_cell(&pairs[1], thief);
+}
+
+int main(void) {
+    uint32_t missing;
+    struct role_link link;
+    int old;
+    uint32_t number;
+    results = open_results();
+    if (results < 0 || role_receive(&start) != 0 || role_confine(&start, &missing) != 0) return 1;
+    role_ready(missing);
+    for (size_t i = 0; i < attacks_n; i++) finish_cell(&attacks[i], start_cell(&attacks[i], (int)i, -1));
+    run_pair();
+    report("end", NULL);
+    for (;;) {
+        enum role_event event = role_listen(&start, &link, &old, &number);
+        if (event == ROLE_EVENT_GONE || event == ROLE_EVENT_DRAIN) return 0;
+        if (event != ROLE_EVENT_NONE) continue;
+        if (poll(NULL, 0, 50) < 0) return 1;
+    }
+}
