@@ -242,8 +242,7 @@ static void check_smarthost(const struct check *check) {
                 "delivery.smarthost.verify: false would give the password to whoever answers; set ca_file to "
                 "the authority of that server instead");
     check_file(check, &host->password_file, "delivery.smarthost.password_file", true);
-    if (used ? verified : is_set(check, &host->ca_file))
-        check_file(check, &host->ca_file, "delivery.smarthost.ca_file", false);
+    if (used && verified) check_file(check, &host->ca_file, "delivery.smarthost.ca_file", false);
 }
 
 static void check_queue(const struct check *check) {

@@ -69,6 +69,9 @@ size_t conf_value_parse(const struct conf_key *key, const char *text, void *out,
 /* One item as text, without quotes. */
 void conf_value_text(const struct conf_key *key, const void *item, struct buf *out);
 
+/* "1 to 256", for COUNT, BYTES and TIME. */
+void conf_value_range(const struct conf_key *key, struct buf *out);
+
 /* Whether the file writes this kind in quotes. */
 bool conf_value_quoted(enum conf_kind kind);
 

@@ -30,6 +30,7 @@ struct lexer {
     struct name *names;
     size_t n_names;
     bool stop; /* libconfig must not see these files */
+    bool lost; /* nothing more can be read for what it is */
 };
 
 /* One file while it is read; `i` is the next octet. */
@@ -38,9 +39,10 @@ struct cursor {
     size_t n, i;
     struct conf_place place;
     unsigned depth;
+    const struct cursor *includer;
 };
 
-static void scan_file(struct lexer *lexer, char *name, struct conf_place from, unsigned depth);
+static void scan_file(struct lexer *lexer, char *name, const struct cursor *includer);
 
 char *conf_scan_name(const struct conf_scan *scan, const char *included) {
     const char *slash = strrchr(scan->path, '/');
@@ -77,14 +79,23 @@ static void skip_comment(struct lexer *lexer, struct cursor *c) {
         c->i += 2;
 }
 
+/* Nothing after an unclosed text can be read for what it is. */
+static void give_up(struct lexer *lexer, struct cursor *c) {
+    c->i = c->n;
+    lexer->depth = 0;
+    lexer->lost = true;
+}
+
+/* No value holds an end of line, so a text ends on the line it begins on: that names the quote that is missing. */
 static void skip_text(struct lexer *lexer, struct cursor *c) {
-    struct conf_place start = c->place;
-    for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"'; advance(c))
-        if (octet_at(c, 0) == '\\' && octet_at(c, 1) >= 0) advance(c);
-    if (octet_at(c, 0) < 0)
-        fault(lexer, start, "the text in quotes that begins here is not closed");
-    else
+    for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"' && octet_at(c, 0) != '\n'; c->i++)
+        if (octet_at(c, 0) == '\\' && octet_at(c, 1) >= 0 && octet_at(c, 1) != '\n') c->i++;
+    if (octet_at(c, 0) == '"') {
         c->i++;
+        return;
+    }
+    fault(lexer, c->place, "the text in quotes that begins on this line is not closed on it");
+    give_up(lexer, c);
 }
 
 static bool is_word(int c) {
@@ -145,8 +156,7 @@ static void scan_bracket(struct lexer *lexer, struct cursor *c) {
     if (!closed) {
         if (lexer->depth == DEPTH_MAX) {
             fault(lexer, c->place, "brackets are nested too deep");
-            c->i = c->n;
-            lexer->depth = 0;
+            give_up(lexer, c);
             return;
         }
         lexer->open[lexer->depth].bracket = bracket;
@@ -165,8 +175,7 @@ static void scan_bracket(struct lexer *lexer, struct cursor *c) {
         conf_mistake(lexer->scan->mistakes, c->place, "this %c does not close the %c of line %u", bracket,
                      lexer->open[lexer->depth - 1].bracket, lexer->open[lexer->depth - 1].place.line);
     lexer->stop = true;
-    c->i = c->n; /* what follows would only repeat it */
-    lexer->depth = 0;
+    give_up(lexer, c);
 }
 
 /* libconfig takes @include only at the start of a line. */
@@ -186,9 +195,8 @@ static bool scan_include(struct lexer *lexer, struct cursor *c) {
         return true;
     }
     char *included = conf_copy(c->text + from, to - from);
-    struct conf_place from_here = c->place;
     c->i = to + 1;
-    scan_file(lexer, conf_scan_name(lexer->scan, included), from_here, c->depth + 1);
+    scan_file(lexer, conf_scan_name(lexer->scan, included), c);
     free(included);
     return true;
 }
@@ -240,45 +248,53 @@ out:
     return text;
 }
 
-static void scan_file(struct lexer *lexer, char *name, struct conf_place from, unsigned depth) {
+static bool is_open(const struct cursor *c, const char *name) {
+    for (; c; c = c->includer)
+        if (strcmp(c->place.file, name) == 0) return true;
+    return false;
+}
+
+/* Takes `name`; opens the file and adds it to the scan. NULL after a mistake. */
+static const struct conf_file *open_file(struct lexer *lexer, char *name, const struct cursor *includer) {
     struct conf_scan *scan = lexer->scan;
     struct conf_file file = {.name = name};
-    if (depth > INCLUDES_MAX || scan->n == FILES_MAX) {
-        if (!lexer->stop) fault(lexer, from, "@include is nested too deep; does a file include itself?");
-        free(name);
-        return;
+    if (is_open(includer, name)) {
+        conf_mistake(scan->mistakes, includer->place, "@include of %s within itself", name);
+    } else if (scan->n == FILES_MAX || (includer && includer->depth == INCLUDES_MAX)) {
+        conf_mistake(scan->mistakes, includer->place, "@include is nested too deep, or there are too many");
+    } else if ((file.text = read_whole(name, &file.n))) {
+        scan->files = conf_grow(scan->files, scan->n, sizeof *scan->files);
+        scan->files[scan->n] = file;
+        return &scan->files[scan->n++];
+    } else if (includer) {
+        conf_mistake(scan->mistakes, includer->place, "cannot read %s: %s", name, strerror(errno));
+    } else {
+        conf_mistake(scan->mistakes, (struct conf_place){scan->path, 0}, "%s", strerror(errno));
     }
-    file.text = read_whole(name, &file.n);
-    if (!file.text) {
-        if (from.line)
-            conf_mistake(scan->mistakes, from, "cannot read %s: %s", name, strerror(errno));
-        else
-            conf_mistake(scan->mistakes, from, "%s", strerror(errno));
-        lexer->stop = true;
-        free(name);
-        return;
-    }
-    scan->files = conf_grow(scan->files, scan->n, sizeof *scan->files);
-    scan->files[scan->n++] = file;
-    struct cursor c = {file.text, file.n, 0, {file.name, 1}, depth};
-    const char *nul = memchr(file.text, 0, file.n);
-    while (nul && c.i < c.n && c.text + c.i < nul) advance(&c);
+    lexer->stop = true;
+    free(name);
+    return NULL;
+}
+
+static void scan_file(struct lexer *lexer, char *name, const struct cursor *includer) {
+    const struct conf_file *file = open_file(lexer, name, includer);
+    size_t depth_before = lexer->depth;
+    if (!file) return;
+    struct cursor c = {file->text, file->n, 0, {file->name, 1}, includer ? includer->depth + 1 : 0, includer};
+    const char *nul = memchr(c.text, 0, c.n);
+    while (nul && c.text + c.i < nul) advance(&c);
     if (nul) {
         fault(lexer, c.place, "the file holds a NUL octet");
         return;
     }
-    size_t depth_before = lexer->depth;
-    while (c.i < c.n) scan_octet(lexer, &c);
-    for (; lexer->depth > depth_before; lexer->depth--) {
-        conf_mistake(scan->mistakes, lexer->open[lexer->depth - 1].place, "the %c here is not closed",
-                     lexer->open[lexer->depth - 1].bracket);
-        lexer->stop = true;
-    }
+    while (c.i < c.n && !lexer->lost) scan_octet(lexer, &c);
+    for (; lexer->depth > depth_before; lexer->depth--)
+        fault(lexer, lexer->open[lexer->depth - 1].place, "the bracket here is not closed");
 }
 
 bool conf_scan_read(struct conf_scan *scan) {
     struct lexer lexer = {.scan = scan};
-    scan_file(&lexer, conf_copy(scan->path, strlen(scan->path)), (struct conf_place){scan->path, 0}, 0);
+    scan_file(&lexer, conf_copy(scan->path, strlen(scan->path)), NULL);
     free(lexer.names);
     return !lexer.stop;
 }

@@ -119,7 +119,7 @@ const struct conf_key conf_keys[] = {
      .doc = "refused logins, recipients and unknown commands before the connection is closed"},
     {"limits.pool", COUNT, FIELD(conf, limits.pool), .standard = "8", RANGE(1, 256),
      .doc = "processes that wait for a connection"},
-    {"limits.message_size", BYTES, FIELD(conf, limits.message_bytes), .standard = "25M", RANGE(64 * KIB, 2 * GIB - 1),
+    {"limits.message_size", BYTES, FIELD(conf, limits.message_bytes), .standard = "25M", RANGE(64 * KIB, 2047 * MIB),
      .doc = "largest message, announced with SIZE"},
 
     {"timeouts.command", TIME, FIELD(conf, timeouts.command_ms), .standard = "5m", RANGE(100, HOUR),

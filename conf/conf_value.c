@@ -32,12 +32,16 @@ static void put_with_unit(struct buf *out, enum conf_kind kind, uint64_t value) 
     buf_put_text(out, unit->name);
 }
 
+void conf_value_range(const struct conf_key *key, struct buf *out) {
+    put_with_unit(out, key->kind, key->min);
+    buf_put_text(out, " to ");
+    put_with_unit(out, key->kind, key->max);
+}
+
 static size_t refuse_range(const struct conf_key *key, const char *text, char why[CONF_WHY_MAX]) {
     char storage[64];
     struct buf b = BUF_OVER(storage);
-    put_with_unit(&b, key->kind, key->min);
-    buf_put_text(&b, " to ");
-    put_with_unit(&b, key->kind, key->max);
+    conf_value_range(key, &b);
     snprintf(why, CONF_WHY_MAX, "%.40s is outside %.*s", text, (int)b.n, storage);
     return 0;
 }

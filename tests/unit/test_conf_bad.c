@@ -1,0 +1,317 @@
+/* test_conf_bad.c - every kind of mistake in a configuration, with its exact message and line.
+ * Runs in: the test runner. Trusts: nothing. Never: reads the machine's own configuration. */
+#include "tests/unit/conf_fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+TestSuite(conf_bad, .init = fixture_begin, .fini = fixture_end);
+
+struct bad {
+    const char *text;
+    unsigned without;
+    const char *messages; /* all lines; %D as in the text */
+};
+
+static void expect_all(const struct bad *cases, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char *messages;
+        struct conf *conf = fixture_read_text(cases[i].text, cases[i].without, &messages);
+        char *wanted = fixture_replace(cases[i].messages, "%D", fixture_directory);
+        cr_expect_null(conf, "accepted: %s", cases[i].text);
+        cr_expect_str_eq(messages, wanted, "\n%s\nsaid:\n%swanted:\n%s", cases[i].text, messages, wanted);
+        conf_free(conf);
+        free(messages), free(wanted);
+    }
+}
+#define EXPECT_ALL(cases) expect_all(cases, sizeof cases / sizeof cases[0])
+
+static const struct bad words[] = {
+    {"hostnam = \"mail.example.test\";", WITHOUT_HOST,
+     "t.conf:1: unknown key \"hostnam\" (did you mean \"hostname\"?)\n"
+     "t.conf: hostname: not set; give the full name of this server\n"},
+    {"\n\nhsotname = \"mail.example.test\";", 0, "t.conf:3: unknown key \"hsotname\" (did you mean \"hostname\"?)\n"},
+    {"nothing_like_it = 1;", 0, "t.conf:1: unknown key \"nothing_like_it\"\n"},
+    {"pool = 4;", 0, "t.conf:1: unknown key \"pool\" (did you mean \"limits.pool\"?)\n"},
+    {"limits = { pol = 4; };", 0, "t.conf:1: unknown key \"limits.pol\" (did you mean \"pool\"?)\n"},
+    {"limit = { pool = 4; };", 0, "t.conf:1: unknown key \"limit\" (did you mean \"limits\"?)\n"},
+    {"delivery = {\n smarthost = {\n  hots = \"a.example\"; }; };", 0,
+     "t.conf:3: unknown key \"delivery.smarthost.hots\" (did you mean \"host\"?)\n"},
+    {"listen = ( { role = \"mx\";\n adress = \"*:25\"; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen: this group needs the key \"address\"\n"
+     "t.conf:2: unknown key \"listen.adress\" (did you mean \"address\"?)\n"},
+    {"log = { to = \"stder\"; };", 0,
+     "t.conf:1: log.to: \"stder\" is none of \"stderr\", \"syslog\" (did you mean \"stderr\"?)\n"},
+    {"listen = ( { role = \"smtp\"; address = \"*:25\"; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen.role: \"smtp\" is none of \"mx\", \"submission\", \"submissions\"\n"},
+    {"listen = ( { role = \"\"; address = \"*:25\"; } );", WITHOUT_LISTEN, "t.conf:1: listen.role: \"\" is empty\n"},
+    {"log = { to = \"syslog\"; };\nlog = { json = true; };\n", 0,
+     "t.conf:2: \"log\" is set twice, first at t.conf:1\n"},
+    {"log = { to = \"syslog\";\n  to = \"stderr\"; };\n", 0, "t.conf:2: \"to\" is set twice, first at t.conf:1\n"},
+};
+
+static const struct bad types[] = {
+    {"hostname = 5;", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a whole number\n"},
+    {"hostname = [ \"a.example\" ];", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a list\n"},
+    {"limits = { pool = \"8\"; };", 0, "t.conf:1: limits.pool: expected a whole number, found a text\n"},
+    {"limits = { pool = 8.5; };", 0, "t.conf:1: limits.pool: expected a whole number, found a number with a point\n"},
+    {"log = { json = \"yes\"; };", 0, "t.conf:1: log.json: expected true or false, found a text\n"},
+    {"log = \"syslog\";", 0, "t.conf:1: log: expected a group { ... }, found a text\n"},
+    {"timeouts = { data = 30; };", 0,
+     "t.conf:1: timeouts.data: expected a time in quotes, like \"15m\", found a whole number\n"},
+    {"limits = { message_size = 1000000; };", 0,
+     "t.conf:1: limits.message_size: expected a size in quotes, like \"25M\", found a whole number\n"},
+    {"queue = { retry = 5; };", 0,
+     "t.conf:1: queue.retry: expected a list of times like [ \"5m\", \"1h\" ], found a whole number\n"},
+    {"trusted_networks = true;", 0,
+     "t.conf:1: trusted_networks: expected a text in quotes, or a list of them, found true or false\n"},
+    {"listen = { role = \"mx\"; };", WITHOUT_LISTEN, "t.conf:1: listen: expected a list of groups, found a group\n"},
+    {"listen = (\n  \"*:25\"\n);", WITHOUT_LISTEN, "t.conf:3: listen: expected a list of groups, found a text\n"},
+    {"local_domains = ( \"a.example\",\n 5,\n \"b.example\" );", WITHOUT_DOMAIN,
+     "t.conf:2: local_domains: expected a list of texts or groups, found a whole number\n"},
+};
+
+static const struct bad values[] = {
+    {"limits = { recipients_per_message = 99; };", 0,
+     "t.conf:1: limits.recipients_per_message: 99 is outside 100 to 100000\n"},
+    {"limits = { pool = -1; };", 0, "t.conf:1: limits.pool: -1 is outside 1 to 256\n"},
+    /* libconfig alone would read these as 8 and as the largest number */
+    {"limits = { pool = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
+    {"limits = { pool = 99999999999999999999L; };", 0,
+     "t.conf:1: 99999999999999999999L is too large a number\n"
+     "t.conf:1: limits.pool: 9223372036854775807 is outside 1 to 256\n"},
+    {"limits = { message_size = \"3G\"; };", 0, "t.conf:1: limits.message_size: 3G is outside 64K to 2047M\n"},
+    {"limits = { message_size = \"99999999999999999999G\"; };", 0,
+     "t.conf:1: limits.message_size: 99999999999999999999G is outside 64K to 2047M\n"},
+    {"limits = { message_size = \"25X\"; };", 0,
+     "t.conf:1: limits.message_size: \"25X\" is not a size, like \"25M\" (units B, K, M, G)\n"},
+    {"limits = { message_size = \"M\"; };", 0,
+     "t.conf:1: limits.message_size: \"M\" is not a size, like \"25M\" (units B, K, M, G)\n"},
+    {"timeouts = { data = \"30\"; };", 0,
+     "t.conf:1: timeouts.data: \"30\" is not a time, like \"15m\" (units ms, s, m, h, d, w)\n"},
+    {"timeouts = { data = \"-5m\"; };", 0,
+     "t.conf:1: timeouts.data: \"-5m\" is not a time, like \"15m\" (units ms, s, m, h, d, w)\n"},
+    {"timeouts = { data = \"2h\"; };", 0, "t.conf:1: timeouts.data: 2h is outside 100ms to 1h\n"},
+    {"auth = { argon2_memory = \"256M\"; };", 0, "t.conf:1: auth.argon2_memory: 256M is outside 19M to 64M\n"},
+    {"hostname = \"\";", WITHOUT_HOST, "t.conf:1: hostname: \"\" is empty\n"},
+    {"hostname = \"mail_server.\t\";", WITHOUT_HOST,
+     "t.conf:1: hostname: \"mail_server.?\" holds a control character\n"},
+    {"hostname = \"a..example\";", WITHOUT_HOST, "t.conf:1: hostname: \"a..example\" has an empty label\n"},
+    {"hostname = \"-a.example\";", WITHOUT_HOST, "t.conf:1: hostname: \"-a.example\" is not a domain name\n"},
+    {"hostname = \"192.0.2.1\";", WITHOUT_HOST,
+     "t.conf:1: hostname: \"192.0.2.1\" is not a domain name; it looks like an address\n"},
+    {"local_domains = [ \"a@b.example\" ];", WITHOUT_DOMAIN,
+     "t.conf:1: local_domains.name: \"a@b.example\" is not a domain name\n"},
+    {"postmaster = \"root\";", 0, "t.conf:1: postmaster: \"root\" is not a mail address\n"},
+    {"postmaster = \"a b@example.test\";", 0, "t.conf:1: postmaster: \"a b@example.test\" is not a mail address\n"},
+    {"recipient_delimiter = \"@\";", 0,
+     "t.conf:1: recipient_delimiter: \"@\" is not a delimiter; write one of + - _ = # & ~ ^, or nothing\n"},
+    {"state_directory = \"mail\";", 0, "t.conf:1: state_directory: \"mail\" is not an absolute path\n"},
+    {"users = { session = \"root\"; };", 0,
+     "t.conf:1: users.session: \"root\" must not run any part of the server\n"},
+    {"users = { session = \"a:b\"; };", 0, "t.conf:1: users.session: \"a:b\" is not the name of a system user\n"},
+    {"proxy_from = [\n  \"192.0.2.1\",\n  \"192.0.2.300\"\n];", 0,
+     "t.conf:3: proxy_from: \"192.0.2.300\" is not a network or an address; write it like 192.0.2.0/24 or "
+     "2001:db8::/32\n"},
+    {"proxy_from = \"192.0.2.1/24\";", 0,
+     "t.conf:1: proxy_from: \"192.0.2.1/24\" has bits set behind its length; did you mean 192.0.2.0/24?\n"},
+    {"proxy_from = \"192.0.2.0/33\";", 0,
+     "t.conf:1: proxy_from: \"192.0.2.0/33\" is not a network or an address; write it like 192.0.2.0/24 or "
+     "2001:db8::/32\n"},
+    {"listen = ( { role = \"mx\"; address = [ \"*:25\", \"mail:25\" ]; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen.address: \"mail:25\" is not an address with a port; write *:25, 192.0.2.1:25 or "
+     "[2001:db8::1]:25\n"},
+    {"listen = ( { role = \"mx\"; address = \"*:0\"; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen.address: \"*:0\" has port 0\n"},
+};
+
+static const struct bad syntax[] = {
+    {"log = { to = \"syslog\n};", 0, "t.conf:1: the text in quotes that begins on this line is not closed on it\n"},
+    {"/* a comment\nlog = { };", 0, "t.conf:1: the comment that begins here is not closed\n"},
+    {"log = {\n  json = true;\n", 0, "t.conf:1: the bracket here is not closed\n"},
+    {"log = {\n  json = true; );\n", 0, "t.conf:2: this ) does not close the { of line 1\n"},
+    {"log = { }; };", 0, "t.conf:1: this } closes nothing\n"},
+    {"x = ((((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))));", 0,
+     "t.conf:1: brackets are nested too deep\n"},
+    {"limits = { pool = 0; };\nlog json = true;\n", 0,
+     "t.conf:1: limits.pool: 0 is outside 1 to 256\nt.conf:2: syntax error, here or just before\n"},
+    {"\n@include \"nowhere.conf\"", 0, "t.conf:2: cannot read nowhere.conf: No such file or directory\n"},
+    {"@include \"%D\"", 0, "t.conf:1: cannot read %D: Is a directory\n"},
+    {"@include \"/dev/zero\"", 0, "t.conf:1: cannot read /dev/zero: Invalid argument\n"},
+    {"@include \"t.conf\"", 0, "t.conf:1: @include of t.conf within itself\n"},
+    {"@include \"a\\b\"", 0, "t.conf:1: the name of an included file must not hold a backslash\n"},
+};
+
+#define OPEN_RELAY "this would be an open relay; list networks of "
+#define EVERY_IPV4 " holds every IPv4 address (as ::ffff:0:0/96): "
+#define MEANT "; list the IPv6 and IPv4 networks that you mean\n"
+
+static const struct bad networks[] = {
+    {"trusted_networks = [\n  \"0.0.0.0/0\",\n  \"::/0\"\n];", 0,
+     "t.conf:2: trusted_networks: 0.0.0.0/0 is too wide: " OPEN_RELAY "/8 or narrower\n"
+     "t.conf:3: trusted_networks: ::/0 is too wide: " OPEN_RELAY "/32 or narrower\n"},
+    {"trusted_networks = \"10.0.0.0/7\";", 0,
+     "t.conf:1: trusted_networks: 10.0.0.0/7 is too wide: " OPEN_RELAY "/8 or narrower\n"},
+    {"trusted_networks = \"2000::/31\";", 0,
+     "t.conf:1: trusted_networks: 2000::/31 is too wide: " OPEN_RELAY "/32 or narrower\n"},
+    /* narrow enough to look at, and still all of IPv4 */
+    {"trusted_networks = \"::/64\";", 0,
+     "t.conf:1: trusted_networks: ::/64" EVERY_IPV4 "this would be an open relay" MEANT},
+    {"trusted_networks = \"::/80\";", 0,
+     "t.conf:1: trusted_networks: ::/80" EVERY_IPV4 "this would be an open relay" MEANT},
+    {"trusted_networks = \"::fffe:0:0/95\";", 0,
+     "t.conf:1: trusted_networks: ::fffe:0:0/95" EVERY_IPV4 "this would be an open relay" MEANT},
+    {"trusted_networks = \"::ffff:0:0/96\";", 0,
+     "t.conf:1: trusted_networks: \"::ffff:0:0/96\" is not a network or an address; write it like 192.0.2.0/24 or "
+     "2001:db8::/32\n"},
+    {"local_sender_hosts = \"0.0.0.0/0\";", 0,
+     "t.conf:1: local_sender_hosts: 0.0.0.0/0 is too wide: anybody could pose as one of your users; list networks of "
+     "/8 "
+     "or narrower\n"},
+    {"proxy_from = [ \"10.0.0.0/15\", \"2001:db8::/47\" ];", 0,
+     "t.conf:1: proxy_from: 10.0.0.0/15 is too wide: whoever is in it can claim any client address; list networks of "
+     "/16 "
+     "or narrower\n"
+     "t.conf:1: proxy_from: 2001:db8::/47 is too wide: whoever is in it can claim any client address; list networks "
+     "of "
+     "/48 or narrower\n"},
+};
+
+static const struct bad listeners[] = {
+    {"", WITHOUT_LISTEN, "t.conf: listen: no listener; set listen = ( { role = \"mx\"; address = \"*:25\"; } )\n"},
+    {"listen = ();", WITHOUT_LISTEN,
+     "t.conf:1: listen: no listener; set listen = ( { role = \"mx\"; address = \"*:25\"; } )\n"},
+    {"listen = ( { role = \"mx\"; address = [ ]; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen.address: the list is empty\n"},
+    {"listen = (\n { role = \"mx\"; address = \"*:25\"; },\n { role = \"mx\"; address = \"[::]:25\"; } );",
+     WITHOUT_LISTEN, "t.conf:3: listen.address: [::]:25 is listed twice; remove one\n"},
+    {"listen = (\n { role = \"submission\"; address = \"*:587\"; },\n { role = \"submissions\"; address = \"*:465\"; "
+     "} );",
+     WITHOUT_LISTEN | WITHOUT_CERTIFICATE,
+     "t.conf:2: listen: users log in here under TLS only, and there is no certificate; set tls.certificates\n"
+     "t.conf:3: listen: users log in here under TLS only, and there is no certificate; set tls.certificates\n"},
+    {"listen = ( { role = \"mx\"; address = \"*:25\";\n auth = true; } );", WITHOUT_LISTEN | WITHOUT_CERTIFICATE,
+     "t.conf:2: listen.auth: a mx with login needs a certificate, or passwords would cross the net in the clear; set "
+     "tls.certificates, or better auth = false and a submission listener\n"},
+    {"listen = ( { role = \"submission\"; address = \"*:587\"; auth = false; } );", WITHOUT_LISTEN,
+     "t.conf:1: listen.auth: submission always asks for a login; remove this, or use role \"mx\"\n"},
+};
+
+static const struct bad domains[] = {
+    {"", WITHOUT_DOMAIN, "t.conf: local_domains: no domain; set local_domains = [ \"example.org\" ]\n"},
+    {"local_domains = [\n  \"a.example\",\n  \"b.example\",\n  \"A.Example.\"\n];", WITHOUT_DOMAIN,
+     "t.conf:4: local_domains: \"a.example\" is listed twice; remove one\n"},
+    {"relay_domains = (\n { name = \"example.test\"; recipients = [ \"a@example.test\" ]; } );", 0,
+     "t.conf:2: relay_domains: \"example.test\" is a local domain too; remove it from one of the two\n"},
+    {"relay_domains = ( { name = \"b.example\"; recipients = [ \"a@c.example\" ]; } );", 0,
+     "t.conf:1: relay_domains.recipients: \"a@c.example\" is not in b.example; put it under its own domain\n"},
+    {"relay_domains = ( { name = \"b.example\"; recipients = [ ]; } );", 0,
+     "t.conf:1: relay_domains.recipients: the list is empty, so nothing would be accepted; list the addresses that "
+     "exist\n"},
+    {"relay_domains = ( { name = \"b.example\"; } );", 0,
+     "t.conf:1: relay_domains: this group needs the key \"recipients\"\n"},
+    {"postmaster = \"me@elsewhere.example\";", 0,
+     "t.conf:1: postmaster: \"me@elsewhere.example\" is in no local domain; name a user or alias of this server\n"},
+};
+
+#define TLS(certificate, key)                                                                                        \
+    "tls = { certificates = ( {\n certificate_file = \"%D/" certificate "\";\n key_file = \"%D/" key "\"; } ); };"
+
+static const struct bad files[] = {
+    {TLS("nothing.pem", "key.pem"), WITHOUT_CERTIFICATE,
+     "t.conf:2: tls.certificates.certificate_file: nothing.pem: No such file or directory\n"},
+    {TLS("certificate.pem", "nothing.pem"), WITHOUT_CERTIFICATE,
+     "t.conf:3: tls.certificates.key_file: nothing.pem: No such file or directory\n"},
+    {TLS("certificate.pem", "key-open.pem"), WITHOUT_CERTIFICATE,
+     "t.conf:3: tls.certificates.key_file: key-open.pem is open to others (mode 0644); run chmod 600 on it\n"},
+    {TLS(".", "key.pem"), WITHOUT_CERTIFICATE, "t.conf:2: tls.certificates.certificate_file: . is not a file\n"},
+    {"state_directory = \"%D/key.pem\";", 0, "t.conf:1: state_directory: key.pem is not a directory\n"},
+    {"state_directory = \"%D/a/b\";", 0,
+     "t.conf:1: state_directory: a/b cannot be made, a is missing; correct the path or make that\n"},
+    {"delivery = { foreign = \"capture\";\n capture_directory = \"/nowhere-at-all/b\"; };", 0,
+     "t.conf:2: delivery.capture_directory: /nowhere-at-all/b cannot be made, /nowhere-at-all is missing; correct "
+     "the "
+     "path or make that\n"},
+};
+
+#define SMARTHOST(rest)                                                                                              \
+    "delivery = { foreign = \"smarthost\"; smarthost = {\n host = \"mail.example\"; ca_file = "                      \
+    "\"%D/certificate.pem\";\n" rest "}; };"
+
+static const struct bad smarthosts[] = {
+    {"delivery = {\n foreign = \"smarthost\"; smarthost = { verify = false; }; };", 0,
+     "t.conf:2: delivery.foreign: \"smarthost\" needs to know which; set delivery.smarthost.host\n"},
+    {SMARTHOST("user = \"us\"; password_file = \"%D/password\";\n verify = false;"), 0,
+     "t.conf:4: delivery.smarthost.verify: false would give the password to whoever answers; set ca_file to the "
+     "authority "
+     "of that server instead\n"},
+    {SMARTHOST("user = \"us\"; password_file = \"%D/password\";\n tls = \"none\";"), 0,
+     "t.conf:4: delivery.smarthost.tls: \"none\" would send the password in the clear; use \"starttls\" or "
+     "\"implicit\"\n"},
+    {SMARTHOST("user = \"us\"; password_file = \"%D/password-open\";"), 0,
+     "t.conf:3: delivery.smarthost.password_file: password-open is open to others (mode 0604); run chmod 600 on "
+     "it\n"},
+    {SMARTHOST("user = \"us\"; password_file = \"%D/nothing\";"), 0,
+     "t.conf:3: delivery.smarthost.password_file: nothing: No such file or directory\n"},
+    {SMARTHOST("user = \"us\";"), 0,
+     "t.conf:3: delivery.smarthost.user: there is no delivery.smarthost.password_file; set both or none\n"},
+    {SMARTHOST("password_file = \"%D/password\";"), 0,
+     "t.conf:3: delivery.smarthost.password_file: there is no delivery.smarthost.user; set both or none\n"},
+    {"delivery = { foreign = \"smarthost\"; smarthost = { host = \"mail.example\"; ca_file = \"%D/nothing\"; }; };",
+     0, "t.conf:1: delivery.smarthost.ca_file: nothing: No such file or directory\n"},
+};
+
+static const struct bad others[] = {
+    {"queue = { expire = \"1h\"; };", 0,
+     "t.conf:1: queue.expire: shorter than a pause of queue.retry; raise it or shorten those\n"},
+    {"queue = { retry = [ \"1h\",\n \"6d\" ]; };", 0,
+     "t.conf:2: queue.retry: a pause longer than queue.expire is never reached; shorten it or raise queue.expire\n"},
+    {"queue = { retry = [ ]; };", 0, "t.conf:1: queue.retry: the list is empty; give at least one pause\n"},
+    {"users = { auth = \"mail\"; queue = \"mail\"; };", 0,
+     "t.conf:1: users: \"mail\" would run two parts of the server, with no wall between them; give each its own "
+     "user\n"},
+    {"users = { session = \"_gatepost-auth\"; };", 0,
+     "t.conf:1: users: \"_gatepost-auth\" would run two parts of the server, with no wall between them; give each "
+     "its own "
+     "user\n"},
+    /* all at once, in order of line */
+    {"limits = { pool = 0; };\ntrusted_networks = \"0.0.0.0/0\";\nhostnam = \"a.example\";\nlisten = ( );\n"
+     "timeouts = { data = 5; };",
+     WITHOUT_LISTEN,
+     "t.conf:1: limits.pool: 0 is outside 1 to 256\n"
+     "t.conf:2: trusted_networks: 0.0.0.0/0 is too wide: " OPEN_RELAY "/8 or narrower\n"
+     "t.conf:3: unknown key \"hostnam\" (did you mean \"hostname\"?)\n"
+     "t.conf:4: listen: no listener; set listen = ( { role = \"mx\"; address = \"*:25\"; } )\n"
+     "t.conf:5: timeouts.data: expected a time in quotes, like \"15m\", found a whole number\n"},
+};
+
+Test(conf_bad, words) {
+    EXPECT_ALL(words);
+}
+Test(conf_bad, types) {
+    EXPECT_ALL(types);
+}
+Test(conf_bad, values) {
+    EXPECT_ALL(values);
+}
+Test(conf_bad, syntax) {
+    EXPECT_ALL(syntax);
+}
+Test(conf_bad, networks) {
+    EXPECT_ALL(networks);
+}
+Test(conf_bad, listeners) {
+    EXPECT_ALL(listeners);
+}
+Test(conf_bad, domains) {
+    EXPECT_ALL(domains);
+}
+Test(conf_bad, files) {
+    EXPECT_ALL(files);
+}
+Test(conf_bad, smarthosts) {
+    EXPECT_ALL(smarthosts);
+}
+Test(conf_bad, others) {
+    EXPECT_ALL(others);
+}
