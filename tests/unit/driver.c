@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,8 +45,8 @@ static _Noreturn void be_child(int control, int log, int (*run)(struct role_star
     control = fcntl(control, F_DUPFD, 100), log = fcntl(log, F_DUPFD, 100);
     dup2(control, ROLE_CONTROL_FD), dup2(log, 4);
     close_range(5, ~0U, 0);
-    if (role_receive(&start) != 0) _exit(99);
-    exit(run(&start, 0));
+    if (role_receive(&start) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(99);
+    _exit(run(&start, 0));
 }
 
 struct driver driver_start(int (*run)(struct role_start *, uint32_t), enum role role, struct span payload,

@@ -1,0 +1,254 @@
+/* maildir.c - files of a Maildir.
+ * Runs in: Maildir agents. Trusts: nobody else in tmp under its own names. Never: follows a symbolic link, overwrites a
+ * message, reports what is not synced. */
+#include "server/outbound/maildir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER_BYTES = 64 << 10, LOCAL_BYTES_MAX = 240 };
+
+static bool domain_octet(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c >= 0x80;
+}
+
+static bool local_octet(uint8_t c, size_t position) {
+    if (c <= 0x20 || c == 0x7f || c == '/' || c == '%') return false;
+    return c != '.' || position > 0;
+}
+
+bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE], char local_out[MAILDIR_NAME_SIZE]) {
+    static const char digits[] = "0123456789ABCDEF";
+    struct buf domain = buf_over(domain_out, MAILDIR_NAME_SIZE), local = buf_over(local_out, LOCAL_BYTES_MAX);
+    size_t at = destination.n;
+    while (at > 0 && destination.p[at - 1] != '@') at--;
+    if (at < 2 || at == destination.n || destination.p[at] == '.') return false;
+    for (size_t i = at; i < destination.n; i++) {
+        if (!domain_octet(destination.p[i])) return false;
+        buf_put_octet(&domain, destination.p[i]);
+    }
+    for (size_t i = 0; i < at - 1; i++) {
+        uint8_t c = destination.p[i];
+        if (local_octet(c, i)) buf_put_octet(&local, c);
+        else {
+            buf_put_octet(&local, '%');
+            buf_put_octet(&local, (uint8_t)digits[c >> 4]);
+            buf_put_octet(&local, (uint8_t)digits[c & 15]);
+        }
+    }
+    buf_put_octet(&domain, 0);
+    buf_put_octet(&local, 0);
+    return buf_ok(&domain) && buf_ok(&local);
+}
+
+int maildir_directory(int parent, const char *name) {
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(parent, name, flags);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST) return -1;
+    if (fsync(parent) != 0) return -1;
+    return openat(parent, name, flags);
+}
+
+int maildir_open(struct maildir *maildir, int directory) {
+    *maildir = (struct maildir){directory, -1, -1, -1};
+    if ((maildir->tmp = maildir_directory(directory, "tmp")) >= 0 &&
+        (maildir->new = maildir_directory(directory, "new")) >= 0 &&
+        (maildir->cur = maildir_directory(directory, "cur")) >= 0)
+        return 0;
+    int error = errno;
+    maildir_close(maildir);
+    errno = error;
+    return -1;
+}
+
+static void close_one(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+void maildir_close(struct maildir *maildir) {
+    close_one(&maildir->tmp);
+    close_one(&maildir->new);
+    close_one(&maildir->cur);
+    close_one(&maildir->directory);
+}
+
+/* A host name in a file's name: '/' and ':' as octal, as the Maildir rules have it. */
+static void put_hostname(struct buf *b, struct span hostname) {
+    for (size_t i = 0; i < hostname.n; i++) {
+        uint8_t c = hostname.p[i];
+        if (c == '/') buf_put_text(b, "\\057");
+        else if (c == ':') buf_put_text(b, "\\072");
+        else if (c > 0x20 && c != 0x7f) buf_put_octet(b, c);
+    }
+}
+
+static bool name_file(struct maildir_file *file, const struct maildir_key *key) {
+    struct buf prefix = BUF_OVER(file->prefix), tmp = BUF_OVER(file->tmp), name = BUF_OVER(file->name);
+    for (size_t i = 0; i < key->message.n; i++)
+        if (key->message.p[i] <= 0x20 || key->message.p[i] >= 0x7f || memchr("/:,.", key->message.p[i], 4))
+            return false;
+    buf_put_number(&prefix, key->arrival);
+    buf_put_octet(&prefix, '.');
+    buf_put_span(&prefix, key->message);
+    buf_put_octet(&prefix, 'R');
+    buf_put_number(&prefix, key->index);
+    buf_put_octet(&prefix, '.');
+    struct span shared = buf_span(&prefix);
+    buf_put_octet(&prefix, 0);
+    buf_put_span(&name, shared);
+    put_hostname(&name, span_part(key->hostname, 0, 128));
+    buf_put_octet(&name, 0);
+    /* An agent that was forked anew never writes into a file that another one may still hold open. */
+    buf_put_span(&tmp, shared);
+    buf_put_octet(&tmp, 'P');
+    buf_put_number(&tmp, (uint64_t)getpid());
+    buf_put_octet(&tmp, 0);
+    return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) && name.n < sizeof file->name - 32;
+}
+
+void maildir_abandon(struct maildir_batch *batch, size_t number, int error) {
+    struct maildir_file *file = &batch->files[number];
+    if (file->fd >= 0) {
+        close_one(&file->fd);
+        (void)unlinkat(batch->maildir->tmp, file->tmp, 0);
+    }
+    free(file->buffer);
+    file->buffer = NULL;
+    if (!file->error) file->error = error;
+}
+
+size_t maildir_begin(struct maildir_batch *batch, const struct maildir_key *key, bool maybe_delivered) {
+    size_t number = batch->n++;
+    struct maildir_file *file = &batch->files[number];
+    *file = (struct maildir_file){.fd = -1, .maybe_delivered = maybe_delivered};
+    if (!name_file(file, key)) file->error = EINVAL;
+    else if (!(file->buffer = malloc(BUFFER_BYTES))) file->error = ENOMEM;
+    if (file->error) return number;
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    file->fd = openat(batch->maildir->tmp, file->tmp, flags, 0600);
+    if (file->fd < 0 && errno == EEXIST && unlinkat(batch->maildir->tmp, file->tmp, 0) == 0)
+        file->fd = openat(batch->maildir->tmp, file->tmp, flags, 0600);
+    if (file->fd < 0) maildir_abandon(batch, number, errno);
+    return number;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n) {
+    while (n) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno != EINTR) return -1;
+        if (done > 0) p += done, n -= (size_t)done;
+    }
+    return 0;
+}
+
+static void flush(struct maildir_batch *batch, size_t number) {
+    struct maildir_file *file = &batch->files[number];
+    if (!file->error && write_all(file->fd, file->buffer, file->buffered) != 0) maildir_abandon(batch, number, errno);
+    file->bytes += file->buffered;
+    file->buffered = 0;
+}
+
+void maildir_write(struct maildir_batch *batch, size_t number, const void *p, size_t n) {
+    struct maildir_file *file = &batch->files[number];
+    const uint8_t *octets = p;
+    while (n && !file->error) {
+        size_t part = BUFFER_BYTES - file->buffered < n ? BUFFER_BYTES - file->buffered : n;
+        memcpy(file->buffer + file->buffered, octets, part);
+        file->buffered += part, octets += part, n -= part;
+        if (file->buffered == BUFFER_BYTES) flush(batch, number);
+    }
+}
+
+void maildir_end(struct maildir_batch *batch, size_t number) {
+    struct maildir_file *file = &batch->files[number];
+    size_t n = strlen(file->name);
+    flush(batch, number);
+    free(file->buffer);
+    file->buffer = NULL;
+    if (file->error) return;
+    (void)snprintf(file->name + n, sizeof file->name - n, ",S=%llu", (unsigned long long)file->bytes);
+    /* All files of the batch begin their way to the disk together; commit waits for each. */
+    (void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+/* Marks the files whose names are in the directory, whatever size or flags follow; in tmp, removes them. */
+static int scan(struct maildir_batch *batch, int directory, bool is_tmp) {
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (!stream) {
+        if (fd >= 0) close(fd);
+        return -1;
+    }
+    errno = 0;
+    for (const struct dirent *entry; (entry = readdir(stream));) {
+        for (size_t i = 0; i < batch->n; i++) {
+            struct maildir_file *file = &batch->files[i];
+            if (!file->maybe_delivered || strncmp(entry->d_name, file->prefix, strlen(file->prefix)) != 0) continue;
+            if (!is_tmp) file->there = true;
+            else if (strcmp(entry->d_name, file->tmp) != 0) (void)unlinkat(directory, entry->d_name, 0);
+        }
+        errno = 0;
+    }
+    int error = errno;
+    closedir(stream);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+/* Looks for redelivered files, where there are any. Mail may move from new to cur meanwhile, never back: new comes first. */
+static int find_delivered(struct maildir_batch *batch) {
+    bool wanted = false;
+    for (size_t i = 0; i < batch->n; i++) wanted = wanted || (batch->files[i].maybe_delivered && !batch->files[i].error);
+    if (!wanted) return 0;
+    if (scan(batch, batch->maildir->tmp, true) != 0 || scan(batch, batch->maildir->new, false) != 0 ||
+        scan(batch, batch->maildir->cur, false) != 0)
+        return -1;
+    return fsync(batch->maildir->cur);
+}
+
+/* Into new without ever replacing a file there. */
+static int move_new(const struct maildir *maildir, struct maildir_file *file) {
+    if (renameat2(maildir->tmp, file->tmp, maildir->new, file->name, RENAME_NOREPLACE) == 0) return 0;
+    if (errno == EINVAL || errno == ENOSYS) /* a file system without the flag */
+        if (linkat(maildir->tmp, file->tmp, maildir->new, file->name, 0) == 0) errno = EEXIST;
+    if (errno != EEXIST) return -1;
+    file->there = true;
+    return 0;
+}
+
+static void sync_one(struct maildir_batch *batch, size_t number) {
+    struct maildir_file *file = &batch->files[number];
+    if (!file->error && !file->there && fsync(file->fd) != 0) maildir_abandon(batch, number, errno);
+}
+
+static void place_one(struct maildir_batch *batch, size_t number) {
+    struct maildir_file *file = &batch->files[number];
+    if (file->error) return;
+    if (!file->there && move_new(batch->maildir, file) != 0) {
+        maildir_abandon(batch, number, errno);
+        return;
+    }
+    if (file->there) (void)unlinkat(batch->maildir->tmp, file->tmp, 0);
+    close_one(&file->fd);
+}
+
+/* The first sync takes the other files' inodes along, so that those after it are cheap; then all names change at once. */
+void maildir_commit(struct maildir_batch *batch) {
+    int error = find_delivered(batch) != 0 ? errno : 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        if (error) maildir_abandon(batch, i, error);
+        else sync_one(batch, i);
+    }
+    for (size_t i = 0; !error && i < batch->n; i++) place_one(batch, i);
+    if (!error && fsync(batch->maildir->new) != 0) error = errno;
+    for (size_t i = 0; error && i < batch->n; i++)
+        if (!batch->files[i].error) batch->files[i].error = error;
+}
