@@ -588,7 +588,8 @@ Test(test_address, utf8_is_decided_as_rfc_3629_says) {
         uint8_t p[4];
         size_t n = number < 0x80 ? 1 : number < 0x800 ? 2 : number < 0x10000 ? 3 : 4;
         for (size_t i = n; i-- > 1;) p[i] = (uint8_t)(0x80 | (number >> (6 * (n - 1 - i)) & 0x3f));
-        p[0] = n == 1 ? (uint8_t)number : (uint8_t)(0xf00 >> n | number >> (6 * (n - 1)));
+        uint32_t first = n == 1 ? number : (0xf00U >> n | number >> (6 * (n - 1))) & 0xff;
+        p[0] = (uint8_t)first;
         bool well_formed = number < 0x110000 && (number < 0xd800 || number > 0xdfff);
         cr_assert_eq(utf8_step(span_of(p, n)), well_formed ? n : 0, "U+%04X", number);
         for (size_t cut = 1; cut < n; cut++)
