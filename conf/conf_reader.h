@@ -48,8 +48,30 @@ struct conf_scan {
     const char *path; /* of the main file */
 };
 
-/* Reads `path` and what it includes; reports unreadable files, unclosed texts, comments and brackets, keys set twice
- * and numbers out of range. False when libconfig must not be given these files. */
+/* The order of tokens. */
+enum conf_token {
+    CONF_TOKEN_OTHER = 0,
+    CONF_TOKEN_KEY,
+    CONF_TOKEN_ASSIGN,
+    CONF_TOKEN_TEXT,
+    CONF_TOKEN_SCALAR, /* number, true or false */
+    CONF_TOKEN_COMMA,
+    CONF_TOKEN_SEMICOLON,
+    CONF_TOKEN_OPEN,
+    CONF_TOKEN_CLOSE,
+    CONF_TOKEN_END /* of the main file */
+};
+struct conf_grammar {
+    unsigned state;
+    bool text; /* the last token was a text */
+};
+
+/* NULL when the token may stand here, else what was expected, a constant. `inside` is the innermost open bracket, 0 at
+ * the top; `outside` the bracket around it for CLOSE, the new one for OPEN. */
+const char *conf_grammar_take(struct conf_grammar *grammar, enum conf_token token, char inside, char outside) MUST_USE;
+
+/* Reads `path` and what it includes; reports unreadable files, syntax errors, unclosed texts, comments and brackets,
+ * keys set twice and numbers out of range. False when libconfig must not be given these files. */
 bool conf_scan_read(struct conf_scan *scan) MUST_USE;
 void conf_scan_free(struct conf_scan *scan);
 

@@ -26,6 +26,7 @@ struct lexer {
         struct conf_place place;
     } open[DEPTH_MAX];
     size_t depth;
+    struct conf_grammar grammar;
     unsigned groups;
     struct name *names;
     size_t n_names;
@@ -86,8 +87,22 @@ static void give_up(struct lexer *lexer, struct cursor *c) {
     lexer->lost = true;
 }
 
+static char inside(const struct lexer *lexer, size_t outwards) {
+    return lexer->depth > outwards ? lexer->open[lexer->depth - 1 - outwards].bracket : 0;
+}
+
+static void token(struct lexer *lexer, struct cursor *c, enum conf_token token, char outside) {
+    const char *expected = conf_grammar_take(&lexer->grammar, token, inside(lexer, 0), outside);
+    if (!expected) return;
+    conf_mistake(lexer->scan->mistakes, c->place, "syntax error: expected %s here", expected);
+    lexer->stop = true;
+    give_up(lexer, c);
+}
+
 /* No value holds an end of line, so a text ends on the line it begins on: that names the quote that is missing. */
 static void skip_text(struct lexer *lexer, struct cursor *c) {
+    token(lexer, c, CONF_TOKEN_TEXT, 0);
+    if (lexer->lost) return;
     for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"' && octet_at(c, 0) != '\n'; c->i++)
         if (octet_at(c, 0) == '\\' && octet_at(c, 1) >= 0 && octet_at(c, 1) != '\n') c->i++;
     if (octet_at(c, 0) == '"') {
@@ -107,6 +122,20 @@ static bool is_digit(int c) {
     return c >= '0' && c <= '9';
 }
 
+/* A number as libconfig writes them: 12, -3, 12L, 0x1F, 1.5, 1e9. */
+static bool number_valid(const char *digits, size_t n) {
+    size_t i = digits[0] == '-' || digits[0] == '+';
+    bool hex = n > i + 2 && digits[i] == '0' && (digits[i + 1] == 'x' || digits[i + 1] == 'X'), point = false;
+    while (n && digits[n - 1] == 'L') n--;
+    if (hex) {
+        for (i += 2; i < n && strchr("0123456789abcdefABCDEF", digits[i]);) i++;
+        return i == n;
+    }
+    for (; i < n && (is_digit(digits[i]) || (digits[i] == '.' && !point)); i++) point = point || digits[i] == '.';
+    return i == n ||
+           ((digits[i] == 'e' || digits[i] == 'E') && i + 1 < n && strspn(digits + i + 1, "0123456789") >= n - i - 1);
+}
+
 static bool number_fits(const char *digits, size_t n) {
     char copy[32];
     char *end;
@@ -114,20 +143,27 @@ static bool number_fits(const char *digits, size_t n) {
     if (n >= sizeof copy) return false;
     memcpy(copy, digits, n);
     copy[n] = 0;
-    while (n && (copy[n - 1] == 'L' || copy[n - 1] == 'l')) copy[--n] = 0, wide = true;
+    while (n && copy[n - 1] == 'L') copy[--n] = 0, wide = true;
     bool hex = strstr(copy, "0x") || strstr(copy, "0X");
     errno = 0;
     long long value = strtoll(copy, &end, hex ? 16 : 10);
-    if (*end) return true; /* not an integer: libconfig's to judge */
+    if (*end) return true; /* with a point: no key takes one */
     return errno == 0 && (wide || (value >= INT32_MIN && value <= (hex ? (long long)UINT32_MAX : INT32_MAX)));
 }
 
 static void scan_number(struct lexer *lexer, struct cursor *c) {
-    size_t start = c->i++;
+    size_t start = c->i++, n;
     while (is_word(octet_at(c, 0)) || octet_at(c, 0) == '.') c->i++;
-    if (number_fits(c->text + start, c->i - start)) return;
-    conf_mistake(lexer->scan->mistakes, c->place, "%.*s is too large a number",
-                 (int)(c->i - start > 40 ? 40 : c->i - start), c->text + start);
+    n = c->i - start;
+    int shown = n > 40 ? 40 : (int)n;
+    token(lexer, c, CONF_TOKEN_SCALAR, 0);
+    if (lexer->lost) return;
+    if (!number_valid(c->text + start, n)) {
+        conf_mistake(lexer->scan->mistakes, c->place, "%.*s is not a number", shown, c->text + start);
+        lexer->stop = true;
+    } else if (!number_fits(c->text + start, n)) {
+        conf_mistake(lexer->scan->mistakes, c->place, "%.*s is too large a number", shown, c->text + start);
+    }
 }
 
 /* A word is a key when = or : follows; a key may be set once in its group. */
@@ -136,6 +172,10 @@ static void scan_word(struct lexer *lexer, struct cursor *c) {
     size_t start = c->i;
     while (is_word(octet_at(c, 0))) c->i++;
     name.word = span_of(c->text + start, c->i - start);
+    bool truth = span_equal_nocase(name.word, SPAN("true")) || span_equal_nocase(name.word, SPAN("false"));
+    bool odd = c->text[start] == '_' || c->text[start] == '-';
+    token(lexer, c, odd ? CONF_TOKEN_OTHER : truth ? CONF_TOKEN_SCALAR : CONF_TOKEN_KEY, 0);
+    if (lexer->lost || truth) return;
     while (octet_at(c, 0) == ' ' || octet_at(c, 0) == '\t' || octet_at(c, 0) == '\n' || octet_at(c, 0) == '\r')
         advance(c);
     if (octet_at(c, 0) != '=' && octet_at(c, 0) != ':') return;
@@ -154,6 +194,8 @@ static void scan_bracket(struct lexer *lexer, struct cursor *c) {
     char bracket = c->text[c->i++];
     const char *closed = strchr(closing, bracket);
     if (!closed) {
+        token(lexer, c, CONF_TOKEN_OPEN, bracket);
+        if (lexer->lost) return;
         if (lexer->depth == DEPTH_MAX) {
             fault(lexer, c->place, "brackets are nested too deep");
             give_up(lexer, c);
@@ -166,7 +208,8 @@ static void scan_bracket(struct lexer *lexer, struct cursor *c) {
     }
     char partner = opening[closed - closing];
     if (lexer->depth && lexer->open[lexer->depth - 1].bracket == partner) {
-        lexer->depth--;
+        token(lexer, c, CONF_TOKEN_CLOSE, inside(lexer, 1));
+        if (!lexer->lost) lexer->depth--;
         return;
     }
     if (!lexer->depth)
@@ -203,7 +246,8 @@ static bool scan_include(struct lexer *lexer, struct cursor *c) {
 
 static void scan_octet(struct lexer *lexer, struct cursor *c) {
     int now = octet_at(c, 0), next = octet_at(c, 1);
-    bool number = is_digit(now) || ((now == '-' || now == '+') && is_digit(next));
+    bool number = is_digit(now) || ((now == '-' || now == '+') && (is_digit(next) || next == '.')) ||
+                  (now == '.' && is_digit(next));
     if (now == '#' || (now == '/' && next == '/'))
         skip_line(c);
     else if (now == '/' && next == '*')
@@ -218,8 +262,14 @@ static void scan_octet(struct lexer *lexer, struct cursor *c) {
         scan_number(lexer, c);
     else if (is_word(now))
         scan_word(lexer, c);
-    else
+    else if (now == '=' || now == ':')
+        token(lexer, c, CONF_TOKEN_ASSIGN, 0), c->i += !lexer->lost;
+    else if (now == ',' || now == ';')
+        token(lexer, c, now == ',' ? CONF_TOKEN_COMMA : CONF_TOKEN_SEMICOLON, 0), c->i += !lexer->lost;
+    else if (now && strchr(" \t\r\n\f", now))
         advance(c);
+    else
+        token(lexer, c, CONF_TOKEN_OTHER, 0);
 }
 
 /* The whole regular file; NULL with errno, which is EFBIG or EISDIR for what is not one. */
@@ -288,6 +338,7 @@ static void scan_file(struct lexer *lexer, char *name, const struct cursor *incl
         return;
     }
     while (c.i < c.n && !lexer->lost) scan_octet(lexer, &c);
+    if (!includer && !lexer->lost && !lexer->depth) token(lexer, &c, CONF_TOKEN_END, 0);
     for (; lexer->depth > depth_before; lexer->depth--)
         fault(lexer, lexer->open[lexer->depth - 1].place, "the bracket here is not closed");
 }

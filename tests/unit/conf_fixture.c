@@ -109,11 +109,14 @@ char *fixture_print(const struct conf *conf, bool origins) {
     conf_print(conf, stream);
     fclose(stream);
     char *to = text;
-    for (const char *from = text; *from && !origins; from++) {
-        if (*from == '#')
-            while (from[1] && from[1] != '\n') from++;
-        else
-            *to++ = *from;
+    for (const char *line = text; *line && !origins;) {
+        const char *end = strchr(line, '\n'), *cut = end;
+        for (const char *from = line; from + 3 < end; from++)
+            if (memcmp(from, " # ", 3) == 0) cut = from;
+        memmove(to, line, (size_t)(cut - line));
+        to += cut - line;
+        *to++ = '\n';
+        line = end + 1;
     }
     if (!origins) *to = 0;
     return text;

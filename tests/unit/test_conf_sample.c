@@ -159,6 +159,8 @@ Test(conf_sample, the_manual_page_describes_every_key) {
     free(manual);
 }
 
+enum { SEEDS = 600 };
+
 /* xorshift64: the same mutations everywhere. */
 static uint64_t next_random(uint64_t *state) {
     *state ^= *state << 13;
@@ -200,6 +202,8 @@ static bool read_mutation(void) {
     char *messages;
     struct conf *conf = fixture_read(&messages);
     cr_expect(conf ? !*messages : strncmp(messages, "t.conf:", 7) == 0, "%s", messages);
+    /* Ours comes first, and says what is missing. */
+    cr_expect_null(strstr(messages, "syntax error, here"), "libconfig refused what our grammar took: %s", messages);
     if (conf) {
         char *printed = fixture_print(conf, false);
         char *again = effective(printed);
@@ -215,7 +219,7 @@ Test(conf_sample, mutations_do_no_harm) {
     char *sample = sample_text(), *bare = uncommented(sample);
     char *filled = fixture_replace(bare, "%D", fixture_directory);
     size_t accepted = 0, n_filled = strlen(filled);
-    for (uint64_t seed = 1; seed <= 600; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15);
         char *text = conf_alloc(n_filled + 1000, 1);
         size_t n = n_filled, times = 1 + seed % 8;
@@ -226,6 +230,6 @@ Test(conf_sample, mutations_do_no_harm) {
         free(text);
     }
     /* Most of the sample is comment, so some pass; that all pass would mean nothing was mutated. */
-    cr_expect(accepted > 20 && accepted < 580, "%zu accepted", accepted);
+    cr_expect(accepted > 20 && accepted < SEEDS - 20, "%zu accepted", accepted);
     free(sample), free(bare), free(filled);
 }
