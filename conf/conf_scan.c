@@ -103,8 +103,12 @@ static void token(struct lexer *lexer, struct cursor *c, enum conf_token token, 
 static void skip_text(struct lexer *lexer, struct cursor *c) {
     token(lexer, c, CONF_TOKEN_TEXT, 0);
     if (lexer->lost) return;
-    for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"' && octet_at(c, 0) != '\n'; c->i++)
-        if (octet_at(c, 0) == '\\' && octet_at(c, 1) >= 0 && octet_at(c, 1) != '\n') c->i++;
+    for (c->i++; octet_at(c, 0) >= 0 && octet_at(c, 0) != '"' && octet_at(c, 0) != '\n'; c->i++) {
+        if (octet_at(c, 0) != '\\' || octet_at(c, 1) < 0 || octet_at(c, 1) == '\n') continue;
+        if (octet_at(c, 1) == 'x' && octet_at(c, 2) == '0' && octet_at(c, 3) == '0')
+            fault(lexer, c->place, "a text holds a NUL octet, \\x00");
+        c->i++;
+    }
     if (octet_at(c, 0) == '"') {
         c->i++;
         return;

@@ -142,6 +142,7 @@ static const struct bad syntax[] = {
     {"x = ( 1; );", 0, "t.conf:1: syntax error: expected a comma or the end of the list here\n"},
     {"local_domains = [ { name = \"a.example\"; } ];", WITHOUT_DOMAIN,
      "t.conf:1: syntax error: expected ( ) in place of [ ], for a list of groups or lists here\n"},
+    {"hostname = \"a\\x00b\";", WITHOUT_HOST, "t.conf:1: a text holds a NUL octet, \\x00\n"},
     {"; log = { };", 0, "t.conf:1: syntax error: expected a key here\n"},
     {"log = { };\n@ x", 0, "t.conf:2: syntax error: expected a key here\n"},
     {"proxy_from = [ \"192.0.2.1\", 5 ];", 0, "t.conf:1: mismatched element type in array, here or just before\n"},
