@@ -70,8 +70,8 @@ struct conf_grammar {
  * the top; `outside` the bracket around it for CLOSE, the new one for OPEN. */
 const char *conf_grammar_take(struct conf_grammar *grammar, enum conf_token token, char inside, char outside) MUST_USE;
 
-/* Reads `path` and what it includes; reports unreadable files, syntax errors, unclosed texts, comments and brackets,
- * keys set twice and numbers out of range. False when libconfig must not be given these files. */
+/* Reads `path` and what it includes; reports unreadable files, syntax errors, what is not closed, keys set twice and
+ * numbers out of range. False when libconfig must not be given these files. */
 bool conf_scan_read(struct conf_scan *scan) MUST_USE;
 void conf_scan_free(struct conf_scan *scan);
 
