@@ -12,7 +12,8 @@ enum frame_type {
     MASTER_CHANNEL,         /* u8 role of the peer, u8 index; +fd: channel to it (new, or in place of a broken one) */
     MASTER_DESCRIPTOR,      /* u8 enum role_descriptor, u8 index; +fd */
     MASTER_START,           /* empty: all is there; confine yourself and run */
-    MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0 */
+    MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0; to a listener a second time: within
+                               shutdown_ms */
     MASTER_FORGET,          /* u32 generation: keys of that generation are no longer used */
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */

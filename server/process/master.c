@@ -102,7 +102,8 @@ static void stop(const char *why) {
     if (master.phase >= PHASE_LISTENERS_END) return;
     say(LOG_STOPPING, why);
     notify_send("STOPPING=1");
-    drain_children(is_listener);
+    drain_children(is_listener); /* no new connections */
+    drain_children(is_listener); /* said twice: and what runs ends within the limit */
     to_phase(PHASE_LISTENERS_END, master.conf->timeouts.shutdown_ms);
     advance();
 }
