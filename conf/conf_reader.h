@@ -66,9 +66,10 @@ struct conf_grammar {
     bool text; /* the last token was a text */
 };
 
-/* NULL when the token may stand here, else what was expected, a constant. `inside` is the innermost open bracket, 0 at
- * the top; `outside` the bracket around it for CLOSE, the new one for OPEN. */
-const char *conf_grammar_take(struct conf_grammar *grammar, enum conf_token token, char inside, char outside) MUST_USE;
+/* NULL when the token may stand here, else what was expected, a constant. `inside` is the innermost open bracket, 0
+ * at the top; `outside` the bracket around it for CLOSE, the new one for OPEN. */
+const char *conf_grammar_take(struct conf_grammar *grammar, enum conf_token token, char inside,
+                              char outside) MUST_USE;
 
 /* Reads `path` and what it includes; reports unreadable files, syntax errors, what is not closed, keys set twice and
  * numbers out of range. False when libconfig must not be given these files. */
