@@ -1,0 +1,181 @@
+/* auth_setup.c - the setups of auth, verifiers and keys, as the master writes them and they read them.
+ * Runs in: master, command line, auth, verifier, keys. Trusts: the master. Never: interprets a value. */
+#include "auth/auth_setup.h"
+
+#include <stdlib.h>
+
+enum { SETUP_TEXT_MAX = 4096 };
+
+static void put_networks(struct buf *b, const struct network *networks, uint32_t n) {
+    wire_put_u32(b, n);
+    for (uint32_t i = 0; i < n; i++) {
+        wire_put_bytes(b, networks[i].octets, sizeof networks[i].octets);
+        wire_put_u8(b, networks[i].bits);
+    }
+}
+
+static void put_domains(struct buf *b, const struct auth_setup *setup) {
+    wire_put_u32(b, setup->n_local_domains);
+    for (uint32_t i = 0; i < setup->n_local_domains; i++) {
+        wire_put_span(b, setup->local_domains[i].name);
+        wire_put_u8(b, setup->local_domains[i].sender_needs_auth);
+    }
+    wire_put_u32(b, setup->n_relay_domains);
+    for (uint32_t i = 0; i < setup->n_relay_domains; i++) {
+        wire_put_span(b, setup->relay_domains[i].name);
+        wire_put_u32(b, setup->relay_domains[i].first);
+        wire_put_u32(b, setup->relay_domains[i].n);
+    }
+    wire_put_u32(b, setup->n_relay_recipients);
+    for (uint32_t i = 0; i < setup->n_relay_recipients; i++) wire_put_span(b, setup->relay_recipients[i]);
+}
+
+void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
+    wire_put_span(b, setup->hostname);
+    wire_put_span(b, setup->recipient_delimiter);
+    wire_put_span(b, setup->postmaster);
+    put_domains(b, setup);
+    put_networks(b, setup->trusted_networks, setup->n_trusted_networks);
+    put_networks(b, setup->local_sender_hosts, setup->n_local_sender_hosts);
+    wire_put_u8(b, setup->mx_auth);
+    wire_put_u8(b, setup->foreign);
+    wire_put_u8(b, setup->stand_alone);
+    wire_put_u32(b, setup->verifiers);
+    wire_put_u32(b, setup->waiting_max);
+    wire_put_u64(b, setup->argon2_memory_bytes);
+    wire_put_u32(b, setup->argon2_passes);
+    wire_put_u32(b, setup->connections);
+    wire_put_u32(b, setup->connections_per_address);
+    wire_put_u32(b, setup->connections_per_network);
+    wire_put_u32(b, setup->network_ipv4_bits);
+    wire_put_u32(b, setup->network_ipv6_bits);
+    wire_put_u32(b, setup->waiting_for_auth);
+    wire_put_u32(b, setup->messages_per_session);
+    wire_put_u32(b, setup->recipients_per_message);
+    wire_put_u32(b, setup->failures_per_session);
+    wire_put_u64(b, setup->message_bytes);
+    wire_put_u64(b, setup->login_ms);
+    wire_put_u32(b, setup->mail_uid);
+    wire_put_u32(b, setup->mail_gid);
+    wire_put_span(b, setup->mail_directory);
+}
+
+/* An array of as many elements as the wire says, at most max; NULL and a bad wire otherwise. One element more than
+ * asked is there, so that an empty array is no special case. */
+static void *get_array(struct wire *w, uint32_t max, size_t size, uint32_t *n_out) {
+    *n_out = wire_get_u32(w);
+    if (*n_out > max) w->bad = true;
+    void *array = w->bad ? NULL : calloc((size_t)*n_out + 1, size);
+    if (!array) {
+        w->bad = true;
+        *n_out = 0;
+    }
+    return array;
+}
+
+static struct network *get_networks(struct wire *w, uint32_t *n_out) {
+    struct network *networks = get_array(w, AUTH_NETWORKS_MAX, sizeof *networks, n_out);
+    for (uint32_t i = 0; i < *n_out; i++) {
+        wire_get_bytes(w, networks[i].octets, sizeof networks[i].octets);
+        networks[i].bits = wire_get_u8(w);
+        if (networks[i].bits > 128) w->bad = true;
+    }
+    return networks;
+}
+
+static void get_domains(struct wire *w, struct auth_setup *setup) {
+    setup->local_domains = get_array(w, AUTH_DOMAINS_MAX, sizeof *setup->local_domains, &setup->n_local_domains);
+    for (uint32_t i = 0; i < setup->n_local_domains; i++) {
+        setup->local_domains[i].name = wire_get_span(w, SETUP_TEXT_MAX);
+        setup->local_domains[i].sender_needs_auth = wire_get_u8(w);
+    }
+    setup->relay_domains = get_array(w, AUTH_DOMAINS_MAX, sizeof *setup->relay_domains, &setup->n_relay_domains);
+    for (uint32_t i = 0; i < setup->n_relay_domains; i++) {
+        setup->relay_domains[i].name = wire_get_span(w, SETUP_TEXT_MAX);
+        setup->relay_domains[i].first = wire_get_u32(w);
+        setup->relay_domains[i].n = wire_get_u32(w);
+    }
+    setup->relay_recipients =
+        get_array(w, AUTH_RELAY_RECIPIENTS_MAX, sizeof *setup->relay_recipients, &setup->n_relay_recipients);
+    for (uint32_t i = 0; i < setup->n_relay_recipients; i++)
+        setup->relay_recipients[i] = wire_get_span(w, SETUP_TEXT_MAX);
+    for (uint32_t i = 0; i < setup->n_relay_domains; i++) {
+        const struct auth_relay_domain *domain = &setup->relay_domains[i];
+        if (domain->first > setup->n_relay_recipients || domain->n > setup->n_relay_recipients - domain->first)
+            w->bad = true;
+    }
+}
+
+static void get_limits(struct wire *w, struct auth_setup *setup) {
+    setup->connections = wire_get_u32(w);
+    setup->connections_per_address = wire_get_u32(w);
+    setup->connections_per_network = wire_get_u32(w);
+    setup->network_ipv4_bits = wire_get_u32(w);
+    setup->network_ipv6_bits = wire_get_u32(w);
+    setup->waiting_for_auth = wire_get_u32(w);
+    setup->messages_per_session = wire_get_u32(w);
+    setup->recipients_per_message = wire_get_u32(w);
+    setup->failures_per_session = wire_get_u32(w);
+    setup->message_bytes = wire_get_u64(w);
+    setup->login_ms = wire_get_u64(w);
+}
+
+int auth_setup_get(struct auth_setup *setup, struct span payload) {
+    struct wire w = wire_over(payload);
+    *setup = (struct auth_setup){0};
+    setup->hostname = wire_get_span(&w, SETUP_TEXT_MAX);
+    setup->recipient_delimiter = wire_get_span(&w, SETUP_TEXT_MAX);
+    setup->postmaster = wire_get_span(&w, SETUP_TEXT_MAX);
+    get_domains(&w, setup);
+    setup->trusted_networks = get_networks(&w, &setup->n_trusted_networks);
+    setup->local_sender_hosts = get_networks(&w, &setup->n_local_sender_hosts);
+    setup->mx_auth = wire_get_u8(&w);
+    setup->foreign = wire_get_u8(&w);
+    setup->stand_alone = wire_get_u8(&w);
+    setup->verifiers = wire_get_u32(&w);
+    setup->waiting_max = wire_get_u32(&w);
+    setup->argon2_memory_bytes = wire_get_u64(&w);
+    setup->argon2_passes = wire_get_u32(&w);
+    get_limits(&w, setup);
+    setup->mail_uid = wire_get_u32(&w);
+    setup->mail_gid = wire_get_u32(&w);
+    setup->mail_directory = wire_get_span(&w, SETUP_TEXT_MAX);
+    if (wire_end(&w)) return 0;
+    auth_setup_free(setup);
+    return -1;
+}
+
+void auth_setup_free(struct auth_setup *setup) {
+    free(setup->local_domains);
+    free(setup->relay_domains);
+    free(setup->relay_recipients);
+    free(setup->trusted_networks);
+    free(setup->local_sender_hosts);
+    *setup = (struct auth_setup){0};
+}
+
+void verifier_setup_put(struct buf *b, const struct verifier_setup *setup) {
+    wire_put_u64(b, setup->argon2_memory_bytes);
+    wire_put_u32(b, setup->argon2_passes);
+    wire_put_bytes(b, setup->seal_key, sizeof setup->seal_key);
+}
+
+int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
+    struct wire w = wire_over(payload);
+    setup->argon2_memory_bytes = wire_get_u64(&w);
+    setup->argon2_passes = wire_get_u32(&w);
+    wire_get_bytes(&w, setup->seal_key, sizeof setup->seal_key);
+    return wire_end(&w) ? 0 : -1;
+}
+
+void keys_setup_put(struct buf *b, const struct keys_setup *setup) {
+    wire_put_u32(b, setup->generation);
+    wire_put_u32(b, setup->n);
+}
+
+int keys_setup_get(struct keys_setup *setup, struct span payload) {
+    struct wire w = wire_over(payload);
+    setup->generation = wire_get_u32(&w);
+    setup->n = wire_get_u32(&w);
+    return wire_end(&w) ? 0 : -1;
+}

@@ -1,0 +1,52 @@
+/* database.h - the one door to SQLite: opening with schema and version, prepared statements, transactions. Which
+ * statements there are is the caller's matter (auth/account.c). One process opens a database, and never uses it across
+ * a fork. */
+#ifndef STORE_DATABASE_H
+#define STORE_DATABASE_H
+
+#include "store/span.h"
+
+enum database_kind {
+    DATABASE_NONE = 0,
+    DATABASE_ACCOUNTS, /* gatepost.db: WAL, held by us alone */
+    DATABASE_DOVECOT   /* dovecot.db: rollback journal, read by Dovecot while we hold it */
+};
+
+enum database_step { DATABASE_FAILED = 0, DATABASE_ROW, DATABASE_DONE };
+
+struct database;
+struct statement;
+
+/* Opens, and creates what is missing; brings an older schema up to date and refuses a newer one. A relative name counts
+ * from the working directory. NULL: it has been logged why. */
+struct database *database_open(const char *file, enum database_kind kind) MUST_USE;
+void database_close(struct database *db);
+
+/* The prepared statement of `sql`, a literal, without values; prepared once for each literal. Never NULL: a statement
+ * that cannot be prepared fails when it is stepped. */
+struct statement *database_statement(struct database *db, const char *sql) MUST_USE;
+
+/* Values by number from 1; the octets must stay until the statement is done. */
+void statement_put_text(struct statement *statement, int at, struct span value);
+void statement_put_number(struct statement *statement, int at, int64_t value);
+
+/* The next row. After DONE and FAILED (logged) the statement is reset; after ROW the caller steps on or resets. */
+enum database_step statement_step(struct statement *statement) MUST_USE;
+void statement_reset(struct statement *statement);
+
+/* Columns by number from 0; the octets are valid until the next step or reset. */
+struct span statement_get_text(struct statement *statement, int column);
+int64_t statement_get_number(struct statement *statement, int column);
+
+/* Runs a statement without rows: how many rows it changed, or -1 (logged). */
+int statement_run(struct statement *statement) MUST_USE;
+
+/* One change of several statements. After a commit that returns 0 it is on the disk. Not nested. */
+int database_begin(struct database *db) MUST_USE;
+int database_commit(struct database *db) MUST_USE;
+void database_rollback(struct database *db);
+
+/* Writes a consistent copy into a file that is not there yet. */
+int database_copy(struct database *db, const char *file) MUST_USE;
+
+#endif
