@@ -1,0 +1,57 @@
+/* ask.h - what a session asks of auth and queue, one question at a time. Each function returns false when the answer did
+ * not come or made no sense: the process behind the channel is gone or restarting, and the session has to end. */
+#ifndef SERVER_INBOUND_ASK_H
+#define SERVER_INBOUND_ASK_H
+
+#include "auth/reason.h"
+#include "store/frames.h"
+#include "store/netaddr.h"
+
+struct ask_auth {
+    enum auth_outcome outcome;
+    struct span challenge; /* of AUTH_CONTINUE; a view until the next question */
+};
+
+struct ask_mail {
+    enum reason reason;
+    enum reason foreign; /* for a plain foreign recipient in this transaction */
+    uint8_t transaction[TRANSACTION_BYTES];
+};
+
+struct ask_body {
+    enum body_outcome outcome;
+    struct span message_name; /* a view until the next question */
+};
+
+/* The channel to auth, and how long an answer may take. */
+void ask_open(int auth_fd, uint64_t wait_ms);
+
+/* The queue's channel, or -1 as long as auth has not handed out one. */
+int ask_queue_fd(void);
+
+/* Who the client is; once, first. *refusal_out: REASON_COUNT when welcome. */
+bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy,
+                 enum reason *refusal_out) MUST_USE;
+
+/* A channel to the keys process, owned by the caller; -1 when there is none just now. */
+bool ask_keys(int *fd_out) MUST_USE;
+
+bool ask_tls(const char *description) MUST_USE;
+bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) MUST_USE;
+bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) MUST_USE;
+bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) MUST_USE;
+
+enum { ASK_RCPT_MAX = 64, ASK_RCPT_BYTES_MAX = 48 << 10 };
+
+/* One question for a group of at most ASK_RCPT_MAX recipients. */
+bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) MUST_USE;
+bool ask_reset(void) MUST_USE;
+bool ask_failure(enum session_failure failure) MUST_USE;
+
+/* The body on its way to the queue: octets are collected in place and sent when a frame is full or the message ends. */
+struct buf *ask_body_start(const uint8_t transaction[TRANSACTION_BYTES]);
+bool ask_body_send(struct buf *body) MUST_USE;
+bool ask_body_commit(uint32_t recipients, struct ask_body *out) MUST_USE;
+bool ask_body_abort(void) MUST_USE;
+
+#endif

@@ -1,0 +1,241 @@
+/* pool.c - forking children, and a child's way to its one connection.
+ * Runs in: listener, session. Trusts: the kernel for who said "I accepted". Never: lets a child keep what is the
+ * listener's. */
+#include "server/inbound/pool.h"
+
+#include "server/inbound/session.h"
+#include "server/process/confine.h"
+#include "store/clock.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SPAWN_PAUSE_MS = 1000 };
+
+static int open_exits(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int pool_prepare(struct pool *pool, const struct role_start *start, const struct session_setup *setup) {
+    int one = 1;
+    *pool = (struct pool){.start = start, .setup = setup};
+    pool->children = calloc(setup->connections, sizeof *pool->children);
+    for (unsigned i = 0; i < setup->n_sockets; i++)
+        pool->wires.sockets[i] = role_descriptor(start, DESCRIPTOR_SOCKET, i);
+    pool->wires.exits = open_exits();
+    if (!pool->children || pool->wires.exits < 0 || pipe2(pool->wires.idle, O_CLOEXEC) != 0 ||
+        pipe2(pool->wires.stop, O_CLOEXEC) != 0 || frame_pair(pool->wires.accepted, false) != 0)
+        return -1;
+    return setsockopt(pool->wires.accepted[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+}
+
+/* ---- in the child */
+
+/* A child that has no connection leaves when the listener, or auth, does. */
+enum { TOKEN_LEAVE = UINT32_MAX };
+
+static int watch(int epoll, int fd, uint32_t token) {
+    /* One child wakes for a connection, not all. */
+    struct epoll_event event = {token == TOKEN_LEAVE ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE, {.u32 = token}};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int watch_all(const struct pool *pool, int auth_fd) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0 || watch(epoll, auth_fd, TOKEN_LEAVE) != 0 || watch(epoll, pool->wires.idle[0], TOKEN_LEAVE) != 0)
+        return -1;
+    for (uint32_t i = 0; i < pool->setup->n_sockets; i++)
+        if (watch(epoll, pool->wires.sockets[i], i) != 0) return -1;
+    return epoll;
+}
+
+/* The connected socket, with *socket_out where it came in, or -1: leave. */
+static int wait_for_connection(const struct pool *pool, int epoll, unsigned *socket_out, struct netaddr *client_out) {
+    for (;;) {
+        struct epoll_event events[4];
+        struct sockaddr_storage address;
+        socklen_t n_address = sizeof address;
+        int n = epoll_wait(epoll, events, 4, -1), chosen = -1;
+        if (n < 0 && errno != EINTR) return -1;
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.u32 == (uint32_t)TOKEN_LEAVE) return -1;
+            chosen = (int)events[i].data.u32;
+        }
+        if (chosen < 0) continue;
+        int fd = accept4(pool->wires.sockets[chosen], (struct sockaddr *)&address, &n_address,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == EBADF)) return -1;
+        if (fd < 0) continue;
+        *socket_out = (unsigned)chosen;
+        if (netaddr_from_socket(client_out, &address)) return fd;
+        close(fd);
+    }
+}
+
+static void say_accepted(const struct pool *pool) {
+    ssize_t n;
+    do n = write(pool->wires.accepted[1], "A", 1);
+    while (n < 0 && errno == EINTR);
+    close(pool->wires.accepted[1]);
+}
+
+static void keep_session_only(const struct pool *pool, int epoll) {
+    for (uint32_t i = 0; i < pool->setup->n_sockets; i++) close(pool->wires.sockets[i]);
+    close(pool->wires.idle[0]);
+    close(epoll);
+}
+
+static void drop_listeners_ends(const struct pool *pool) {
+    close(ROLE_CONTROL_FD);
+    close(pool->wires.accepted[0]);
+    close(pool->wires.idle[1]);
+    close(pool->wires.stop[1]);
+    close(pool->wires.exits);
+    for (size_t i = 0; i < pool->start->n_channels; i++) close(pool->start->channels[i].fd);
+}
+
+static enum session_exit child(const struct pool *pool, int auth_fd) {
+    struct session_place place = {.setup = pool->setup, .auth_fd = auth_fd, .stop_fd = pool->wires.stop[0]};
+    struct sockaddr_storage address;
+    socklen_t n_address = sizeof address;
+    drop_listeners_ends(pool);
+    int epoll = watch_all(pool, auth_fd);
+    if (epoll < 0 || confine_child(pool->start) != 0) return SESSION_EXIT_FAULT;
+    place.fd = wait_for_connection(pool, epoll, &place.socket, &place.client);
+    if (place.fd < 0) return SESSION_EXIT_FINE;
+    say_accepted(pool);
+    keep_session_only(pool, epoll);
+    if (getsockname(place.fd, (struct sockaddr *)&address, &n_address) != 0 ||
+        !netaddr_from_socket(&place.local, &address))
+        return SESSION_EXIT_FAULT;
+    return session_run(&place);
+}
+
+/* ---- in the listener */
+
+/* Auth reads its channels always; a wait is short or auth is ill. */
+static bool tell_auth(int channel, enum frame_type type, struct span body, int fd) {
+    for (int tries = 0; channel >= 0 && tries < 2; tries++) {
+        if (frame_send_fd(channel, (uint16_t)type, body, fd) == 0) return true;
+        struct pollfd wait = {channel, POLLOUT, 0};
+        if (errno != EAGAIN || poll(&wait, 1, 5000) <= 0) return false;
+    }
+    return false;
+}
+
+static bool introduce(pid_t pid, int auth_channel, int auths_end) {
+    uint8_t storage[4];
+    struct buf b = BUF_OVER(storage);
+    int one = 1;
+    wire_put_u32(&b, (uint32_t)pid);
+    /* Set before the child can speak: the kernel names a sender only to a socket that asked for it by then. */
+    if (setsockopt(auths_end, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) return false;
+    return tell_auth(auth_channel, POOL_CHILD, buf_span(&b), auths_end);
+}
+
+bool pool_add(struct pool *pool, int auth_channel) {
+    int ends[2];
+    if (frame_pair(ends, true) != 0) return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        _exit(child(pool, ends[1]));
+    }
+    close(ends[1]);
+    bool known = pid > 0 && introduce(pid, auth_channel, ends[0]);
+    close(ends[0]); /* where auth got none, the child sees the end and leaves */
+    if (pid < 0) {
+        log_fault("fork", errno);
+        return false;
+    }
+    pool->children[pool->n++] = (struct pool_child){pid, false, known ? pool->auth_number : 0};
+    pool->idle++;
+    return known;
+}
+
+static struct pool_child *find(struct pool *pool, pid_t pid) {
+    for (uint32_t i = 0; i < pool->n; i++)
+        if (pool->children[i].pid == pid) return &pool->children[i];
+    return NULL;
+}
+
+static pid_t next_accepted(int fd) {
+    uint8_t octet;
+    struct iovec part = {&octet, 1};
+    union {
+        struct cmsghdr header;
+        uint8_t space[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    struct ucred credentials = {0};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+        memcpy(&credentials, CMSG_DATA(c), sizeof credentials);
+    return n > 0 ? credentials.pid : -1;
+}
+
+void pool_hear(struct pool *pool) {
+    for (pid_t pid = next_accepted(pool->wires.accepted[0]); pid >= 0; pid = next_accepted(pool->wires.accepted[0])) {
+        struct pool_child *one = find(pool, pid);
+        if (!one || one->busy) continue;
+        one->busy = true;
+        pool->idle--;
+        pool->accepted++;
+    }
+}
+
+static void log_crash(pid_t pid, int status) {
+    struct log_line line;
+    log_open(&line, LOG_SESSION_CRASHED);
+    log_number(&line, KEY_PID, (uint64_t)pid);
+    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    log_send(&line);
+}
+
+static enum session_exit verdict(int status) {
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : SESSION_EXIT_CRASH;
+    return code >= SESSION_EXIT_FINE && code <= SESSION_EXIT_FAULT ? (enum session_exit)code : SESSION_EXIT_CRASH;
+}
+
+static void tell_end(const struct pool *pool, const struct pool_child *one, enum session_exit how, int auth_channel) {
+    uint8_t storage[5];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u32(&b, (uint32_t)one->pid);
+    wire_put_u8(&b, (uint8_t)how);
+    if (one->auth == 0 || one->auth != pool->auth_number) return; /* this auth never heard of it */
+    if (!tell_auth(auth_channel, POOL_EXIT, buf_span(&b), -1)) return; /* its end is noticed elsewhere */
+}
+
+enum pool_end pool_bury(struct pool *pool, int auth_channel) {
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) return POOL_END_NONE;
+    pool_hear(pool); /* what it said before it ended */
+    struct pool_child *one = find(pool, pid);
+    enum session_exit how = verdict(status);
+    if (how == SESSION_EXIT_CRASH) log_crash(pid, status), pool->crashed++;
+    if (!one) return POOL_END_FINE;
+    tell_end(pool, one, how, auth_channel);
+    if (!one->busy) {
+        pool->idle--;
+        if (how != SESSION_EXIT_FINE) pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS;
+    }
+    *one = pool->children[--pool->n];
+    return how == SESSION_EXIT_CRASH ? POOL_END_CRASH : POOL_END_FINE;
+}

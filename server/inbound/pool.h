@@ -1,0 +1,47 @@
+/* pool.h - the listener's children: who they are, and what a child does until it has a connection. */
+#ifndef SERVER_INBOUND_POOL_H
+#define SERVER_INBOUND_POOL_H
+
+#include "server/inbound/session_setup.h"
+#include "store/role.h"
+
+#include <sys/types.h>
+
+/* What listener and children share. Each child closes the ends that are not its own. */
+struct pool_wires {
+    int sockets[SESSION_SOCKETS_MAX];
+    int accepted[2]; /* children say one octet on 1 when they have a connection; the kernel names them on 0 */
+    int idle[2];     /* pipe: its end tells children without a connection to leave */
+    int stop[2];     /* pipe: its end tells sessions that the server is stopping */
+    int exits;       /* signalfd for SIGCHLD */
+};
+
+struct pool {
+    const struct role_start *start;
+    const struct session_setup *setup;
+    struct pool_wires wires;
+    struct pool_child {
+        pid_t pid;
+        bool busy;
+        uint32_t auth; /* which auth knows it: the pool's auth_number then */
+    } *children;
+    uint32_t n, idle, auth_number;
+    uint64_t accepted, crashed;
+    uint64_t wait_until_ms; /* children die before they get a connection: not again before then */
+};
+
+/* Before confinement: memory and descriptors. 0, or -1 with errno. */
+int pool_prepare(struct pool *pool, const struct role_start *start, const struct session_setup *setup) MUST_USE;
+
+/* Forks one child and tells auth about it. False: auth's channel is broken, or there is no process to be had. */
+bool pool_add(struct pool *pool, int auth_channel) MUST_USE;
+
+/* Handles what children said on `accepted`. */
+void pool_hear(struct pool *pool);
+
+enum pool_end { POOL_END_NONE = 0, POOL_END_FINE, POOL_END_CRASH };
+
+/* Buries one child that has ended and tells auth (-1: none); POOL_END_NONE when there is none. */
+enum pool_end pool_bury(struct pool *pool, int auth_channel);
+
+#endif

@@ -1,0 +1,361 @@
+/* session.c - the life of one connection: who it is, TLS, then lines and bodies until one side leaves.
+ * Runs in: session. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet of the client's
+ * before auth knows who it is. */
+#include "server/inbound/session.h"
+
+#include "auth/relay.h"
+#include "server/inbound/body.h"
+#include "server/inbound/client.h"
+#include "server/inbound/proxy.h"
+#include "server/inbound/smtp.h"
+#include "server/inbound/tls.h"
+#include "store/clock.h"
+#include "store/log.h"
+
+#include <unistd.h>
+
+enum { PROXY_MS = 3000, ASK_MS = 120000, LAST_WORD_MS = 2000, OUT_BYTES = 40 << 10 };
+
+static struct {
+    const struct session_setup *setup;
+    struct smtp smtp;
+    struct netaddr client, local;
+    bool by_proxy, implicit_tls;
+    bool skipping; /* the rest of a line that was too long */
+    enum reply skip_reply;
+    uint64_t session_deadline_ms, login_deadline_ms;
+    const char *why; /* it ended, for the log */
+} session;
+
+static uint8_t out_storage[OUT_BYTES];
+static struct buf out;
+
+static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t deadline_in(uint64_t ms) { return sooner(clock_ms() + ms, session.session_deadline_ms); }
+
+static bool waits_for_login(void) {
+    return session.smtp.role != RELAY_ROLE_MX && session.smtp.auth_offered && !session.smtp.authenticated;
+}
+
+/* ---- ends */
+
+static enum session_exit leave(const char *why, enum session_exit how) {
+    session.why = why;
+    return how;
+}
+
+/* A last word, where the client can read it. */
+static void say_last(enum reply reply) {
+    buf_clear(&out);
+    reply_put(&out, reply);
+    if (session.implicit_tls && !client_under_tls()) return;
+    if (client_send(buf_span(&out), clock_ms() + LAST_WORD_MS) != CLIENT_FINE) return;
+}
+
+static enum session_exit late(void) {
+    uint64_t now = clock_ms();
+    if (now >= session.session_deadline_ms) {
+        say_last(REPLY_SESSION_TIMEOUT);
+        return leave("session too long", SESSION_EXIT_FINE);
+    }
+    bool login = waits_for_login() && now >= session.login_deadline_ms;
+    say_last(login ? REPLY_LOGIN_TIMEOUT : REPLY_TIMEOUT);
+    return leave(login ? "no login in time" : "timeout", SESSION_EXIT_FINE);
+}
+
+/* The client cannot go on being served: why, by what the last wait said. */
+static enum session_exit end_by(enum client_status status) {
+    switch (status) {
+    case CLIENT_LATE: return late();
+    case CLIENT_ALONE: say_last(REPLY_SHUTDOWN); return leave("auth or queue restarted", SESSION_EXIT_FAULT);
+    case CLIENT_STOPPED: say_last(REPLY_SHUTDOWN); return leave("server stopping", SESSION_EXIT_FINE);
+    case CLIENT_GONE:
+    case CLIENT_FINE: break;
+    }
+    return leave("client left", SESSION_EXIT_FINE);
+}
+
+/* ---- before the first line */
+
+static bool from_proxy(const struct netaddr *peer) {
+    for (uint32_t i = 0; i < session.setup->n_proxy_from; i++)
+        if (network_holds(&session.setup->proxy_from[i], peer)) return true;
+    return false;
+}
+
+static bool read_proxy_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms) {
+    uint8_t line[PROXY_V1_MAX];
+    size_t n = PROXY_START;
+    memcpy(line, start, PROXY_START);
+    while (n < sizeof line && (line[n - 1] != '\n')) {
+        if (client_read_exactly(line + n, 1, deadline_ms) != CLIENT_FINE) return false;
+        n++;
+    }
+    return line[n - 1] == '\n' && line[n - 2] == '\r' &&
+           proxy_v1(span_of(line, n - 2), &session.client, &session.local);
+}
+
+static bool read_proxy_v2(const uint8_t start[PROXY_START], uint64_t deadline_ms) {
+    uint8_t head[PROXY_V2_HEAD], rest[PROXY_V2_REST_MAX];
+    memcpy(head, start, PROXY_START);
+    if (client_read_exactly(head + PROXY_START, sizeof head - PROXY_START, deadline_ms) != CLIENT_FINE) return false;
+    size_t n = proxy_v2_rest(head);
+    return n <= sizeof rest && client_read_exactly(rest, n, deadline_ms) == CLIENT_FINE &&
+           proxy_v2(head, span_of(rest, n), &session.client, &session.local);
+}
+
+/* The header of a listed peer says who the client is; it is not the client's own. */
+static bool read_proxy(void) {
+    uint8_t start[PROXY_START];
+    uint64_t deadline = clock_ms() + PROXY_MS;
+    if (client_read_exactly(start, sizeof start, deadline) != CLIENT_FINE) return false;
+    switch (proxy_version(start)) {
+    case PROXY_V1: return read_proxy_v1(start, deadline);
+    case PROXY_V2: return read_proxy_v2(start, deadline);
+    case PROXY_NONE: break;
+    }
+    return false;
+}
+
+static bool refused(enum session_exit *exit_out) {
+    enum reason reason;
+    if (!ask_welcome(session.smtp.role, &session.client, &session.local, session.by_proxy, &reason)) {
+        *exit_out = end_by(CLIENT_ALONE);
+        return true;
+    }
+    if (reason == REASON_COUNT) return false;
+    buf_clear(&out);
+    reply_put_reason(&out, reason);
+    if (!session.implicit_tls && client_send(buf_span(&out), clock_ms() + LAST_WORD_MS) != CLIENT_FINE) (void)0;
+    *exit_out = leave(reason_reply(reason)->name, SESSION_EXIT_FINE);
+    return true;
+}
+
+static void log_tls(enum log_event event, enum log_key key, const char *text) {
+    struct log_line line;
+    log_open(&line, event);
+    log_text(&line, key, text);
+    log_send(&line);
+}
+
+/* The keys process is needed for the handshake alone: its channel is closed right after. */
+static bool shake_hands(int keys_fd, enum session_exit *exit_out) {
+    enum client_status status = client_start_tls(keys_fd, deadline_in(session.setup->tls_ms));
+    close(keys_fd);
+    session.smtp.keys_fd = -1;
+    if (status == CLIENT_FINE) {
+        log_tls(LOG_TLS, KEY_TLS, tls_description());
+        if (ask_tls(tls_description())) return true;
+        *exit_out = end_by(CLIENT_ALONE);
+        return false;
+    }
+    log_tls(LOG_TLS_FAILED, KEY_WHY, status == CLIENT_LATE ? "timeout" : tls_reason());
+    if (!ask_failure(SESSION_FAILURE_TLS)) status = CLIENT_ALONE;
+    *exit_out = leave("no TLS", status == CLIENT_ALONE ? SESSION_EXIT_FAULT : SESSION_EXIT_FINE);
+    return false;
+}
+
+static bool begin_with_tls(enum session_exit *exit_out) {
+    int keys_fd;
+    if (!tls_available() || !ask_keys(&keys_fd)) {
+        *exit_out = leave("TLS is not available", SESSION_EXIT_FAULT);
+        return false;
+    }
+    if (keys_fd < 0) {
+        *exit_out = leave("keys are not available", SESSION_EXIT_FAULT);
+        return false;
+    }
+    return shake_hands(keys_fd, exit_out);
+}
+
+/* ---- lines */
+
+static enum client_status send_out(void) {
+    enum client_status status = CLIENT_FINE;
+    if (out.n) status = client_send(buf_span(&out), deadline_in(session.setup->command_ms));
+    buf_clear(&out);
+    return status;
+}
+
+/* Drops octets up to the end of a line that is too long; true when that end was there. */
+static bool skip_line(void) {
+    struct span rest = client_rest();
+    for (size_t at = 0; at < rest.n;) {
+        size_t n = at + span_find(span_from(rest, at), '\n');
+        if (n == rest.n) break;
+        at = n + 1;
+        if (n == 0 || rest.p[n - 1] != '\r') continue;
+        client_take(at);
+        client_wipe(span_part(rest, 0, at));
+        session.skipping = false;
+        return true;
+    }
+    size_t keep = rest.n && rest.p[rest.n - 1] == '\r';
+    client_take(rest.n - keep);
+    client_wipe(span_part(rest, 0, rest.n - keep));
+    return false;
+}
+
+enum line_kind { LINE_NONE = 0, LINE_GOOD, LINE_BAD, LINE_ENDLESS };
+
+/* The next line, without its CRLF; *used_out counts it. ENDLESS: an LF that ends nothing, and no CRLF after it. */
+static enum line_kind find_line(struct span rest, struct span *line_out, size_t *used_out) {
+    bool bare = false;
+    for (size_t at = 0; at < rest.n;) {
+        size_t n = at + span_find(span_from(rest, at), '\n');
+        if (n == rest.n) break;
+        if (n > 0 && rest.p[n - 1] == '\r') {
+            *line_out = span_part(rest, 0, n - 1);
+            *used_out = n + 1;
+            bool clean = !bare && !memchr(rest.p, '\0', n - 1) && !memchr(rest.p, '\r', n - 1);
+            return clean ? LINE_GOOD : LINE_BAD;
+        }
+        bare = true;
+        at = n + 1;
+    }
+    return bare ? LINE_ENDLESS : LINE_NONE;
+}
+
+static enum reply long_reply(struct span start) {
+    bool auth = smtp_line_limit(&session.smtp, start) == SMTP_AUTH_LINE_MAX;
+    return auth ? REPLY_AUTH_LINE_TOO_LONG : REPLY_LINE_TOO_LONG;
+}
+
+/* Handles one line if one is there; false when more octets are needed. */
+static bool handle_line(enum smtp_next *next_out) {
+    struct span rest = client_rest(), line;
+    size_t used = 0;
+    if (session.skipping) {
+        if (!skip_line()) return false;
+        *next_out = smtp_bad_line(&session.smtp, session.skip_reply, &out);
+        return true;
+    }
+    switch (find_line(rest, &line, &used)) {
+    case LINE_NONE:
+        if (rest.n > SMTP_AUTH_LINE_MAX) {
+            session.skipping = true;
+            session.skip_reply = long_reply(rest);
+            return handle_line(next_out);
+        }
+        return false;
+    case LINE_ENDLESS:
+        /* Where the next command begins nobody can say. */
+        *next_out = smtp_bad_line(&session.smtp, REPLY_BAD_LINE, &out);
+        if (*next_out == SMTP_MORE) *next_out = SMTP_LEAVE;
+        return true;
+    case LINE_BAD:
+        client_take(used);
+        *next_out = smtp_bad_line(&session.smtp, REPLY_BAD_LINE, &out);
+        client_wipe(span_part(rest, 0, used));
+        return true;
+    case LINE_GOOD: break;
+    }
+    client_take(used);
+    bool fits = used <= smtp_line_limit(&session.smtp, line);
+    *next_out = fits ? smtp_line(&session.smtp, line, &out) : smtp_bad_line(&session.smtp, long_reply(line), &out);
+    if (!fits || session.smtp.secret) client_wipe(span_part(rest, 0, used));
+    return true;
+}
+
+/* ---- what a line asks for */
+
+static bool start_tls(enum session_exit *exit_out) {
+    enum client_status status = send_out();
+    if (status != CLIENT_FINE) {
+        *exit_out = end_by(status);
+        return false;
+    }
+    client_discard();
+    if (!shake_hands(session.smtp.keys_fd, exit_out)) return false;
+    smtp_tls_started(&session.smtp);
+    return true;
+}
+
+static bool take_body(bool chunk, enum smtp_next *next_out, enum session_exit *exit_out) {
+    enum client_status status = chunk ? CLIENT_FINE : send_out();
+    if (status == CLIENT_FINE)
+        status = body_take(&session.smtp, chunk, session.setup->data_ms, session.session_deadline_ms);
+    if (status != CLIENT_FINE) {
+        *exit_out = end_by(status);
+        return false;
+    }
+    *next_out = chunk ? smtp_chunk_end(&session.smtp, &out) : smtp_body_end(&session.smtp, &out);
+    return true;
+}
+
+/* False: the session is over, *exit_out says how. */
+static bool act(enum smtp_next next, enum session_exit *exit_out) {
+    if (next == SMTP_STARTTLS) return start_tls(exit_out);
+    if ((next == SMTP_DATA || next == SMTP_CHUNK) && !take_body(next == SMTP_CHUNK, &next, exit_out)) return false;
+    if (next != SMTP_LEAVE) return true;
+    if (send_out() != CLIENT_FINE) (void)0; /* it is over in any case */
+    *exit_out = leave(session.smtp.exit == SESSION_EXIT_FINE ? "quit" : "refused", session.smtp.exit);
+    return false;
+}
+
+static enum client_status wait_for_line(void) {
+    uint64_t deadline = deadline_in(session.setup->command_ms);
+    if (waits_for_login()) deadline = sooner(deadline, session.login_deadline_ms);
+    return client_fill(deadline, session.smtp.state == SMTP_HELLO || session.smtp.state == SMTP_GREETED);
+}
+
+static enum session_exit serve(void) {
+    enum session_exit result = SESSION_EXIT_FAULT;
+    for (;;) {
+        enum smtp_next next = SMTP_MORE;
+        enum client_status status = CLIENT_FINE;
+        if (handle_line(&next)) {
+            if (!act(next, &result)) return result;
+            if (session.smtp.ends_group || out.cap - out.n < SMTP_OUT_MIN) status = send_out();
+        } else {
+            next = smtp_flush(&session.smtp, &out);
+            if (next == SMTP_LEAVE && !act(next, &result)) return result;
+            status = send_out();
+            if (status == CLIENT_FINE) status = wait_for_line();
+        }
+        if (status != CLIENT_FINE) return end_by(status);
+    }
+}
+
+static enum session_exit begin(const struct session_place *place) {
+    const struct session_socket *socket = &place->setup->sockets[place->socket];
+    enum session_exit result = SESSION_EXIT_FAULT;
+    session.implicit_tls = socket->role == RELAY_ROLE_SUBMISSIONS;
+    smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available(), session.implicit_tls);
+    session.by_proxy = from_proxy(&place->client);
+    if (session.by_proxy && !read_proxy()) {
+        say_last(REPLY_PROXY);
+        return leave("no usable PROXY header", SESSION_EXIT_FINE);
+    }
+    if (refused(&result)) return result;
+    if (session.implicit_tls && !begin_with_tls(&result)) return result;
+    buf_clear(&out);
+    reply_put_banner(&out, place->setup->hostname);
+    enum client_status status = send_out();
+    return status == CLIENT_FINE ? serve() : end_by(status);
+}
+
+static void log_end(void) {
+    struct log_line line;
+    log_open(&line, LOG_SESSION_ENDED);
+    log_text(&line, KEY_WHY, session.why);
+    log_number(&line, KEY_COUNT, session.smtp.messages);
+    log_send(&line);
+}
+
+enum session_exit session_run(const struct session_place *place) {
+    uint64_t now = clock_ms();
+    out = BUF_OVER(out_storage);
+    session.setup = place->setup;
+    session.client = place->client;
+    session.local = place->local;
+    session.session_deadline_ms = now + place->setup->session_ms;
+    session.login_deadline_ms = now + place->setup->login_ms;
+    client_open(place->fd, place->auth_fd, place->stop_fd, place->setup->shutdown_ms);
+    ask_open(place->auth_fd, ASK_MS);
+    enum session_exit result = begin(place);
+    client_close();
+    log_end();
+    return result;
+}

@@ -1,0 +1,18 @@
+/* session.h - the life of one connection. */
+#ifndef SERVER_INBOUND_SESSION_H
+#define SERVER_INBOUND_SESSION_H
+
+#include "server/inbound/session_setup.h"
+
+struct session_place {
+    const struct session_setup *setup;
+    unsigned socket;      /* of the setup's list: where the client came in */
+    int fd;               /* the client, connected, non-blocking */
+    int auth_fd, stop_fd; /* auth's channel; readable when the server stops */
+    struct netaddr client, local;
+};
+
+/* From the announcement to the last word; closes the connection. The result is the process's exit status. */
+enum session_exit session_run(const struct session_place *place);
+
+#endif

@@ -1,0 +1,130 @@
+/* smtp.h - the machine of one SMTP session: lines in, replies out. It asks auth and queue (ask.h) and never touches the
+ * client: what has to be done there is its answer. */
+#ifndef SERVER_INBOUND_SMTP_H
+#define SERVER_INBOUND_SMTP_H
+
+#include "server/inbound/ask.h"
+#include "server/inbound/data.h"
+#include "server/inbound/reply.h"
+#include "server/inbound/session_setup.h"
+
+enum {
+    SMTP_LINE_MAX = 512,       /* RFC 5321 4.5.3.1.4, with CRLF */
+    SMTP_AUTH_LINE_MAX = 12288, /* RFC 4954 4 */
+    SMTP_OUT_MIN = 24 << 10,   /* room that `out` has before a line is handled */
+    SMTP_HELO_MAX = 255
+};
+
+enum smtp_state {
+    SMTP_GREETED = 1,  /* neither EHLO nor HELO yet */
+    SMTP_HELLO = 2,    /* no transaction */
+    SMTP_MAIL = 4,     /* MAIL was accepted, perhaps recipients too */
+    SMTP_CHUNKS = 8,   /* a BDAT was taken, not the last */
+    SMTP_AUTHING = 16, /* the next line is a SASL response */
+    SMTP_ANY = SMTP_GREETED | SMTP_HELLO | SMTP_MAIL | SMTP_CHUNKS
+};
+
+/* What the session does next. */
+enum smtp_next {
+    SMTP_LEAVE = 0, /* send what there is and close */
+    SMTP_MORE,      /* the next line */
+    SMTP_STARTTLS,  /* send, discard what came ahead, shake hands over smtp->keys_fd */
+    SMTP_DATA,      /* send, then the body to its end */
+    SMTP_CHUNK      /* smtp->chunk_bytes octets follow, whatever becomes of them */
+};
+
+/* A recipient whose reply waits for its turn. */
+struct smtp_waiting {
+    enum reason reason;
+    bool asked;
+};
+
+struct smtp {
+    const struct session_setup *setup;
+    uint8_t role; /* enum relay_role */
+    bool auth_offered, tls_offered;
+    bool tls, esmtp, authenticated;
+    enum smtp_state state;
+    enum session_exit exit;
+    bool secret;     /* the line just handled held one: wipe it */
+    bool ends_group; /* send its reply at once, RFC 2920 3.2 */
+    int keys_fd;
+
+    uint8_t helo[SMTP_HELO_MAX];
+    size_t helo_bytes;
+
+    uint8_t transaction[TRANSACTION_BYTES];
+    enum reason foreign;
+    uint32_t tried, accepted; /* recipients of this transaction */
+    struct smtp_waiting waiting[ASK_RCPT_MAX];
+    struct span asked[ASK_RCPT_MAX]; /* views into the lines: they stay until smtp_flush */
+    size_t n_waiting, n_asked, asked_bytes;
+
+    struct data data;
+    struct buf *body;
+    uint64_t chunk_bytes;
+    bool chunk_last, chunk_dropped;
+    enum reply chunk_reply; /* for one that is dropped */
+
+    uint32_t failures, junk, messages, refused;
+};
+
+/* tls_offered: certificates are there, and TLS is not in use from the first octet on. */
+void smtp_start(struct smtp *smtp, const struct session_setup *setup, uint8_t role, bool auth_offered,
+                bool tls_offered, bool tls);
+
+/* One line without its CRLF. Replies to waiting recipients come first. */
+enum smtp_next smtp_line(struct smtp *smtp, struct span line, struct buf *out) MUST_USE;
+
+/* A line that cannot be a command: too long, or with octets that may not be in it. */
+enum smtp_next smtp_bad_line(struct smtp *smtp, enum reply reply, struct buf *out) MUST_USE;
+
+/* Asks for the waiting recipients and writes their replies; before anything is sent or waited for. */
+enum smtp_next smtp_flush(struct smtp *smtp, struct buf *out) MUST_USE;
+
+/* How long the line that starts so may be, with its CRLF. */
+size_t smtp_line_limit(const struct smtp *smtp, struct span start);
+
+/* After the handshake: RFC 3207 4.2, everything said before is forgotten. */
+void smtp_tls_started(struct smtp *smtp);
+
+/* After the body was taken to its end (DATA, or BDAT LAST): commit or refusal. */
+enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) MUST_USE;
+
+/* After a chunk that is not the last, or is dropped. */
+enum smtp_next smtp_chunk_end(struct smtp *smtp, struct buf *out) MUST_USE;
+
+/* ---- for the handlers, smtp_*.c */
+
+enum smtp_next smtp_helo(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_ehlo(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_starttls(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_noop(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_help(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_rset(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_quit(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_vrfy(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_not_implemented(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_rcpt(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_data(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_bdat(struct smtp *smtp, struct span argument, struct buf *out);
+enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *out);
+
+/* The next line of an AUTH exchange. */
+enum smtp_next smtp_auth_line(struct smtp *smtp, struct span line, struct buf *out);
+
+/* A reply after which the session goes on. */
+enum smtp_next smtp_say(enum reply reply, struct buf *out);
+
+/* A fault of the client: counted, told to auth, and the last one ends the session. */
+enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out);
+enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out);
+
+/* Auth or queue is gone. */
+enum smtp_next smtp_broken(struct smtp *smtp, struct buf *out);
+
+/* Drops the transaction, here and (when there is one) at auth. False: auth is gone. */
+bool smtp_forget(struct smtp *smtp) MUST_USE;
+
+#endif
