@@ -1,0 +1,143 @@
+/* command.c - the table of subcommands, and the way from argv to one of them.
+ * Runs in: the command line. Trusts: whoever may run it. Never: reads a byte from the network. */
+#include "server/process/command.h"
+
+#include "server/process/command_ask.h"
+#include "server/process/command_run.h"
+#include "server/process/version.h"
+
+#include <errno.h>
+
+static const struct command_option serve_options[] = {
+    {"json-log", NULL, "log lines as JSON", false},
+    {"background", NULL, "return when the server is ready", false},
+    {"pid-file", "FILE", "write the master's process id there", false},
+    {"announce", "FILE", "print this file when ready", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option check_options[] = {
+    {"quiet", NULL, "only mistakes", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option explain_options[] = {
+    {"ip", "ADDRESS", "the client's address", true},
+    {"role", "ROLE", "mx, submission or submissions", true},
+    {"tls", NULL, "TLS is on", false},
+    {"auth", "USER", "the client has logged in as this user", false},
+    {"granted", "USER", "this user has a live grant for the address", false},
+    {"from", "SENDER", "as in MAIL FROM; '' is the empty sender", true},
+    {"to", "RECIPIENT", "as in RCPT TO", true},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option password_options[] = {
+    {"password-stdin", NULL, "read the password from standard input, one line", false},
+    {"generate", NULL, "draw one and print it, this once", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option alias_options[] = {
+    {"forward", NULL, "targets may be elsewhere: their mail leaves this host", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option filter_options[] = {
+    {"sender", "ADDRESS", "messages from this sender; <> for bounces", false},
+    {"recipient", "ADDRESS", "messages to this recipient; @domain for all in it", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option selection_options[] = {
+    {"sender", "ADDRESS", "messages from this sender; <> for bounces", false},
+    {"recipient", "ADDRESS", "messages to this recipient; @domain for all in it", false},
+    {"all", NULL, "all messages", false},
+    {NULL, NULL, NULL, false},
+};
+
+/* clang-format off */
+#define PASSWORD_HELP \
+    "A password has at least 8 characters. It is asked for without echo unless an option says otherwise, and\n" \
+    "kept only as an Argon2id hash. With --generate the password alone goes to standard output.\n"
+
+static const struct command commands[] = {
+    {.name = "serve", .help = "Run the server in the foreground", .options = serve_options, .run = command_run_serve,
+     .more = "SIGHUP reads configuration and certificates again, SIGTERM lets sessions finish.\n"},
+    {.name = "check", .help = "Validate the configuration and print it as it takes effect", .options = check_options,
+     .run = command_run_check},
+    {.name = "explain", .help = "Say which rule would answer this client, sender and recipient, and why",
+     .options = explain_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
+     .more = "A running server answers as it would decide now; otherwise the stored users and the configuration do.\n"},
+
+    {.name = "user add", .help = "Add a user, who is a full address in a local domain",
+     .operands = {{.name = "login"}}, .options = password_options, .more = PASSWORD_HELP, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_password},
+    {.name = "user list", .help = "List users", .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user show", .help = "Show one user", .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true,
+     .tall = true, .run = command_run_ask},
+    {.name = "user passwd", .help = "Give a user a new password", .operands = {{.name = "login"}},
+     .options = password_options, .more = PASSWORD_HELP, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password},
+    {.name = "user enable", .help = "Let a disabled user log in and send again", .operands = {{.name = "login"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
+     .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user remove", .help = "Remove a user; delivered mail stays", .operands = {{.name = "login"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "alias add", .help = "Deliver mail for an address to others; *@domain catches all",
+     .operands = {{.name = "address"}, {.name = "target", .many = true}}, .options = alias_options, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_ask},
+    {.name = "alias list", .help = "List aliases", .operands = {{.name = "address", .optional = true}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "alias remove", .help = "Remove an alias, or some of its targets",
+     .operands = {{.name = "address"}, {.name = "target", .optional = true, .many = true}}, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_ask},
+
+    {.name = "sender allow", .help = "Let a user send as an address that is not the user's own",
+     .operands = {{.name = "login"}, {.name = "address"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "sender deny", .help = "Take that back", .operands = {{.name = "login"}, {.name = "address"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "sender list", .help = "List such permissions", .operands = {{.name = "login", .optional = true}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
+     .options = filter_options, .asks = ROLE_QUEUE, .json = true, .run = command_run_ask},
+    {.name = "queue show", .help = "Show one message: envelope, attempts, what went wrong",
+     .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .json = true, .tall = true, .run = command_run_ask},
+    {.name = "queue retry", .help = "Try to deliver now", .operands = {{.name = "id", .optional = true}},
+     .options = selection_options, .asks = ROLE_QUEUE, .json = true, .run = command_run_selected},
+    {.name = "queue remove", .help = "Remove messages without telling their senders",
+     .operands = {{.name = "id", .optional = true}}, .options = selection_options, .asks = ROLE_QUEUE, .json = true,
+     .run = command_run_selected},
+    {.name = "queue export", .help = "Write the octets of one message to standard output",
+     .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .run = command_run_export},
+
+    {.name = "status", .help = "Show versions, processes, logins and queue", .json = true, .run = command_run_status,
+     .more = "Exit code 69 when the server is not running.\n"},
+    {.name = "backup", .help = "Write users, queue and configuration to a directory (not in this version)",
+     .operands = {{.name = "directory"}}, .run = command_run_backup},
+};
+/* clang-format on */
+
+const struct command_table command_table = {commands, sizeof commands / sizeof commands[0]};
+
+int command_run_ask(const struct command_line *line) {
+    enum print_form form = line->command->tall ? PRINT_TALL : PRINT_TABLE;
+    return command_ask(line, line->json ? PRINT_JSON : form);
+}
+
+int command_main(int argc, char **argv) {
+    struct command_line line;
+    int code = command_parse(&command_table, argc, argv, &line, stderr);
+    if (code) return code;
+    if (line.version) printf("gatepost %s (OpenSSL %s)\n", version_gatepost(), version_openssl_linked());
+    else if (line.help) command_help(&command_table, &line, stdout);
+    else code = line.command->run(&line);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "gatepost: cannot write the output: %s\n", strerror(errno));
+        return CONTROL_FAILED;
+    }
+    return code;
+}

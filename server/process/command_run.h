@@ -1,0 +1,24 @@
+/* command_run.h - what each subcommand does: handlers of the table in command.c. Each returns the exit code. */
+#ifndef SERVER_PROCESS_COMMAND_RUN_H
+#define SERVER_PROCESS_COMMAND_RUN_H
+
+#include "server/process/command_line.h"
+
+/* Asks the command's process by the command's name. */
+int command_run_ask(const struct command_line *line);
+
+int command_run_serve(const struct command_line *line);
+int command_run_check(const struct command_line *line);
+int command_run_backup(const struct command_line *line);
+
+/* user add, user passwd: the hash is made here, the password does not leave this process. */
+int command_run_password(const struct command_line *line);
+
+/* queue retry and remove: only with a selection or --all. */
+int command_run_selected(const struct command_line *line);
+/* queue export: the octets of one message. */
+int command_run_export(const struct command_line *line);
+
+int command_run_status(const struct command_line *line);
+
+#endif
