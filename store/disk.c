@@ -1,0 +1,103 @@
+/* disk.c - the system's file operations behind one table, and the loops around them.
+ * Runs in: queue. Trusts: the kernel's return values. Never: retries a sync that failed. */
+#include "store/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static int system_open(int directory, const char *name, int flags, mode_t mode) {
+    return openat(directory, name, flags | O_CLOEXEC, mode);
+}
+
+static int system_unlink(int directory, const char *name) { return unlinkat(directory, name, 0); }
+
+static int system_free_bytes(int directory, uint64_t *bytes_out, uint64_t *inodes_out) {
+    struct statvfs status;
+    if (fstatvfs(directory, &status) != 0) return -1;
+    *bytes_out = (uint64_t)status.f_bavail * status.f_frsize;
+    *inodes_out = status.f_files ? status.f_favail : UINT64_MAX; /* some file systems count none */
+    return 0;
+}
+
+const struct disk_calls disk_system = {
+    .open = system_open,
+    .close = close,
+    .pwritev = pwritev,
+    .pread = pread,
+    .fsync = fsync,
+    .fdatasync = fdatasync,
+    .fallocate = fallocate,
+    .rename = renameat,
+    .unlink = system_unlink,
+    .mkdir = mkdirat,
+    .free_bytes = system_free_bytes,
+};
+
+static const struct disk_calls *calls = &disk_system;
+
+void disk_use(const struct disk_calls *wanted) { calls = wanted ? wanted : &disk_system; }
+const struct disk_calls *disk_calls(void) { return calls; }
+
+int disk_write(int fd, struct iovec *parts, int n, uint64_t offset) {
+    while (n > 0) {
+        ssize_t done = calls->pwritev(fd, parts, n < IOV_MAX ? n : IOV_MAX, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return -1;
+        if (done == 0 && parts->iov_len) {
+            errno = EIO;
+            return -1;
+        }
+        offset += (uint64_t)done;
+        size_t left = (size_t)done;
+        for (; n > 0 && left >= parts->iov_len; n--) left -= (parts++)->iov_len;
+        if (n > 0) parts->iov_base = (uint8_t *)parts->iov_base + left, parts->iov_len -= left;
+    }
+    return 0;
+}
+
+int disk_write_span(int fd, struct span s, uint64_t offset) {
+    struct iovec part = {(void *)(uintptr_t)s.p, s.n};
+    return disk_write(fd, &part, 1, offset);
+}
+
+ssize_t disk_read(int fd, void *p, size_t n, uint64_t offset) {
+    size_t have = 0;
+    while (have < n) {
+        ssize_t got = calls->pread(fd, (uint8_t *)p + have, n - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+int disk_directory(int directory, const char *name) {
+    int fd = calls->open(directory, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    if (calls->mkdir(directory, name, 0700) != 0 || calls->fsync(directory) != 0) return -1;
+    return calls->open(directory, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+int disk_list(int directory, int (*each)(void *context, const char *name), void *context) {
+    /* A descriptor of its own: reading a directory moves the offset that duplicates share. */
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (!listing) {
+        if (fd >= 0) close(fd);
+        return -1;
+    }
+    for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(listing));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) result = each(context, entry->d_name);
+    if (result == 0 && errno) result = -1;
+    int saved = errno;
+    closedir(listing);
+    errno = saved;
+    return result;
+}
