@@ -114,6 +114,8 @@ bool network_parse(struct network *out, struct span text) {
 
 bool network_holds(const struct network *network, const struct netaddr *address) {
     uint8_t octets[16];
+    /* ::/64 and the like are networks of IPv6: that IPv4 is written as ::ffff:a.b.c.d does not bring it in. */
+    if (network->bits < 96 && netaddr_is_ipv4(address)) return false;
     memcpy(octets, address->octets, 16);
     clear_host_bits(octets, network->bits);
     return memcmp(octets, network->octets, 16) == 0;
