@@ -68,7 +68,7 @@ static const struct command commands[] = {
      .run = command_run_check},
     {.name = "explain", .help = "Say which rule would answer this client, sender and recipient, and why",
      .options = explain_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
-     .more = "A running server answers as it would decide now; otherwise the stored users and the configuration do.\n"},
+     .more = "A running server answers as it would decide now, else stored users and configuration do.\n"},
 
     {.name = "user add", .help = "Add a user, who is a full address in a local domain",
      .operands = {{.name = "login"}}, .options = password_options, .more = PASSWORD_HELP, .asks = ROLE_AUTH,

@@ -1,0 +1,78 @@
+#!/bin/sh
+# install.sh - where gatepost's files go, and the users and directories of its processes.
+#   install DESTDIR PREFIX     programs, manual pages, sample configuration, systemd units; as root without DESTDIR also the users
+#   uninstall DESTDIR PREFIX   takes the programs, pages and units away; configuration, users, queue and mail stay
+#   users                      makes the missing role users
+# Run from the top of the tree, after `make`.
+set -eu
+
+programs='session auth verifier keys queue delivery outbound resolver log'
+# One for each part, by the names that are the defaults: a user shared by two parts takes away the wall between them.
+users=$(sed -n '/^users = {/,/^};/s/^ *#\{0,1\}[a-z]* = "\(.*\)";.*/\1/p' conf/gatepost.conf)
+
+make_users() {
+    for user in ${users:?are not in conf/gatepost.conf}; do
+        getent passwd "$user" >/dev/null && continue
+        PATH=$PATH:/usr/sbin:/sbin useradd --system --user-group --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin "$user"
+        echo "made the user $user" >&2
+    done
+}
+
+# The unit has the program's place in it.
+install_unit() {
+    sed "s|/usr/local/sbin/|$prefix/sbin/|g" "$1" >"$units/${1##*/}"
+    chmod 644 "$units/${1##*/}"
+}
+
+install_files() {
+    for program in $programs; do
+        [ -x "build/gatepost-$program" ] || { echo "build/gatepost-$program is not there: run make first" >&2; exit 1; }
+    done
+    mkdir -p "$top/sbin" "$top/libexec/gatepost" "$top/share/man/man5" "$top/share/man/man8" "$units" "$etc/tls"
+    install -m 755 gatepost "$top/sbin/gatepost"
+    for program in $programs; do install -m 755 "build/gatepost-$program" "$top/libexec/gatepost/"; done
+    install -m 644 conf/gatepost.8 "$top/share/man/man8/"
+    install -m 644 conf/gatepost.conf.5 "$top/share/man/man5/"
+    install -m 644 conf/gatepost.conf "$etc/gatepost.conf.sample"
+    [ -e "$etc/gatepost.conf" ] || install -m 644 conf/gatepost.conf "$etc/gatepost.conf"
+    chmod 700 "$etc/tls"
+    for unit in conf/*.service conf/*.socket; do
+        [ -e "$unit" ] && install_unit "$unit"
+    done
+    [ -n "$destdir" ] || [ "$(id -u)" != 0 ] || make_users
+    [ -n "$destdir" ] || cat <<END
+gatepost is in $prefix/sbin. What is left to do:
+  edit $etc/gatepost.conf, put certificate and key into $etc/tls, then: gatepost check
+  gatepost user add you@your.domain
+  systemctl daemon-reload && systemctl enable --now gatepost
+END
+}
+
+uninstall_files() {
+    rm -f "$top/sbin/gatepost" "$top/share/man/man8/gatepost.8" "$top/share/man/man5/gatepost.conf.5" \
+        "$etc/gatepost.conf.sample"
+    for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
+    for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
+    rmdir "$top/libexec/gatepost" 2>/dev/null || true
+    [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2
+}
+
+action=${1:-}
+destdir=${2:-}
+prefix=${3:-/usr/local}
+top=$destdir$prefix
+etc=$destdir/etc/gatepost
+units=$destdir/etc/systemd/system
+[ -z "$destdir" ] || units=$destdir/usr/lib/systemd/system
+case $action in
+install | uninstall)
+    if [ -z "$destdir" ] && [ "$(id -u)" != 0 ]; then
+        echo "$action writes to $prefix, /etc and makes users: run it as root, or with DESTDIR" >&2
+        exit 1
+    fi
+    "${action}_files"
+    ;;
+users) make_users ;;
+*) sed -n '2,6s/^# //p' "$0" >&2; exit 2 ;;
+esac
