@@ -39,14 +39,25 @@ void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *
     log_text(line, key, netaddr_text_port(value, text));
 }
 
-void log_send(struct log_line *line) {
+static void send_frame(enum frame_type type, struct span body) {
     int saved = errno;
     for (int tries = 0; tries < 2; tries++) {
-        if (frame_send_plain(log_fd, LOG_LINE, buf_span(&line->b)) == 0 || errno != EAGAIN) break;
+        if (frame_send_plain(log_fd, (uint16_t)type, body) == 0 || errno != EAGAIN) break;
         struct pollfd wait = {log_fd, POLLOUT, 0};
         if (poll(&wait, 1, 1000) <= 0) break;
     }
     errno = saved;
+}
+
+void log_send(struct log_line *line) { send_frame(LOG_LINE, buf_span(&line->b)); }
+
+void log_session(uint32_t pid, struct span name, const struct netaddr *client) {
+    uint8_t storage[128];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u32(&b, pid);
+    wire_put_span(&b, name);
+    wire_put_netaddr(&b, client);
+    send_frame(LOG_SESSION, buf_span(&b));
 }
 
 void log_fault(const char *what, int error) {

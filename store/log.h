@@ -23,6 +23,9 @@ void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *
 /* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so). */
 void log_send(struct log_line *line);
 
+/* From auth only: from now on lines of this process are a session's, of this name and client. */
+void log_session(uint32_t pid, struct span name, const struct netaddr *client);
+
 /* A fault of ours in one call: what we did, and errno as it is now. */
 void log_fault(const char *what, int error);
 

@@ -1,0 +1,233 @@
+/* facts.c - what is true of a client, a sender and a recipient.
+ * Runs in: auth. Trusts: the database, the setup, the client's address as announced. Never: takes a session's word for
+ * anything but the octets of the command. */
+#include "auth/facts.h"
+
+#include "auth/domain_idn.h"
+
+static enum fact is(bool holds) { return holds ? FACT_YES : FACT_NO; }
+
+static bool in_networks(const struct network *networks, uint32_t n, const struct netaddr *address) {
+    for (uint32_t i = 0; i < n; i++)
+        if (network_holds(&networks[i], address)) return true;
+    return false;
+}
+
+bool facts_pattern_matches(struct span pattern, struct span address) {
+    size_t at = 0, star = SIZE_MAX, retry = 0, i = 0;
+    if (span_equal(pattern, SPAN("*"))) return true;
+    while (i < address.n) {
+        if (at < pattern.n && pattern.p[at] == '*') {
+            star = at++;
+            retry = i;
+        } else if (at < pattern.n && pattern.p[at] == address.p[i]) {
+            at++, i++;
+        } else if (star != SIZE_MAX && address.p[retry] != '@') {
+            i = ++retry;
+            at = star + 1;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern.n && pattern.p[at] == '*') at++;
+    return at == pattern.n;
+}
+
+struct match {
+    struct span address;
+    bool found;
+};
+
+static bool match_pattern(void *context, const struct account_row *row) {
+    struct match *match = context;
+    match->found = facts_pattern_matches(row->pattern, match->address);
+    return !match->found;
+}
+
+/* Own: an address that would be delivered to the user. */
+static enum fact may_send_as(const struct house *house, const struct key *key, struct span login) {
+    struct match match = {key_span(key), false};
+    if (house_local_domain(house, key_domain(key))) {
+        enum account_found own = expand_reaches(house, key, login);
+        if (own == ACCOUNT_FAILED) return FACT_UNKNOWN;
+        if (own == ACCOUNT_FOUND) return FACT_YES;
+    }
+    if (account_senders(house->db, login, match_pattern, &match) == ACCOUNT_FAILED) return FACT_UNKNOWN;
+    return is(match.found);
+}
+
+enum fact facts_enabled(const struct house *house, int64_t user_id) {
+    struct account account;
+    enum account_found found = account_of(house->db, user_id, &account);
+    if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
+    return is(found == ACCOUNT_FOUND && account.enabled);
+}
+
+/* What there is to know of a principal; grants and quotas are neutral until they exist. */
+static void principal_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
+    struct account account;
+    int64_t id = client->user_id ? client->user_id : client->granted_id;
+    struct relay_facts *facts = &out->facts;
+    facts->identity = is(client->user_id != 0);
+    facts->granted = FACT_NO;
+    facts->suspended = facts->sender_allowed = FACT_NO;
+    facts->message_quota_left = facts->recipient_quota_left = FACT_YES;
+    if (!id) return;
+    enum account_found found = account_of(house->db, id, &account);
+    if (found == ACCOUNT_FAILED) {
+        facts->suspended = facts->sender_allowed = FACT_UNKNOWN;
+        if (!client->user_id) facts->granted = FACT_UNKNOWN;
+        return;
+    }
+    facts->suspended = is(found == ACCOUNT_NONE || !account.enabled);
+    if (found == ACCOUNT_NONE) return;
+    out->login_n = account.login_n;
+    memcpy(out->login, account.login_octets, account.login_n);
+    if (facts->sender_empty == FACT_NO && facts->sender_parses == FACT_YES)
+        facts->sender_allowed = may_send_as(house, &out->key, account_login(&account));
+    /* A grant counts only for the user's own addresses, DESIGN 4: the client is a stranger otherwise. */
+    if (!client->user_id) facts->granted = facts->sender_empty == FACT_YES ? FACT_NO : facts->sender_allowed;
+    if (facts->granted == FACT_YES || client->user_id) return;
+    out->login_n = 0;
+}
+
+enum reason facts_mail(const struct house *house, const struct facts_client *client, struct span argument,
+                       struct facts_sender *out) {
+    *out = (struct facts_sender){0};
+    struct relay_facts *facts = &out->facts;
+    bool parses = address_parse(&out->address, argument, true, &out->rest);
+    if (parses && !out->address.empty) parses = key_make(&out->key, &out->address);
+    facts->role = client->role;
+    facts->sender_parses = is(parses);
+    facts->sender_empty = is(parses && out->address.empty);
+    facts->sender_local = FACT_NO;
+    if (parses && !out->address.empty) {
+        const struct auth_domain *domain = house_local_domain(house, key_domain(&out->key));
+        facts->sender_local = is(domain && domain->sender_needs_auth);
+    }
+    const struct auth_setup *setup = house->setup;
+    facts->local_sender_host = is(in_networks(setup->local_sender_hosts, setup->n_local_sender_hosts, &client->address));
+    facts->trusted_network = is(in_networks(setup->trusted_networks, setup->n_trusted_networks, &client->address));
+    principal_facts(house, client, out);
+    return relay_decide_sender(facts);
+}
+
+static bool is_foreign(enum relay_recipient recipient) {
+    return recipient == RECIPIENT_FOREIGN || recipient == RECIPIENT_RELAY_DOMAIN || recipient == RECIPIENT_LITERAL;
+}
+
+static enum reason decide(const struct house *house, const struct relay_facts *facts, bool foreign, bool *no_way_out) {
+    enum reason reason = relay_decide_recipient(facts);
+    *no_way_out = foreign && house->setup->foreign == DESTINATION_NONE && reason_reply(reason)->accepts;
+    return *no_way_out ? REASON_RELAY_DENIED : reason;
+}
+
+enum reason facts_foreign(const struct house *house, const struct relay_facts *facts) {
+    bool no_way_out;
+    struct relay_facts foreign = *facts;
+    foreign.recipient = RECIPIENT_FOREIGN;
+    return decide(house, &foreign, true, &no_way_out);
+}
+
+/* The mail of postmaster: as an address of its own where there is one, else where the owner said. */
+static enum expand_outcome expand_postmaster(const struct house *house, const struct key *key, struct expansion *ends) {
+    struct key owner;
+    enum expand_outcome outcome = EXPAND_NOBODY;
+    if (key->n) outcome = expand_address(house, key, key_span(key), ends);
+    if (outcome == EXPAND_FOUND || outcome == EXPAND_FAILED) return outcome;
+    if (!key_parse(&owner, house->setup->postmaster) || !house_local_domain(house, key_domain(&owner)))
+        return EXPAND_NOBODY;
+    return expand_address(house, &owner, key_span(&owner), ends);
+}
+
+/* The address as the next hop or the mailbox is told it: local part as written, domain as A-labels. */
+static struct span written_form(const struct address *address, const struct key *key, struct buf *b) {
+    buf_put_span(b, address->local);
+    buf_put_span(b, span_from(key_span(key), key->local_n));
+    return buf_ok(b) ? buf_span(b) : key_span(key);
+}
+
+static void put_foreign(const struct house *house, struct span address, struct expansion *ends) {
+    ends->n = ends->found = 1;
+    ends->forwards = true;
+    struct expansion_entry *entry = &ends->entries[0];
+    *entry = (struct expansion_entry){.kind = house->setup->foreign, .address_n = (uint16_t)address.n};
+    memcpy(entry->address, address.p, address.n);
+}
+
+static enum relay_recipient of_outcome(enum expand_outcome outcome, const struct expansion *ends) {
+    switch (outcome) {
+    case EXPAND_FOUND: return ends->forwards ? RECIPIENT_FORWARD : RECIPIENT_LOCAL;
+    case EXPAND_NOBODY: return RECIPIENT_NOBODY;
+    case EXPAND_SECOND_ROUTING: return RECIPIENT_SECOND_ROUTING;
+    case EXPAND_FAILED: break;
+    }
+    return RECIPIENT_UNKNOWN;
+}
+
+/* The classifier: the domain is what follows the last unquoted @. */
+static enum relay_recipient classify(const struct house *house, const struct address *address, const struct key *key,
+                                     struct span written, struct expansion *ends) {
+    ends->n = ends->found = 0;
+    ends->forwards = false;
+    if (address->postmaster ||
+        (span_equal(key_local(key), SPAN("postmaster")) && house_local_domain(house, key_domain(key))))
+        return expand_postmaster(house, key, ends) == EXPAND_FOUND ? RECIPIENT_POSTMASTER : RECIPIENT_UNKNOWN;
+    if (house_local_domain(house, key_domain(key)))
+        return of_outcome(expand_address(house, key, written, ends), ends);
+    if (address->literal) return RECIPIENT_LITERAL;
+    put_foreign(house, written, ends);
+    const struct auth_relay_domain *relay = house_relay_domain(house, key_domain(key));
+    if (!relay) return RECIPIENT_FOREIGN;
+    if (house_relay_lists(house, relay, key)) return RECIPIENT_RELAY_DOMAIN;
+    return address_second_routing(address) ? RECIPIENT_SECOND_ROUTING : RECIPIENT_FOREIGN;
+}
+
+enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, struct span argument,
+                       struct facts_recipient *out, struct expansion *ends) {
+    uint8_t storage[ADDRESS_MAX];
+    struct buf b = BUF_OVER(storage);
+    struct key key = {0};
+    *out = (struct facts_recipient){0};
+    ends->n = ends->found = 0;
+    ends->forwards = false;
+    facts->recipient = RECIPIENT_MALFORMED;
+    if (address_parse(&out->address, argument, false, &out->rest) &&
+        (out->address.postmaster || key_make(&key, &out->address))) {
+        out->original_n = out->address.whole.n < ADDRESS_MAX ? out->address.whole.n : 0;
+        if (out->original_n) memcpy(out->original, out->address.whole.p, out->original_n);
+        struct span written = key.n ? written_form(&out->address, &key, &b) : span_of(NULL, 0);
+        facts->recipient = classify(house, &out->address, &key, written, ends);
+    }
+    return decide(house, facts, is_foreign(facts->recipient) || ends->forwards, &out->no_way_out);
+}
+
+enum expand_outcome facts_route(const struct house *house, struct span plain, struct expansion *ends) {
+    uint8_t storage[ADDRESS_MAX];
+    struct buf b = BUF_OVER(storage);
+    struct address address;
+    struct key key = {0};
+    ends->n = ends->found = 0;
+    ends->forwards = false;
+    if (plain.n == 0) return expand_postmaster(house, &key, ends);
+    if (!address_parse_plain(&address, plain) || !key_make(&key, &address)) return EXPAND_NOBODY;
+    if (house_local_domain(house, key_domain(&key))) {
+        if (span_equal(key_local(&key), SPAN("postmaster"))) return expand_postmaster(house, &key, ends);
+        return expand_address(house, &key, written_form(&address, &key, &b), ends);
+    }
+    if (address.literal || house->setup->foreign == DESTINATION_NONE) return EXPAND_NOBODY;
+    put_foreign(house, written_form(&address, &key, &b), ends);
+    return EXPAND_FOUND;
+}
+
+bool facts_login_name(const struct house *house, struct span name, struct key *out) {
+    uint8_t storage[ADDRESS_MAX];
+    struct buf b = BUF_OVER(storage);
+    if (span_find(name, '@') == name.n && house->setup->n_local_domains == 1) {
+        buf_put_span(&b, name);
+        buf_put_octet(&b, '@');
+        buf_put_span(&b, house->setup->local_domains[0].name);
+        return buf_ok(&b) && key_parse(out, buf_span(&b));
+    }
+    return key_parse(out, name);
+}
