@@ -139,26 +139,26 @@ static bool tell_auth(int channel, enum frame_type type, struct span body, int f
 static bool introduce(pid_t pid, int auth_channel, int auths_end) {
     uint8_t storage[4];
     struct buf b = BUF_OVER(storage);
-    int one = 1;
     wire_put_u32(&b, (uint32_t)pid);
-    /* Set before the child can speak: the kernel names a sender only to a socket that asked for it by then. */
-    if (setsockopt(auths_end, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) return false;
     return tell_auth(auth_channel, POOL_CHILD, buf_span(&b), auths_end);
 }
 
 bool pool_add(struct pool *pool, int auth_channel) {
-    int ends[2];
+    int ends[2], one = 1;
+    pid_t pid = -1;
     if (frame_pair(ends, true) != 0) return false;
-    pid_t pid = fork();
+    /* Before the child can speak: the kernel names a sender only to a socket that asked for it by then. */
+    if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0) pid = fork();
     if (pid == 0) {
         close(ends[0]);
         _exit(child(pool, ends[1]));
     }
+    int error = errno;
     close(ends[1]);
     bool known = pid > 0 && introduce(pid, auth_channel, ends[0]);
     close(ends[0]); /* where auth got none, the child sees the end and leaves */
     if (pid < 0) {
-        log_fault("fork", errno);
+        log_fault("forking a child", error);
         return false;
     }
     pool->children[pool->n++] = (struct pool_child){pid, false, known ? pool->auth_number : 0};

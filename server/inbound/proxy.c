@@ -28,6 +28,7 @@ static bool port_of(struct span text, struct netaddr *out) {
 }
 
 bool proxy_v1(struct span line, struct netaddr *client_out, struct netaddr *local_out) {
+    if (line.n == 0 || line.p[line.n - 1] == ' ') return false;
     struct span start = next_word(&line), family = next_word(&line);
     bool ipv4 = span_equal(family, SPAN("TCP4"));
     if (!span_equal(start, SPAN("PROXY")) || (!ipv4 && !span_equal(family, SPAN("TCP6")))) return false;
