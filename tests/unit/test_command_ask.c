@@ -1,0 +1,150 @@
+/* test_command_ask.c - whole commands against a control socket that a fake auth or queue serves. */
+#include "server/process/command.h"
+#include "server/process/command_ask.h"
+#include "tests/unit/conf_fixture.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pid_t server_pid;
+static char conf_path[128];
+
+static void open_world(void) {
+    fixture_begin();
+    struct conf *conf = fixture_read_good("state_directory = \"%D\"; run_directory = \"%D\";\n", 0);
+    conf_free(conf);
+    snprintf(conf_path, sizeof conf_path, "%s/t.conf", fixture_directory);
+}
+
+static void close_world(void) {
+    if (server_pid > 0) {
+        kill(server_pid, SIGKILL);
+        waitpid(server_pid, NULL, 0);
+    }
+    fixture_end();
+}
+
+/* Says back every argument in a row, then ends as the verb says. */
+static void answer(void *context, struct control_peer *peer, const struct control_request *request) {
+    struct control_row row;
+    (void)context;
+    if (strcmp(request->verb, "queue show") == 0) {
+        control_end(peer, CONTROL_NOT_FOUND, "no message\x1b[2J of this name");
+        return;
+    }
+    if (strcmp(request->verb, "user remove") == 0) _exit(0); /* dies without an answer */
+    for (size_t i = 0; i < request->n; i++) {
+        control_row_open(&row);
+        if (strcmp(request->verb, "queue export") == 0) {
+            control_row_line(&row, SPAN("From: a\r\n\0\xff"));
+        } else {
+            control_row_text(&row, "name", span_text(request->arguments[i].name));
+            control_row_text(&row, "value", request->arguments[i].value);
+        }
+        if (!control_row_send(&row, peer)) _exit(1);
+    }
+    control_end(peer, CONTROL_OK, strcmp(request->verb, "alias add") == 0 ? "added" : "");
+}
+
+static void serve(const char *name) {
+    static struct loop loop;
+    static struct control_server server;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.sock", fixture_directory, name);
+    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 8) == 0);
+    server_pid = fork();
+    cr_assert(server_pid >= 0);
+    if (server_pid > 0) {
+        close(fd);
+        return;
+    }
+    server = (struct control_server){.loop = &loop, .owner_uid = geteuid(), .handle = answer};
+    if (loop_open(&loop) != 0 || control_serve(&server, fd) != 0) _exit(1);
+    for (;;)
+        if (loop_round(&loop, -1) != 0) _exit(1);
+}
+
+/* Runs `gatepost -c CONF WORDS`; words are parted by blanks. */
+static int run(const char *text) {
+    static char words[512];
+    char *argv[24] = {NULL}, *rest = words, *word;
+    int argc = 0;
+    snprintf(words, sizeof words, "gatepost -c %s %s", conf_path, text);
+    while ((word = strsep(&rest, " ")) && argc < 23) argv[argc++] = word;
+    return command_main(argc, argv);
+}
+
+Test(command_ask, table, .init = open_world, .fini = close_world) {
+    cr_redirect_stdout();
+    serve("auth");
+    cr_assert_eq(run("alias add all@example.test a@example.test b@example.test --forward"), CONTROL_OK);
+    cr_assert_stdout_eq_str("NAME     VALUE\naddress  all@example.test\ntarget   a@example.test\n"
+                            "target   b@example.test\nforward  yes\n\nadded\n");
+}
+
+Test(command_ask, json, .init = open_world, .fini = close_world) {
+    cr_redirect_stdout();
+    serve("auth");
+    cr_assert_eq(run("sender list a@example.test --json"), CONTROL_OK);
+    cr_assert_stdout_eq_str("[\n  {\"name\": \"login\", \"value\": \"a@example.test\"}\n]\n");
+}
+
+Test(command_ask, refused, .init = open_world, .fini = close_world) {
+    cr_redirect_stderr();
+    serve("queue");
+    cr_assert_eq(run("queue show 1"), CONTROL_NOT_FOUND);
+    cr_assert_stderr_eq_str("gatepost: no message\\x1b[2J of this name\n");
+}
+
+Test(command_ask, no_answer, .init = open_world, .fini = close_world) {
+    cr_redirect_stderr();
+    serve("auth");
+    cr_assert_eq(run("user remove a@example.test"), CONTROL_UNAVAILABLE);
+    cr_assert_stderr_eq_str("gatepost: the server ended the connection before its answer was complete\n");
+}
+
+Test(command_ask, export, .init = open_world, .fini = close_world) {
+    char octets[64] = "";
+    serve("queue");
+    fflush(stdout);
+    char *path = fixture_replace("%D/out", "%D", fixture_directory);
+    cr_assert(freopen(path, "w", stdout));
+    cr_assert_eq(run("queue export 1"), CONTROL_OK);
+    FILE *file = fopen(path, "r");
+    size_t n = file ? fread(octets, 1, sizeof octets, file) : 0;
+    cr_expect(span_equal(span_of(octets, n), SPAN("From: a\r\n\0\xff")), "%zu", n);
+    if (file) fclose(file);
+    free(path);
+}
+
+static const char *const whole_queue[] = {"queue remove", "queue retry", "queue remove 1 --all"};
+
+Test(command_ask, selection, .init = open_world, .fini = close_world) {
+    cr_redirect_stdout();
+    serve("queue");
+    for (size_t i = 0; i < sizeof whole_queue / sizeof whole_queue[0]; i++)
+        cr_expect_eq(run(whole_queue[i]), CONTROL_USAGE, "%s", whole_queue[i]);
+    cr_assert_eq(run("queue remove --all"), CONTROL_OK);
+    cr_assert_stdout_eq_str("NAME  VALUE\nall   yes\n");
+}
+
+Test(command_ask, status_without_server, .init = open_world, .fini = close_world) {
+    cr_redirect_stdout();
+    cr_assert_eq(run("status --json"), CONTROL_UNAVAILABLE);
+    fflush(stdout);
+    FILE *out = cr_get_redirected_stdout();
+    char text[512] = "";
+    cr_assert(fread(text, 1, sizeof text - 1, out) > 0);
+    cr_expect(strstr(text, "\"running\": false\n}\n"), "%s", text);
+}
+
+Test(command_ask, backup_refuses, .init = open_world, .fini = close_world) {
+    cr_redirect_stderr();
+    cr_expect_eq(run("backup /nowhere"), CONTROL_REFUSED);
+}
