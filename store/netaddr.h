@@ -42,8 +42,7 @@ const char *netaddr_text_port(const struct netaddr *address, char text_out[NETAD
 /* "192.0.2.0/24", "2001:db8::/32", or one address. False when malformed or when host bits are set. */
 bool network_parse(struct network *out, struct span text) MUST_USE;
 
-/* IPv4 lies in ::ffff:0:0/96: an IPv6 network around that (::/64, and a network that is all zero) holds every IPv4
- * address too. The configuration refuses such networks. */
+/* An IPv6 network holds no IPv4 address, though IPv4 is written as ::ffff:a.b.c.d. */
 bool network_holds(const struct network *network, const struct netaddr *address);
 
 /* The network of `address` that counts together: ipv4_bits of an IPv4 address, ipv6_bits of an IPv6 one. */
