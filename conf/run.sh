@@ -98,11 +98,11 @@ Lines to paste into another terminal:
 printf 'From: alice@example.test\r\nTo: someone@elsewhere.example\r\nSubject: from curl\r\n\r\nHello.\r\n' | curl --silent --show-error --ssl-reqd --cacert $cert --url smtp://localhost:2587/laptop.example.test --user 'alice@example.test:$alice' --mail-from alice@example.test --mail-rcpt someone@elsewhere.example -T - && echo accepted
 
   the same with TLS from the first octet:
-swaks --server 127.0.0.1:2465 --tls-on-connect --tls-verify --tls-ca-path $cert --auth PLAIN --auth-user alice@example.test --auth-password '$alice' --from alice@example.test --to someone@elsewhere.example
+swaks --helo laptop.example.test --server 127.0.0.1:2465 --tls-on-connect --tls-verify --tls-ca-path $cert --auth PLAIN --auth-user alice@example.test --auth-password '$alice' --from alice@example.test --to someone@elsewhere.example
 
   a stranger to alice (accepted), and to elsewhere (550, relay-denied):
-swaks --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to alice@example.test
-swaks --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to someone@elsewhere.example
+swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to alice@example.test
+swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to someone@elsewhere.example
 
   why:
 $gatepost -c $conf explain --ip 192.0.2.1 --role mx --from stranger@elsewhere.example --to someone@elsewhere.example

@@ -63,6 +63,7 @@ static int ask_once(int fd, const char *question, struct secret *out) {
     if (tcsetattr(fd, TCSAFLUSH, &before) != 0) n = -1, error = errno;
     if (n > 0 && interrupt && memchr(out->octets, interrupt, (size_t)n)) n = -1, error = ECANCELED;
     if (n > 0 && out->octets[n - 1] == '\n') n--;
+    if (n <= 0) dprintf(fd, "\n");
     out->n = n > 0 ? (uint16_t)n : 0;
     errno = error;
     return n > 0 ? 0 : -1;
