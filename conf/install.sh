@@ -5,6 +5,7 @@
 #   users                      makes the missing role users
 # Run from the top of the tree, after `make`.
 set -eu
+umask 022
 
 programs='session auth verifier keys queue delivery outbound resolver log'
 # One for each part, by the names that are the defaults: a user shared by two parts takes away the wall between them.
