@@ -33,7 +33,6 @@ static bool is_sound(const struct check *check, const void *field) {
 #define MISTAKE_ITEM(check, item, ...) conf_mistake((check)->mistakes, place_of(check, item, true), __VA_ARGS__)
 
 /* The first address of the IPv4 space in our form, ::ffff:0.0.0.0. */
-static const struct netaddr ipv4_zero = {.octets = {[10] = 0xff, [11] = 0xff}};
 
 /* Refuses networks wider than the bits given. An IPv6 network around ::ffff:0:0/96 would hold all of IPv4 too. */
 static void check_width(const struct check *check, const struct conf_networks *networks, const char *name,
@@ -48,11 +47,6 @@ static void check_width(const struct check *check, const struct conf_networks *n
         if (bits < least)
             MISTAKE_ITEM(check, network, "%s: %s/%u is too wide: %s; list networks of /%u or narrower", name,
                          netaddr_text(&first, text), bits, danger, least);
-        else if (!ipv4 && network_holds(network, &ipv4_zero))
-            MISTAKE_ITEM(check, network,
-                         "%s: %s/%u holds every IPv4 address (as ::ffff:0:0/96): %s; list the IPv6 and IPv4 "
-                         "networks that you mean",
-                         name, netaddr_text(&first, text), bits, danger);
     }
 }
 
