@@ -339,13 +339,13 @@ class World:
         return c
 
     def stop(self):
-        self.master.close()
+        self.master.shutdown(socket.SHUT_RDWR)
         try:
             self.process.wait(10)
         finally:
             self.process.kill()
-        for s in self.listening:
-            s.close()
+            for s in self.listening:
+                s.close()
         return self.process.returncode
 
 
