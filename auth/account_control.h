@@ -1,0 +1,14 @@
+/* account_control.h - what the command line may ask of auth. Verbs and arguments:
+ *   user add (login, hash), user list, user show|remove|enable|disable (login), user passwd (login, hash)
+ *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
+ *   sender allow|deny (login, address: a pattern), sender list ([login])
+ *   explain (auth/explain.h), status, backup (row "file": name of a copy in auth's own directory) */
+#ifndef AUTH_ACCOUNT_CONTROL_H
+#define AUTH_ACCOUNT_CONTROL_H
+
+#include "auth/auth.h"
+
+/* Handler of struct control_server; context is struct auth. Answers at once. */
+void account_control(void *context, struct control_peer *peer, const struct control_request *request);
+
+#endif

@@ -1,0 +1,259 @@
+/* auth.c - the auth process: who is connected to it, and whose frame goes where.
+ * Runs in: auth. Trusts: master, queue, verifiers, keys. Never: waits on a peer, opens what is not in its directory. */
+#include "auth/auth.h"
+
+#include "auth/account_control.h"
+#include "auth/login.h"
+#include "auth/peer.h"
+#include "auth/transaction.h"
+#include "store/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000 };
+
+/* ---- links */
+
+struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned index) {
+    for (size_t i = 0; i < auth->n_links; i++)
+        if (auth->links[i].kind == role && auth->links[i].index == index) return auth->links[i].alive ? &auth->links[i] : NULL;
+    return NULL;
+}
+
+static uint32_t wanted_events(const struct auth_link *link) {
+    return frame_backlog_empty(&link->backlog) ? EPOLLIN : EPOLLIN | EPOLLOUT;
+}
+
+bool auth_tell(struct auth_link *link, enum frame_type type, struct span body, int passed) {
+    bool waited = !frame_backlog_empty(&link->backlog);
+    if (frame_backlog_send(&link->backlog, link->watch.fd, (uint16_t)type, body, passed) != 0) return false;
+    if (waited || frame_backlog_empty(&link->backlog)) return true;
+    return loop_change(&link->auth->loop, &link->watch, wanted_events(link)) == 0;
+}
+
+/* The descriptor stays with role.c, which closes it when the master sends another. */
+static void link_lost(struct auth_link *link) {
+    if (!link->alive) return;
+    link->alive = false;
+    loop_remove(&link->auth->loop, &link->watch);
+    frame_backlog_free(&link->backlog);
+    if (link->kind == ROLE_QUEUE) transaction_queue_lost(link->auth);
+    if (link->kind == ROLE_VERIFIER) login_verifier_lost(link);
+}
+
+/* ---- listeners */
+
+static int pool_child(void *context, struct frame *frame) {
+    struct auth_link *link = context;
+    struct wire w = wire_over(frame->body);
+    uint32_t pid = wire_get_u32(&w);
+    if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
+    int fd = frame->fd;
+    frame->fd = -1;
+    peer_add(link->auth, (pid_t)pid, fd);
+    return 0;
+}
+
+static int pool_exit(void *context, struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    uint32_t pid = wire_get_u32(&w);
+    unsigned how = wire_get_u8(&w);
+    struct log_line line;
+    (void)context;
+    if (!wire_end(&w)) return -1;
+    if (how != SESSION_EXIT_CRASH) return 0;
+    log_open(&line, LOG_SESSION_CRASHED);
+    log_number(&line, KEY_PID, pid);
+    log_send(&line);
+    return 0;
+}
+
+static const struct frame_row listener_rows[] = {{POOL_CHILD, 1, pool_child}, {POOL_EXIT, 1, pool_exit}};
+
+/* ---- frames */
+
+static void take_frame(struct auth_link *link, struct frame *frame) {
+    switch (link->kind) {
+    case ROLE_LISTENER:
+        if (frame_dispatch(listener_rows, sizeof listener_rows / sizeof *listener_rows, 1, link, frame) != 0)
+            log_bug("bad frame from a listener");
+        break;
+    case ROLE_QUEUE: transaction_queue_frame(link->auth, frame); break;
+    case ROLE_VERIFIER: login_verifier_frame(link, frame); break;
+    default: log_bug("a frame from a process that says nothing");
+    }
+}
+
+/* Reads one frame; false when there is none. */
+static bool read_link(struct auth_link *link) {
+    static uint8_t storage[FRAME_MAX];
+    struct frame frame;
+    switch (frame_receive(link->watch.fd, storage, link->kind == ROLE_LISTENER, &frame)) {
+    case FRAME_RECEIVED: take_frame(link, &frame); return true;
+    case FRAME_NONE: return false;
+    case FRAME_MALFORMED: log_bug("malformed frame from another process of ours");
+    case FRAME_CLOSED:
+    case FRAME_ERROR: break;
+    }
+    link_lost(link);
+    return false;
+}
+
+static void link_ready(void *context, uint32_t events) {
+    struct auth_link *link = context;
+    if (!link->alive) return;
+    if (events & EPOLLOUT) {
+        if (frame_backlog_flush(&link->backlog, link->watch.fd) != 0) {
+            link_lost(link);
+            return;
+        }
+        if (frame_backlog_empty(&link->backlog)) {
+            if (loop_change(&link->auth->loop, &link->watch, EPOLLIN) != 0) log_fault("epoll_ctl", errno);
+            if (link->kind == ROLE_QUEUE) peer_unpark_all(link->auth);
+        }
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        for (int i = 0; i < 16 && link->alive && read_link(link); i++) continue;
+}
+
+static struct auth_link *link_slot(struct auth *auth, const struct role_link *from) {
+    for (size_t i = 0; i < auth->n_links; i++)
+        if (auth->links[i].kind == from->kind && auth->links[i].index == from->index) return &auth->links[i];
+    if (auth->n_links == ROLE_CHANNELS) log_bug("too many channels");
+    struct auth_link *link = &auth->links[auth->n_links++];
+    *link = (struct auth_link){.auth = auth, .kind = from->kind, .index = from->index};
+    return link;
+}
+
+static void add_link(struct auth *auth, const struct role_link *from) {
+    if (from->kind == ROLE_COMMAND) return;
+    struct auth_link *link = link_slot(auth, from);
+    if (link->alive) {
+        link->watch.fd = -1; /* role.c has closed it: its number may be another's by now */
+        link_lost(link);
+    }
+    link->watch = (struct loop_watch){from->fd, link_ready, link};
+    link->backlog.cap_bytes = BACKLOG_BYTES;
+    link->alive = loop_add(&auth->loop, &link->watch, EPOLLIN) == 0;
+    if (!link->alive) log_fault("a channel to another process", errno);
+}
+
+/* ---- the master */
+
+static void take_setup(struct auth *auth) {
+    auth_setup_free(&auth->setup);
+    if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
+}
+
+static void read_listeners(struct auth *auth) {
+    /* What a listener said before it was replaced would be lost with its channel. */
+    for (size_t i = 0; i < auth->n_links; i++)
+        while (auth->links[i].kind == ROLE_LISTENER && auth->links[i].alive && read_link(&auth->links[i])) continue;
+}
+
+static void master_ready(void *context, uint32_t events) {
+    struct auth *auth = context;
+    struct role_link link;
+    uint32_t number;
+    int old;
+    (void)events;
+    read_listeners(auth);
+    switch (role_listen(auth->start, &link, &old, &number)) {
+    case ROLE_EVENT_GONE: _exit(0);
+    case ROLE_EVENT_SETUP:
+        take_setup(auth);
+        if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
+            log_fault("dovecot.db was not brought up to date", 0);
+        break;
+    case ROLE_EVENT_CHANNEL: add_link(auth, &link); break;
+    case ROLE_EVENT_DRAIN:
+        database_close(auth->house.db);
+        dovecot_export_close(&auth->dovecot);
+        _exit(0);
+    case ROLE_EVENT_NONE:
+    case ROLE_EVENT_DESCRIPTOR:
+    case ROLE_EVENT_FORGET: break;
+    }
+}
+
+/* ---- start */
+
+/* One process at a time works on the directory; the one before may still be leaving. */
+static int lock_directory(void) {
+    int fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    uint64_t deadline = clock_ms() + LOCK_WAIT_MS;
+    if (fd < 0) return -1;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || clock_ms() >= deadline) return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    }
+    return 0; /* held until the process ends */
+}
+
+static int open_all(struct auth *auth) {
+    int flags = fcntl(ROLE_CONTROL_FD, F_GETFL);
+    umask(0077);
+    if (flags < 0 || fcntl(ROLE_CONTROL_FD, F_SETFL, flags | O_NONBLOCK) != 0 || loop_open(&auth->loop) != 0) return -1;
+    if (lock_directory() != 0) {
+        log_fault("the lock of the directory", errno);
+        return -1;
+    }
+    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
+    if (!auth->house.db) return -1;
+    dovecot_export_open(&auth->dovecot);
+    if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
+        log_fault("dovecot.db was not brought up to date", 0);
+    auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
+    return loop_add(&auth->loop, &auth->master, EPOLLIN);
+}
+
+static int open_control(struct auth *auth) {
+    auth->control = (struct control_server){
+        .loop = &auth->loop, .owner_uid = getuid(), .handle = account_control, .context = auth};
+    int fd = role_descriptor(auth->start, DESCRIPTOR_CONTROL, 0);
+    if (!auth->setup.stand_alone) return fd < 0 ? 0 : control_serve(&auth->control, fd);
+    fd = role_channel(auth->start, ROLE_COMMAND, 0);
+    int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return -1;
+    return control_serve_peer(&auth->control, fd);
+}
+
+static bool command_gone(const struct auth *auth) {
+    if (!auth->setup.stand_alone) return false;
+    for (size_t i = 0; i < CONTROL_PEERS; i++)
+        if (auth->control.peers[i]) return false;
+    return true;
+}
+
+static int earlier(int a, int b) { return a < 0 ? b : b < 0 ? a : a < b ? a : b; }
+
+int auth_run(struct role_start *start, uint32_t missing) {
+    static struct auth auth;
+    uint64_t expire_at = 0;
+    auth.start = start;
+    if (auth_setup_get(&auth.setup, start->payload) != 0) log_bug("setup does not parse");
+    if (open_all(&auth) != 0 || open_control(&auth) != 0) return 1;
+    for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
+    role_ready(missing);
+    while (!command_gone(&auth)) {
+        int wait = login_round(&auth);
+        uint64_t now = clock_ms();
+        if (auth.n_peers && now >= expire_at) {
+            (void)peer_expire(&auth);
+            expire_at = now + EXPIRE_EVERY_MS;
+        }
+        if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
+        if (loop_round(&auth.loop, wait) != 0) {
+            log_fault("epoll_wait", errno);
+            return 1;
+        }
+    }
+    database_close(auth.house.db);
+    dovecot_export_close(&auth.dovecot);
+    return 0;
+}

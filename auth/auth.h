@@ -1,0 +1,51 @@
+/* auth.h - the auth process: its links to the other processes, and the loop. */
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+
+#include "auth/dovecot_export.h"
+#include "auth/facts.h"
+#include "auth/login_queue.h"
+#include "store/control.h"
+#include "store/loop.h"
+#include "store/role.h"
+
+/* A channel to a listener, the queue, the keys process or a verifier. */
+struct auth_link {
+    struct auth *auth;
+    struct loop_watch watch;
+    uint8_t kind, index; /* enum role of the peer */
+    bool alive;
+    struct frame_backlog backlog;
+    uint64_t exchange;    /* verifiers: the exchange that it works on, 0: idle */
+    uint32_t measured_ms; /* verifiers: what one hash of the configured cost takes; 0: not said yet */
+};
+
+struct auth {
+    struct role_start *start;
+    struct auth_setup setup;
+    struct house house;
+    struct loop loop;
+    struct loop_watch master;
+    struct auth_link links[ROLE_CHANNELS];
+    size_t n_links;
+    struct control_server control;
+    struct dovecot_export dovecot;
+    struct login_queue logins;
+    struct peer *peers;
+    uint32_t n_peers;
+    uint64_t sessions, exchanges; /* numbers given out so far */
+    bool no_space;                /* the queue said so */
+    uint32_t delayed;             /* failures that wait for their time */
+    struct expansion ends;        /* of the recipient at hand */
+};
+
+/* The link when it works, or NULL. */
+struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned index);
+
+/* Sends a frame that must not be lost, now or when the channel takes it. False: the link is broken or its backlog full. */
+bool auth_tell(struct auth_link *link, enum frame_type type, struct span body, int passed) MUST_USE;
+
+/* The process. Returns an exit status. */
+int auth_run(struct role_start *start, uint32_t missing);
+
+#endif

@@ -1,0 +1,23 @@
+/* login.h - AUTH exchanges between sessions and verifiers. */
+#ifndef AUTH_LOGIN_H
+#define AUTH_LOGIN_H
+
+#include "auth/peer.h"
+
+/* Handlers of SESSION_AUTH and SESSION_AUTH_NEXT: 0, or -1 when the session is to be dropped. */
+int login_start(struct peer *peer, struct frame *frame) MUST_USE;
+int login_next(struct peer *peer, struct frame *frame) MUST_USE;
+
+/* The session is gone: its exchange is forgotten. */
+void login_forget(struct peer *peer);
+
+/* Frames of a verifier's; a malformed one is fatal. */
+void login_verifier_frame(struct auth_link *link, struct frame *frame);
+
+/* The verifier died: its exchange fails temporarily. */
+void login_verifier_lost(struct auth_link *link);
+
+/* Gives idle verifiers work, answers failures that are due; returns ms until the next is due, or -1. */
+int login_round(struct auth *auth);
+
+#endif

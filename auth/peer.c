@@ -1,0 +1,304 @@
+/* peer.c - a session's channel: what may be said when.
+ * Runs in: auth. Trusts: the kernel for who sent the announcement. Never: believes a second announcement, reads an
+ * unannounced session, keeps a descriptor from one. */
+#include "auth/peer.h"
+
+#include "auth/login.h"
+#include "auth/transaction.h"
+#include "store/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { NAME_OCTETS = 10, LOGIN_GRACE_MS = 30000 };
+
+void peer_log(struct log_line *line, enum log_event event, const struct peer *peer) {
+    char text[NETADDR_TEXT_MAX];
+    log_open(line, event);
+    log_span(line, KEY_SESSION, peer_name(peer));
+    log_text(line, KEY_CLIENT, netaddr_text(&peer->client.address, text));
+}
+
+bool peer_failed_too_often(const struct peer *peer) {
+    uint32_t most = peer->auth->setup.failures_per_session;
+    return most && peer->failures >= most;
+}
+
+bool peer_failed(struct peer *peer) {
+    peer->failures++;
+    return peer_failed_too_often(peer);
+}
+
+static bool is_submission(const struct peer *peer) {
+    return peer->client.role == RELAY_ROLE_SUBMISSION || peer->client.role == RELAY_ROLE_SUBMISSIONS;
+}
+
+/* ---- answers */
+
+bool peer_answer(struct peer *peer, enum frame_type type, struct span body, int passed) {
+    return frame_send_fd(peer->watch.fd, (uint16_t)type, body, passed) == 0;
+}
+
+static void unpark(struct peer *peer) {
+    if (peer->parked.passed >= 0) close(peer->parked.passed);
+    free(peer->parked.body);
+    peer->parked.waits = false;
+    peer->parked.passed = -1;
+    peer->parked.body = NULL;
+}
+
+bool peer_answer_after_queue(struct peer *peer, enum frame_type type, struct span body, int passed) {
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    if (!queue || frame_backlog_empty(&queue->backlog)) return peer_answer(peer, type, body, passed);
+    peer->parked.type = (uint16_t)type;
+    peer->parked.n = body.n;
+    peer->parked.body = malloc(body.n);
+    peer->parked.passed = passed < 0 ? -1 : fcntl(passed, F_DUPFD_CLOEXEC, 0);
+    peer->parked.waits = true;
+    if (!peer->parked.body || (passed >= 0 && peer->parked.passed < 0)) {
+        unpark(peer);
+        return false;
+    }
+    memcpy(peer->parked.body, body.p, body.n);
+    return true;
+}
+
+void peer_unpark_all(struct auth *auth) {
+    for (struct peer *peer = auth->peers, *next; peer; peer = next) {
+        next = peer->next;
+        if (!peer->parked.waits) continue;
+        bool ok = peer_answer(peer, peer->parked.type, span_of(peer->parked.body, peer->parked.n), peer->parked.passed);
+        unpark(peer);
+        if (!ok) peer_drop(peer);
+    }
+}
+
+/* ---- the announcement */
+
+static bool draw_name(struct peer *peer) {
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford's base 32 */
+    if (getrandom(peer->name, NAME_OCTETS, 0) != NAME_OCTETS) return false;
+    for (size_t i = 0; i < NAME_OCTETS; i++) peer->name[i] = (uint8_t)digits[peer->name[i] & 31];
+    peer->name_n = NAME_OCTETS;
+    return true;
+}
+
+/* Connections are counted where addresses are believed: here. */
+static enum reason judge_limits(const struct peer *newcomer) {
+    const struct auth_setup *setup = &newcomer->auth->setup;
+    uint32_t same_address = 0, same_network = 0, without_login = 0;
+    struct network network =
+        network_of(&newcomer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
+    for (const struct peer *peer = newcomer->auth->peers; peer; peer = peer->next) {
+        if (peer == newcomer || peer->state == PEER_NEW || peer->state == PEER_REFUSED) continue;
+        if (memcmp(peer->client.address.octets, newcomer->client.address.octets, 16) == 0) same_address++;
+        if (network_holds(&network, &peer->client.address)) same_network++;
+        if (is_submission(peer) && !peer->client.user_id) without_login++;
+    }
+    if (setup->connections_per_address && same_address >= setup->connections_per_address)
+        return REASON_TOO_MANY_CONNECTIONS;
+    if (setup->connections_per_network && same_network >= setup->connections_per_network)
+        return REASON_TOO_MANY_CONNECTIONS;
+    if (is_submission(newcomer) && setup->waiting_for_auth && without_login >= setup->waiting_for_auth)
+        return REASON_SERVER_BUSY;
+    return REASON_COUNT;
+}
+
+static const char *role_word(enum relay_role role) {
+    return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
+}
+
+static int welcome(struct peer *peer) {
+    uint8_t storage[64];
+    struct buf b = BUF_OVER(storage);
+    struct log_line line;
+    enum reason refusal = judge_limits(peer);
+    peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
+    peer->since_ms = clock_ms();
+    log_session((uint32_t)peer->pid, peer_name(peer), &peer->client.address);
+    peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
+    log_text(&line, KEY_ROLE, role_word(peer->client.role));
+    if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);
+    log_send(&line);
+    wire_put_u8(&b, (uint8_t)refusal);
+    wire_put_span(&b, peer_name(peer));
+    return peer_answer(peer, SESSION_WELCOME, buf_span(&b), -1) ? 0 : -1;
+}
+
+static int announce(void *context, struct frame *frame) {
+    struct peer *peer = context;
+    struct wire w = wire_over(frame->body);
+    unsigned role = wire_get_u8(&w);
+    wire_get_netaddr(&w, &peer->client.address);
+    wire_get_netaddr(&w, &peer->local);
+    unsigned proxied = wire_get_u8(&w);
+    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role > RELAY_ROLE_SUBMISSIONS) return -1;
+    if (frame->sender != peer->pid) return -1; /* somebody else holds the child's end */
+    if (!draw_name(peer)) {
+        log_fault("getrandom", errno);
+        return -1;
+    }
+    peer->client.role = (enum relay_role)role;
+    peer->number = ++peer->auth->sessions;
+    return welcome(peer);
+}
+
+/* ---- other frames */
+
+static int want_keys(void *context, struct frame *frame) {
+    struct peer *peer = context;
+    struct auth_link *keys = auth_find_link(peer->auth, ROLE_KEYS, 0);
+    int ends[2] = {-1, -1};
+    if (frame->body.n || peer->keys_given) return -1;
+    peer->keys_given = true;
+    bool ok = keys && frame_pair(ends, true) == 0 && auth_tell(keys, KEYS_CLIENT, span_of(NULL, 0), ends[0]);
+    uint8_t octet = ok;
+    bool answered = peer_answer(peer, SESSION_CHANNEL, span_of(&octet, 1), ok ? ends[1] : -1);
+    for (size_t i = 0; i < 2; i++)
+        if (ends[i] >= 0) close(ends[i]);
+    return answered ? 0 : -1;
+}
+
+/* RFC 3207 4.2: what was known before the handshake is forgotten. */
+static int tls_begun(void *context, struct frame *frame) {
+    struct peer *peer = context;
+    struct wire w = wire_over(frame->body);
+    struct span description = wire_get_span(&w, sizeof peer->tls);
+    if (!wire_end(&w) || peer->tls_said) return -1;
+    transaction_close(peer);
+    peer->state = PEER_IDLE;
+    peer->client.user_id = peer->client.granted_id = 0;
+    peer->exchange.login_n = 0;
+    peer->tls_said = true;
+    for (size_t i = 0; i < description.n; i++) {
+        uint8_t c = description.p[i];
+        bool good = (c >= '0' && c <= '9') || (octet_lower(c) >= 'a' && octet_lower(c) <= 'z') || c == '_' || c == '.' ||
+                    c == '-' || c == ' ';
+        peer->tls[peer->tls_n++] = good ? c : '?';
+    }
+    return 0;
+}
+
+static int reset(void *context, struct frame *frame) {
+    struct peer *peer = context;
+    if (frame->body.n) return -1;
+    transaction_close(peer);
+    peer->state = PEER_IDLE;
+    return 0;
+}
+
+static int failure(void *context, struct frame *frame) {
+    struct peer *peer = context;
+    struct wire w = wire_over(frame->body);
+    unsigned what = wire_get_u8(&w);
+    if (!wire_end(&w) || what > SESSION_FAILURE_SMUGGLING) return -1;
+    (void)peer_failed(peer);
+    return 0;
+}
+
+static int mail(void *context, struct frame *frame) { return transaction_mail(context, frame); }
+static int rcpt(void *context, struct frame *frame) { return transaction_rcpt(context, frame); }
+static int auth_begin(void *context, struct frame *frame) { return login_start(context, frame); }
+static int auth_go_on(void *context, struct frame *frame) { return login_next(context, frame); }
+
+static const struct frame_row rows[] = {
+    {SESSION_ANNOUNCE, PEER_NEW, announce},
+    {SESSION_KEYS, PEER_IDLE | PEER_OPEN, want_keys},
+    {SESSION_TLS, PEER_IDLE | PEER_OPEN, tls_begun},
+    {SESSION_AUTH, PEER_IDLE, auth_begin},
+    {SESSION_AUTH_NEXT, PEER_LOGIN, auth_go_on},
+    {SESSION_MAIL, PEER_IDLE | PEER_OPEN, mail},
+    {SESSION_RCPT, PEER_OPEN, rcpt},
+    {SESSION_RESET, PEER_IDLE | PEER_OPEN, reset},
+    {SESSION_FAILURE, PEER_IDLE | PEER_OPEN | PEER_LOGIN | PEER_REFUSED, failure},
+};
+
+/* ---- life */
+
+static void say_bad_frame(const struct peer *peer, const struct frame *frame) {
+    struct log_line line;
+    peer_log(&line, LOG_BAD_FRAME, peer);
+    log_number(&line, KEY_PID, (uint64_t)peer->pid);
+    log_number(&line, KEY_WHAT, frame->type);
+    log_number(&line, KEY_STATE, peer->state);
+    log_send(&line);
+}
+
+static void ready(void *context, uint32_t events) {
+    static uint8_t storage[FRAME_MAX];
+    struct peer *peer = context;
+    struct frame frame;
+    (void)events;
+    enum frame_status status = frame_receive(peer->watch.fd, storage, false, &frame);
+    if (status == FRAME_NONE) return;
+    int result = -1;
+    bool bad = status == FRAME_MALFORMED;
+    if (status == FRAME_RECEIVED) {
+        uint32_t state = peer->parked.waits ? (uint32_t)PEER_WAITING : peer->state;
+        result = frame_dispatch(rows, sizeof rows / sizeof *rows, state, peer, &frame);
+        bad = result != 0;
+        if (frame.type == SESSION_AUTH || frame.type == SESSION_AUTH_NEXT) explicit_bzero(storage, sizeof storage);
+    }
+    if (bad) say_bad_frame(peer, &frame);
+    if (result != 0) peer_drop(peer);
+}
+
+void peer_add(struct auth *auth, pid_t pid, int fd) {
+    struct peer *peer = calloc(1, sizeof *peer);
+    int one = 1;
+    if (!peer) goto failed;
+    *peer = (struct peer){.auth = auth, .pid = pid, .state = PEER_NEW, .since_ms = clock_ms()};
+    peer->parked.passed = -1;
+    peer->watch = (struct loop_watch){fd, ready, peer};
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) goto failed;
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) goto failed;
+    if (loop_add(&auth->loop, &peer->watch, EPOLLIN) != 0) goto failed;
+    peer->next = auth->peers;
+    auth->peers = peer;
+    auth->n_peers++;
+    return;
+failed:
+    log_fault("a session's channel", errno);
+    free(peer);
+    close(fd);
+}
+
+void peer_drop(struct peer *peer) {
+    struct auth *auth = peer->auth;
+    struct peer **at = &auth->peers;
+    while (*at != peer) at = &(*at)->next;
+    *at = peer->next;
+    auth->n_peers--;
+    login_forget(peer);
+    transaction_close(peer);
+    unpark(peer);
+    if (peer->state != PEER_NEW) {
+        struct log_line line;
+        peer_log(&line, LOG_DISCONNECTED, peer);
+        log_number(&line, KEY_MS, clock_ms() - peer->since_ms);
+        log_send(&line);
+    }
+    loop_remove(&auth->loop, &peer->watch);
+    close(peer->watch.fd);
+    explicit_bzero(peer, sizeof *peer);
+    free(peer);
+}
+
+/* The session keeps this time itself; one that does not may not fill the places of those who wait for a login. */
+int peer_expire(struct auth *auth) {
+    uint64_t now = clock_ms(), limit = auth->setup.login_ms + LOGIN_GRACE_MS;
+    int next = -1;
+    for (struct peer *peer = auth->peers, *following; peer && auth->setup.login_ms; peer = following) {
+        following = peer->next;
+        if (peer->state == PEER_NEW || !is_submission(peer) || peer->client.user_id) continue;
+        uint64_t age = now - peer->since_ms;
+        if (age >= limit) peer_drop(peer);
+        else if (next < 0 || limit - age < (uint64_t)next) next = limit - age > 60000 ? 60000 : (int)(limit - age);
+    }
+    return next;
+}

@@ -1,0 +1,98 @@
+/* peer.h - one session as auth knows it: what it announced, what it proved, what is open. */
+#ifndef AUTH_PEER_H
+#define AUTH_PEER_H
+
+#include "auth/auth.h"
+#include "store/log.h"
+#include "store/secret.h"
+
+/* States, one bit each. A frame that is not permitted in the state drops the session. */
+enum peer_state {
+    PEER_NEW = 1,      /* nothing but the announcement is read */
+    PEER_IDLE = 2,     /* welcome, no transaction */
+    PEER_OPEN = 4,     /* transaction T is open */
+    PEER_LOGIN = 8,    /* a challenge is out */
+    PEER_WAITING = 16, /* an answer of ours is due */
+    PEER_REFUSED = 32  /* not welcome: only its end is awaited */
+};
+
+struct transaction {
+    uint8_t name[TRANSACTION_BYTES];
+    bool open;   /* as far as auth knows: the queue may have closed it already */
+    bool broken; /* a frame about it could not be sent: every recipient is answered 451 */
+    bool utf8, esmtp;
+    struct relay_facts facts;
+    uint32_t accepted; /* RCPT commands */
+};
+
+enum exchange_state { EXCHANGE_NONE = 0, EXCHANGE_CHALLENGED, EXCHANGE_QUEUED, EXCHANGE_WORKED_ON, EXCHANGE_DELAYED };
+
+struct exchange {
+    enum exchange_state state;
+    uint64_t number;
+    uint8_t mechanism, step;
+    uint64_t began_ms, due_ms; /* of the attempt; when its failure is answered */
+    struct login_wait wait;
+    struct auth_link *verifier;
+    uint8_t sealed[VERIFY_STATE_BYTES];
+    struct secret message;
+    int64_t user_id; /* whose hash is being worked on; 0: nobody */
+    uint8_t login[ADDRESS_MAX];
+    size_t login_n;
+    const char *why; /* for the log */
+};
+
+struct peer {
+    struct auth *auth;
+    struct peer *next;
+    struct loop_watch watch;
+    pid_t pid;
+    uint32_t state;
+    uint64_t number, since_ms;
+    uint8_t name[SESSION_NAME_MAX];
+    size_t name_n;
+    struct facts_client client;
+    struct netaddr local;
+    uint8_t tls[128];
+    size_t tls_n;
+    bool tls_said, keys_given, queue_given;
+    uint32_t messages, failures;
+    struct transaction transaction;
+    struct exchange exchange;
+    struct { /* an answer that must not overtake what the queue is to hear first */
+        bool waits;
+        uint16_t type;
+        int passed;
+        uint8_t *body;
+        size_t n;
+    } parked;
+};
+
+static inline struct span peer_name(const struct peer *peer) { return span_of(peer->name, peer->name_n); }
+
+/* A pool child's channel; takes over the descriptor. Where it cannot be watched it is closed, and the child sees that. */
+void peer_add(struct auth *auth, pid_t pid, int fd);
+
+/* Ends a session: its channel is closed, its transaction dies. */
+void peer_drop(struct peer *peer);
+
+/* Answers the open request. False: the session does not read; the caller drops it. */
+bool peer_answer(struct peer *peer, enum frame_type type, struct span body, int passed) MUST_USE;
+
+/* The same, but not before the queue's channel has taken everything (DESIGN 3). */
+bool peer_answer_after_queue(struct peer *peer, enum frame_type type, struct span body, int passed) MUST_USE;
+
+/* Answers that were parked, now that the queue has everything. */
+void peer_unpark_all(struct auth *auth);
+
+/* Opens a log line about a session: its name and client. */
+void peer_log(struct log_line *line, enum log_event event, const struct peer *peer);
+
+/* One more failure; true when there were too many. */
+bool peer_failed(struct peer *peer);
+bool peer_failed_too_often(const struct peer *peer);
+
+/* Sessions that have been waiting for a login for too long; returns when to look again (ms from now). */
+int peer_expire(struct auth *auth);
+
+#endif

@@ -1,0 +1,322 @@
+/* transaction.c - deciding MAIL and RCPT, and telling the queue before the session.
+ * Runs in: auth. Trusts: the queue. Never: answers a session before the queue's channel has taken what the answer rests
+ * on, believes an envelope field of the session's. */
+#include "auth/transaction.h"
+
+#include "store/envelope.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { ARGUMENT_MAX = 8192 };
+
+/* What the session claims, as it may stand in a Received line: nothing but printable octets without blanks. */
+static struct span clean(struct span claim, bool blanks, struct buf *b) {
+    for (size_t i = 0; i < claim.n && i < 255; i++) {
+        bool good = claim.p[i] > ' ' && claim.p[i] <= '~' && claim.p[i] != '(' && claim.p[i] != ')' &&
+                    claim.p[i] != '\\' && claim.p[i] != '"' && claim.p[i] != ';' && claim.p[i] != '<' && claim.p[i] != '>';
+        buf_put_octet(b, good || (blanks && claim.p[i] == ' ') ? claim.p[i] : '?');
+    }
+    return buf_span(b);
+}
+
+static void log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key, struct span what,
+                       const char *why) {
+    struct log_line line;
+    peer_log(&line, event, peer);
+    log_text(&line, KEY_RULE, reason_reply(reason)->name);
+    log_span(&line, key, what);
+    if (peer->client.user_id) log_span(&line, KEY_LOGIN, span_of(peer->exchange.login, peer->exchange.login_n));
+    if (why) log_text(&line, KEY_WHY, why);
+    log_send(&line);
+}
+
+void transaction_close(struct peer *peer) {
+    struct transaction *transaction = &peer->transaction;
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the channel. */
+    if (transaction->open && queue &&
+        !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
+        log_fault("telling the queue of a closed transaction", errno);
+    *transaction = (struct transaction){0};
+}
+
+static enum reason limits_at_mail(const struct peer *peer) {
+    if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
+    uint32_t most = peer->auth->setup.messages_per_session;
+    return most && peer->messages >= most ? REASON_TOO_MANY_MESSAGES : REASON_SENDER_ACCEPTED;
+}
+
+/* What the parameters ask for, once the sender is accepted. */
+static enum reason check_parameters(const struct peer *peer, const struct facts_sender *sender, bool esmtp,
+                                    struct mail_parameters *out) {
+    enum reason reason = address_mail_parameters(out, sender->rest, esmtp);
+    if (!reason_reply(reason)->accepts) return reason;
+    if (sender->address.utf8 && !out->smtputf8) return REASON_UTF8_NOT_DECLARED;
+    if (out->size_given && out->size_bytes > peer->auth->setup.message_bytes) return REASON_MESSAGE_TOO_LARGE;
+    if (peer->auth->no_space) return REASON_STORAGE_FULL;
+    return auth_find_link(peer->auth, ROLE_QUEUE, 0) ? reason : REASON_STORAGE_FAULT;
+}
+
+static struct envelope make_envelope(const struct peer *peer, const struct facts_sender *sender,
+                                     const struct mail_parameters *parameters, struct span helo) {
+    bool principal = sender->facts.identity == FACT_YES || sender->facts.granted == FACT_YES;
+    uint8_t flags = 0;
+    if (peer->tls_said) flags |= ENVELOPE_TLS;
+    if (peer->transaction.esmtp) flags |= ENVELOPE_ESMTP;
+    if (principal) flags |= ENVELOPE_PRINCIPAL;
+    if (principal && sender->facts.identity != FACT_YES) flags |= ENVELOPE_GRANT;
+    if (parameters->body == BODY_8BITMIME) flags |= ENVELOPE_8BIT;
+    if (parameters->smtputf8) flags |= ENVELOPE_UTF8;
+    return (struct envelope){
+        .session_number = peer->number,
+        .session_name = peer_name(peer),
+        .client = peer->client.address,
+        .local = peer->local,
+        .role = (uint8_t)peer->client.role,
+        .flags = flags,
+        .helo = helo,
+        .tls = span_of(peer->tls, peer->tls_n),
+        .principal = span_of(sender->login, principal ? sender->login_n : 0),
+        .sender = sender->address.whole,
+        .declared_bytes = parameters->size_given ? parameters->size_bytes : 0,
+        .limit_bytes = peer->auth->setup.message_bytes,
+        .recipients_max = peer->auth->setup.recipients_per_message,
+        .dsn_return = (uint8_t)parameters->ret,
+        .envid = parameters->envid,
+    };
+}
+
+/* Draws T and tells the queue. */
+static enum reason open_transaction(struct peer *peer, const struct facts_sender *sender,
+                                    const struct mail_parameters *parameters, struct span helo) {
+    uint8_t storage[8192];
+    struct buf b = BUF_OVER(storage);
+    struct transaction *transaction = &peer->transaction;
+    if (getrandom(transaction->name, TRANSACTION_BYTES, 0) != TRANSACTION_BYTES) {
+        log_fault("getrandom", errno);
+        return REASON_NOT_DECIDED;
+    }
+    struct envelope envelope = make_envelope(peer, sender, parameters, helo);
+    wire_put_bytes(&b, transaction->name, TRANSACTION_BYTES);
+    envelope_put(&b, &envelope);
+    if (!buf_ok(&b) || !auth_tell(auth_find_link(peer->auth, ROLE_QUEUE, 0), TRANSACTION_OPEN, buf_span(&b), -1))
+        return REASON_STORAGE_FAULT;
+    transaction->open = true;
+    transaction->utf8 = parameters->smtputf8;
+    transaction->facts = sender->facts;
+    return REASON_SENDER_ACCEPTED;
+}
+
+static enum reason decide_mail(struct peer *peer, struct span argument, struct span helo) {
+    struct facts_sender sender;
+    struct mail_parameters parameters;
+    enum reason reason = limits_at_mail(peer);
+    if (!reason_reply(reason)->accepts) return reason;
+    reason = facts_mail(&peer->auth->house, &peer->client, argument, &sender);
+    if (!reason_reply(reason)->accepts) return reason;
+    reason = check_parameters(peer, &sender, peer->transaction.esmtp, &parameters);
+    if (!reason_reply(reason)->accepts) return reason;
+    return open_transaction(peer, &sender, &parameters, helo);
+}
+
+int transaction_mail(struct peer *peer, struct frame *frame) {
+    uint8_t helo_storage[256], storage[4 + TRANSACTION_BYTES];
+    struct buf helo = BUF_OVER(helo_storage), b = BUF_OVER(storage);
+    struct wire w = wire_over(frame->body);
+    uint8_t esmtp = wire_get_u8(&w);
+    struct span claim = wire_get_span(&w, ARGUMENT_MAX), argument = wire_get_span(&w, ARGUMENT_MAX);
+    if (!wire_end(&w) || esmtp > 1) return -1;
+    transaction_close(peer); /* committed, or given up, without our having heard of it yet */
+    peer->state = PEER_IDLE;
+    peer->transaction.esmtp = esmtp;
+    enum reason reason = decide_mail(peer, argument, clean(claim, false, &helo)), foreign = REASON_NOT_DECIDED;
+    if (reason_reply(reason)->accepts) {
+        peer->messages++;
+        peer->state = PEER_OPEN;
+        foreign = facts_foreign(&peer->auth->house, &peer->transaction.facts);
+    } else {
+        peer->transaction = (struct transaction){0};
+        log_reason(peer, LOG_MAIL_REFUSED, reason, KEY_FROM, argument, NULL);
+        if (reason_reply(reason)->code / 100 == 5) (void)peer_failed(peer);
+    }
+    wire_put_u16(&b, (uint16_t)reason);
+    wire_put_u16(&b, (uint16_t)foreign);
+    wire_put_bytes(&b, peer->transaction.name, TRANSACTION_BYTES);
+    return peer_answer_after_queue(peer, SESSION_MAIL_RESULT, buf_span(&b), -1) ? 0 : -1;
+}
+
+/* ---- RCPT */
+
+/* The recipient frame; false when it does not fit or cannot be sent. */
+static bool tell_recipients(struct peer *peer, const struct facts_recipient *recipient,
+                            const struct rcpt_parameters *parameters) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    struct buf b = BUF_OVER(storage);
+    const struct expansion *ends = &peer->auth->ends;
+    wire_put_bytes(&b, peer->transaction.name, TRANSACTION_BYTES);
+    wire_put_u32(&b, peer->transaction.accepted);
+    for (size_t i = 0; i < ends->n; i++) {
+        const struct expansion_entry *entry = &ends->entries[i];
+        if (entry->kind == DESTINATION_NONE) continue;
+        recipient_put(&b, &(struct recipient){
+                              .kind = entry->kind,
+                              .destination = span_of(entry->login, entry->login_n),
+                              .address = span_of(entry->address, entry->address_n),
+                              .original = span_of(recipient->original, recipient->original_n),
+                              .notify = (uint8_t)parameters->notify,
+                              .orcpt = parameters->orcpt,
+                          });
+    }
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    if (buf_ok(&b) && queue && auth_tell(queue, TRANSACTION_RCPT, buf_span(&b), -1)) return true;
+    peer->transaction.broken = true;
+    return false;
+}
+
+/* Suspension may have come since MAIL; everything else was judged when T was opened. */
+static enum reason decide_rcpt(struct peer *peer, struct span argument) {
+    struct transaction *transaction = &peer->transaction;
+    struct facts_recipient recipient;
+    struct rcpt_parameters parameters;
+    const char *why = NULL;
+    if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
+    if (transaction->broken) return REASON_STORAGE_FAULT;
+    if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
+    enum fact enabled = peer->client.user_id ? facts_enabled(&peer->auth->house, peer->client.user_id) : FACT_YES;
+    enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
+    if (enabled == FACT_YES) {
+        reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);
+        if (recipient.no_way_out) why = "delivery.foreign is refuse: no mail leaves this installation";
+    }
+    if (reason_reply(reason)->accepts) {
+        enum reason known = address_rcpt_parameters(&parameters, recipient.rest, transaction->esmtp);
+        if (!reason_reply(known)->accepts) reason = known;
+        else if (recipient.address.utf8 && !transaction->utf8) reason = REASON_UTF8_NOT_DECLARED;
+        else if (!tell_recipients(peer, &recipient, &parameters)) reason = REASON_STORAGE_FAULT;
+    }
+    bool accepted = reason_reply(reason)->accepts;
+    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, argument, why);
+    if (accepted) transaction->accepted++;
+    else if (reason_reply(reason)->code / 100 == 5) (void)peer_failed(peer);
+    return reason;
+}
+
+/* With the first accepted recipient of a session each side gets an end of their channel. Returns the session's, or -1. */
+static int hand_out_channel(struct peer *peer) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    int ends[2];
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    if (!queue || frame_pair(ends, true) != 0) {
+        log_fault("channel between session and queue", errno);
+        return -1;
+    }
+    wire_put_u64(&b, peer->number);
+    bool told = auth_tell(queue, TRANSACTION_CHANNEL, buf_span(&b), ends[0]);
+    close(ends[0]);
+    if (told) {
+        peer->queue_given = true;
+        return ends[1];
+    }
+    close(ends[1]);
+    return -1;
+}
+
+int transaction_rcpt(struct peer *peer, struct frame *frame) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    struct buf b = BUF_OVER(storage);
+    struct wire w = wire_over(frame->body);
+    unsigned n = wire_get_u16(&w);
+    int passed = -1;
+    for (unsigned i = 0; i < n && !w.bad; i++) (void)wire_get_span(&w, ARGUMENT_MAX);
+    if (!wire_end(&w) || n == 0) return -1; /* the whole frame is well formed, or nothing of it counts */
+    w = wire_over(frame->body);
+    (void)wire_get_u16(&w);
+    wire_put_u16(&b, (uint16_t)n);
+    uint32_t before = peer->transaction.accepted;
+    for (unsigned i = 0; i < n; i++) wire_put_u16(&b, (uint16_t)decide_rcpt(peer, wire_get_span(&w, ARGUMENT_MAX)));
+    if (peer->transaction.accepted > before && !peer->queue_given) {
+        passed = hand_out_channel(peer);
+        if (passed < 0) return -1; /* what was accepted could not be sent: the session ends with 421 */
+    }
+    bool answered = peer_answer_after_queue(peer, SESSION_RCPT_RESULT, buf_span(&b), passed);
+    if (passed >= 0) close(passed);
+    return answered ? 0 : -1;
+}
+
+/* ---- from the queue */
+
+static int queue_closed(void *context, struct frame *frame) {
+    struct auth *auth = context;
+    uint8_t name[TRANSACTION_BYTES];
+    struct wire w = wire_over(frame->body);
+    wire_get_bytes(&w, name, sizeof name);
+    (void)wire_get_u8(&w);  /* for quotas, which come later: whether it was committed */
+    (void)wire_get_u32(&w); /* and how many recipients of it */
+    if (!wire_end(&w)) return -1;
+    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
+        if (!peer->transaction.open || memcmp(peer->transaction.name, name, sizeof name) != 0) continue;
+        peer->transaction = (struct transaction){0};
+        if (peer->state == PEER_OPEN) peer->state = PEER_IDLE;
+        break;
+    }
+    return 0;
+}
+
+static int queue_route(void *context, struct frame *frame) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    struct auth *auth = context;
+    struct buf b = BUF_OVER(storage);
+    struct wire w = wire_over(frame->body);
+    uint64_t request = wire_get_u64(&w);
+    uint8_t purpose = wire_get_u8(&w);
+    struct span address = wire_get_span(&w, ENVELOPE_TEXT_MAX);
+    if (!wire_end(&w) || (purpose != ROUTE_BOUNCE && purpose != ROUTE_NOTICE)) return -1;
+    if ((purpose == ROUTE_NOTICE) != (address.n == 0)) return -1; /* neither door takes what is the other's */
+    struct expansion *ends = &auth->ends;
+    enum expand_outcome outcome = facts_route(&auth->house, address, ends);
+    wire_put_u64(&b, request);
+    wire_put_u8(&b, outcome != EXPAND_FAILED);
+    for (size_t i = 0; outcome == EXPAND_FOUND && i < ends->n; i++) {
+        const struct expansion_entry *entry = &ends->entries[i];
+        bool abroad = entry->kind != DESTINATION_MAILDIR;
+        if (entry->kind == DESTINATION_NONE || (abroad && auth->setup.foreign == DESTINATION_NONE)) continue;
+        struct span to = span_of(entry->address, entry->address_n);
+        recipient_put(&b, &(struct recipient){.kind = entry->kind, .destination = span_of(entry->login, entry->login_n),
+                                              .address = to, .original = to});
+    }
+    struct auth_link *queue = auth_find_link(auth, ROLE_QUEUE, 0);
+    if (queue && (!buf_ok(&b) || !auth_tell(queue, ROUTE_RESULT, buf_span(&b), -1)))
+        log_fault("answering the queue", errno);
+    return 0;
+}
+
+static int queue_space(void *context, struct frame *frame) {
+    struct auth *auth = context;
+    struct wire w = wire_over(frame->body);
+    auth->no_space = wire_get_u8(&w) != 1;
+    return wire_end(&w) ? 0 : -1;
+}
+
+static const struct frame_row queue_rows[] = {
+    {TRANSACTION_CLOSED, 1, queue_closed},
+    {ROUTE_REQUEST, 1, queue_route},
+    {QUEUE_SPACE, 1, queue_space},
+};
+
+void transaction_queue_frame(struct auth *auth, struct frame *frame) {
+    if (frame_dispatch(queue_rows, sizeof queue_rows / sizeof *queue_rows, 1, auth, frame) != 0)
+        log_bug("bad frame from the queue");
+}
+
+void transaction_queue_lost(struct auth *auth) {
+    auth->no_space = false;
+    for (struct peer *peer = auth->peers, *next; peer; peer = next) {
+        next = peer->next;
+        peer->transaction.open = false; /* nobody to tell */
+        if (peer->queue_given || peer->parked.waits || peer->state == PEER_OPEN) peer_drop(peer);
+    }
+}
