@@ -128,7 +128,12 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
 int command_ask(const struct command_line *line, enum print_form form) {
     struct conf *conf = conf_read(line->config, stderr);
     if (!conf) return CONTROL_FAILED;
-    int code = command_ask_values(line, conf, line->values, line->n, form);
+    struct command_value values[COMMAND_VALUES];
+    size_t n = line->n;
+    if (n) memcpy(values, line->values, n * sizeof values[0]);
+    /* Who answers in sentences otherwise (explain) is to send data. */
+    if (line->json && n < COMMAND_VALUES) values[n++] = (struct command_value){"json", "yes"};
+    int code = command_ask_values(line, conf, values, n, form);
     conf_free(conf);
     return code;
 }

@@ -96,8 +96,8 @@ static int take_word(const struct command_table *table, const char *word, struct
 /* ---- options and operands */
 
 static int add_value(struct command_line *out, const char *name, const char *text, FILE *errors) {
-    if (out->n == COMMAND_VALUES) {
-        fprintf(errors, "gatepost: more than %d values in one command\n", COMMAND_VALUES);
+    if (out->n + 1 >= COMMAND_VALUES) { /* one is kept for --json */
+        fprintf(errors, "gatepost: more than %d values in one command\n", COMMAND_VALUES - 1);
         return CONTROL_USAGE;
     }
     out->values[out->n++] = (struct command_value){name, text};

@@ -158,13 +158,35 @@ static struct print_row *parse_row(struct span octets) {
     return smaller ? smaller : row;
 }
 
+static size_t next_of_name(const struct print_row *row, size_t i) {
+    const char *name = row->cells[i].name;
+    while (++i < row->n && strcmp(row->cells[i].name, name) != 0) {
+    }
+    return i;
+}
+
+static bool is_first_of_name(const struct print_row *row, size_t i) {
+    size_t first = 0;
+    while (strcmp(row->cells[first].name, row->cells[i].name) != 0) first++;
+    return first == i;
+}
+
+/* A name that a row has more than once is a list. */
 static void put_row_json(const struct print_row *row, FILE *out) {
     fputc('{', out);
     for (size_t i = 0; i < row->n; i++) {
+        if (!is_first_of_name(row, i)) continue;
         if (i) fputs(", ", out);
         command_print_json(span_text(row->cells[i].name), out);
         fputs(": ", out);
+        bool list = next_of_name(row, i) < row->n;
+        if (list) fputc('[', out);
         put_cell_json(&row->cells[i], out);
+        for (size_t j = next_of_name(row, i); j < row->n; j = next_of_name(row, j)) {
+            fputs(", ", out);
+            put_cell_json(&row->cells[j], out);
+        }
+        if (list) fputc(']', out);
     }
     fputc('}', out);
 }

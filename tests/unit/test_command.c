@@ -97,7 +97,7 @@ static const struct {
     {"explain --ip ::1 --role mx --from a@b", "'explain' needs --to RECIPIENT"},
     {"serve --json", "'serve' has no output for --json"},
     {"alias add a 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32",
-     "more than 32"},
+     "more than 31"},
 };
 
 Test(command, mistakes) {
@@ -199,6 +199,18 @@ Test(command, json, .init = fill_rows) {
                      "%s", text);
     print(PRINT_JSON, rows, 0, text, sizeof text);
     cr_expect_str_eq(text, "[]");
+}
+
+Test(command, json_list) {
+    char text[TEXT_MAX];
+    control_row_open(&rows[0]);
+    control_row_text(&rows[0], "alias", SPAN("a"));
+    control_row_number(&rows[0], "n", 1);
+    control_row_text(&rows[0], "alias", SPAN("b"));
+    control_row_text(&rows[0], "alias", SPAN("c"));
+    control_row_text(&rows[0], "last", SPAN("d"));
+    print(PRINT_JSON, rows, 1, text, sizeof text);
+    cr_expect_str_eq(text, "[\n  {\"alias\": [\"a\", \"b\", \"c\"], \"n\": 1, \"last\": \"d\"}\n]", "%s", text);
 }
 
 Test(command, lines) {

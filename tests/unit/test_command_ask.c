@@ -92,7 +92,8 @@ Test(command_ask, json, .init = open_world, .fini = close_world) {
     cr_redirect_stdout();
     serve("auth");
     cr_assert_eq(run("sender list a@example.test --json"), CONTROL_OK);
-    cr_assert_stdout_eq_str("[\n  {\"name\": \"login\", \"value\": \"a@example.test\"}\n]\n");
+    cr_assert_stdout_eq_str("[\n  {\"name\": \"login\", \"value\": \"a@example.test\"},\n"
+                            "  {\"name\": \"json\", \"value\": \"yes\"}\n]\n");
 }
 
 Test(command_ask, refused, .init = open_world, .fini = close_world) {
