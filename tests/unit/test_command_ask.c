@@ -1,4 +1,5 @@
 /* test_command_ask.c - whole commands against a control socket that a fake auth or queue serves. */
+#include "auth/password.h"
 #include "server/process/command.h"
 #include "server/process/command_ask.h"
 #include "tests/unit/conf_fixture.h"
@@ -110,18 +111,77 @@ Test(command_ask, no_answer, .init = open_world, .fini = close_world) {
     cr_assert_stderr_eq_str("gatepost: the server ended the connection before its answer was complete\n");
 }
 
-Test(command_ask, export, .init = open_world, .fini = close_world) {
-    char octets[64] = "";
-    serve("queue");
-    fflush(stdout);
+/* The returned text is what the command printed: void at the next call. */
+static char *run_into_file(const char *text, int *code_out) {
+    static char octets[2048];
     char *path = fixture_replace("%D/out", "%D", fixture_directory);
+    fflush(stdout);
     cr_assert(freopen(path, "w", stdout));
-    cr_assert_eq(run("queue export 1"), CONTROL_OK);
+    *code_out = run(text);
     FILE *file = fopen(path, "r");
-    size_t n = file ? fread(octets, 1, sizeof octets, file) : 0;
-    cr_expect(span_equal(span_of(octets, n), SPAN("From: a\r\n\0\xff")), "%zu", n);
+    size_t n = file ? fread(octets, 1, sizeof octets - 1, file) : 0;
+    octets[n] = 0;
     if (file) fclose(file);
     free(path);
+    return octets;
+}
+
+Test(command_ask, export, .init = open_world, .fini = close_world) {
+    int code;
+    serve("queue");
+    char *octets = run_into_file("queue export 1", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect(span_equal(span_of(octets, 12), SPAN("From: a\r\n\0\xff\0")));
+}
+
+Test(command_ask, user_add_from_stdin, .init = open_world, .fini = close_world) {
+    int code, ends[2];
+    char name[16], hash[VERIFY_HASH_BYTES] = "";
+    serve("auth");
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(write(ends[1], "correct horse\n", 14), 14);
+    cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    char *said = run_into_file("user add a@example.test --password-stdin", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect_null(strstr(said, "correct horse"));
+    cr_assert_eq(sscanf(said, "NAME VALUE login a@example.test %15s %159s", name, hash), 2, "%s", said);
+    cr_expect_str_eq(name, "hash");
+    cr_expect(password_check(SPAN("correct horse"), hash), "%s", hash);
+}
+
+Test(command_ask, user_add_generated, .init = open_world, .fini = close_world) {
+    int code;
+    char login[32], password[64] = "";
+    serve("auth");
+    char *said = run_into_file("user passwd a@example.test --generate --json", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_assert_eq(sscanf(said, "[ {\"login\": \"%31[^\"]\", \"password\": \"%63[^\"]\"} ]", login, password), 2, "%s",
+                 said);
+    cr_expect_str_eq(login, "a@example.test");
+    cr_expect_eq(strlen(password), 23);
+}
+
+static const struct {
+    const char *typed, *command;
+    int code;
+} no_password[] = {
+    {"short\n", "user add a@example.test --password-stdin", CONTROL_REFUSED},
+    {"", "user add a@example.test --password-stdin", CONTROL_FAILED},
+    {"long enough\n", "user add a@example.test --password-stdin --generate", CONTROL_USAGE},
+};
+
+/* No server is there: what reaches the question would end with another code. */
+Test(command_ask, user_add_refused, .init = open_world, .fini = close_world) {
+    for (size_t i = 0; i < sizeof no_password / sizeof no_password[0]; i++) {
+        int ends[2];
+        size_t n = strlen(no_password[i].typed);
+        cr_assert_eq(pipe(ends), 0);
+        cr_assert_eq(write(ends[1], no_password[i].typed, n), (ssize_t)n);
+        cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        cr_expect_eq(run(no_password[i].command), no_password[i].code, "%s", no_password[i].command);
+    }
 }
 
 static const char *const whole_queue[] = {"queue remove", "queue retry", "queue remove 1 --all"};
