@@ -127,11 +127,12 @@ struct frame_waiting {
 
 static int queue_frame(struct frame_backlog *backlog, uint16_t type, struct span body, int passed) {
     struct frame_waiting *waiting = NULL;
-    if (backlog->bytes + body.n > backlog->cap_bytes) {
+    size_t cost = sizeof *waiting + body.n; /* an empty frame costs too */
+    if (cost > backlog->cap_bytes - backlog->bytes) {
         errno = ENOBUFS;
         return -1;
     }
-    if (!(waiting = malloc(sizeof *waiting + body.n))) return -1;
+    if (!(waiting = malloc(cost))) return -1;
     *waiting = (struct frame_waiting){.type = type, .fd = -1, .n = body.n};
     if (passed >= 0 && (waiting->fd = fcntl(passed, F_DUPFD_CLOEXEC, 0)) < 0) {
         free(waiting);
@@ -141,7 +142,7 @@ static int queue_frame(struct frame_backlog *backlog, uint16_t type, struct span
     if (backlog->last) backlog->last->next = waiting;
     else backlog->first = waiting;
     backlog->last = waiting;
-    backlog->bytes += body.n;
+    backlog->bytes += cost;
     return 0;
 }
 
@@ -157,7 +158,7 @@ static void drop_first(struct frame_backlog *backlog) {
     struct frame_waiting *first = backlog->first;
     backlog->first = first->next;
     if (!backlog->first) backlog->last = NULL;
-    backlog->bytes -= first->n;
+    backlog->bytes -= sizeof *first + first->n;
     if (first->fd >= 0) close(first->fd);
     explicit_bzero(first->octets, first->n);
     free(first);
