@@ -4,7 +4,7 @@
 
 #include "store/log.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -102,6 +102,10 @@ enum role_event role_listen(struct role_start *start, struct role_link *link_out
     case MASTER_DESCRIPTOR:
         if (take_link(start, &frame, link_out, old_out) != 0) log_bug("link from the master does not parse");
         return frame.type == MASTER_CHANNEL ? ROLE_EVENT_CHANNEL : ROLE_EVENT_DESCRIPTOR;
+    default: break;
+    }
+    if (frame.fd >= 0) close(frame.fd); /* none belongs to what is left */
+    switch (frame.type) {
     case MASTER_DRAIN: return ROLE_EVENT_DRAIN;
     case MASTER_FORGET:
         w = wire_over(frame.body);
@@ -122,7 +126,10 @@ int role_receive(struct role_start *start) {
     *start = (struct role_start){0};
     for (;;) {
         struct pollfd wait = {ROLE_CONTROL_FD, POLLIN, 0};
-        if (poll(&wait, 1, -1) < 0) return -1;
+        if (poll(&wait, 1, -1) < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
         enum frame_status status = frame_receive(ROLE_CONTROL_FD, storage, true, &frame);
         if (status == FRAME_NONE) continue;
         if (status != FRAME_RECEIVED) return -1;

@@ -39,7 +39,8 @@ enum role_descriptor {
 /* Hardening that could not be had; CHILD_READY tells the master. */
 enum role_missing { MISSING_USER = 1, MISSING_ROOT = 2, MISSING_LANDLOCK = 4, MISSING_SECCOMP = 8 };
 
-enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 80, ROLE_DESCRIPTORS = 80 };
+/* Channels of auth: 64 verifiers, the listeners of the last 60 starts, keys, queue. */
+enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 136, ROLE_DESCRIPTORS = 80 };
 #define ROLE_LIMIT_NONE UINT64_MAX
 
 struct role_link {
