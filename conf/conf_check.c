@@ -32,9 +32,7 @@ static bool is_sound(const struct check *check, const void *field) {
 #define MISTAKE(check, field, ...) conf_mistake((check)->mistakes, place_of(check, field, false), __VA_ARGS__)
 #define MISTAKE_ITEM(check, item, ...) conf_mistake((check)->mistakes, place_of(check, item, true), __VA_ARGS__)
 
-/* The first address of the IPv4 space in our form, ::ffff:0.0.0.0. */
-
-/* Refuses networks wider than the bits given. An IPv6 network around ::ffff:0:0/96 would hold all of IPv4 too. */
+/* Refuses networks wider than the bits given. */
 static void check_width(const struct check *check, const struct conf_networks *networks, const char *name,
                         unsigned ipv4_least, unsigned ipv6_least, const char *danger) {
     for (size_t i = 0; i < networks->n; i++) {
