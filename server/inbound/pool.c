@@ -151,7 +151,7 @@ bool pool_add(struct pool *pool, int auth_channel) {
     if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0) pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        _exit(child(pool, ends[1]));
+        _exit((int)child(pool, ends[1]));
     }
     int error = errno;
     close(ends[1]);

@@ -12,7 +12,8 @@ enum {
     SMTP_LINE_MAX = 512,       /* RFC 5321 4.5.3.1.4, with CRLF */
     SMTP_AUTH_LINE_MAX = 12288, /* RFC 4954 4 */
     SMTP_OUT_MIN = 24 << 10,   /* room that `out` has before a line is handled */
-    SMTP_HELO_MAX = 255
+    SMTP_HELO_MAX = 255,
+    SMTP_SENDER_MAX = 320
 };
 
 enum smtp_state {
@@ -54,6 +55,8 @@ struct smtp {
     size_t helo_bytes;
 
     uint8_t transaction[TRANSACTION_BYTES];
+    uint8_t sender[SMTP_SENDER_MAX]; /* as written, for the log */
+    size_t sender_bytes;
     enum reason foreign;
     uint32_t tried, accepted; /* recipients of this transaction */
     struct smtp_waiting waiting[ASK_RCPT_MAX];

@@ -26,10 +26,11 @@ static void send_refusals(void) {
     refusals.n = 0;
 }
 
-static void note_refusal(enum reason reason, struct span path) {
+static void note_refusal(const struct smtp *smtp, enum reason reason, struct span path) {
     if (!refusals.open) {
         log_open(&refusals.line, LOG_SESSION_REFUSED);
         log_text(&refusals.line, KEY_RULE, reason_reply(reason)->name);
+        log_span(&refusals.line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
         refusals.open = true;
     }
     log_span(&refusals.line, KEY_TO, span_part(path, 0, ADDRESS_MAX));
@@ -40,10 +41,13 @@ static void note_refusal(enum reason reason, struct span path) {
 enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *out) {
     struct ask_mail answer;
     struct span path;
-    if (!after_keyword(argument, SPAN("FROM:"), &path)) return smtp_fail(smtp, REPLY_BAD_MAIL, out);
+    if (!after_keyword(argument, SPAN("FROM:"), &path) || path.n == 0) return smtp_fail(smtp, REPLY_BAD_MAIL, out);
     if (!ask_mail(smtp->esmtp, span_of(smtp->helo, smtp->helo_bytes), path, &answer)) return smtp_broken(smtp, out);
     if (answer.reason != REASON_SENDER_ACCEPTED) return smtp_fail_reason(smtp, answer.reason, out);
     memcpy(smtp->transaction, answer.transaction, sizeof smtp->transaction);
+    struct span sender = span_part(path, 0, span_find(path, ' '));
+    smtp->sender_bytes = sender.n < sizeof smtp->sender ? sender.n : sizeof smtp->sender;
+    memcpy(smtp->sender, sender.p, smtp->sender_bytes);
     smtp->foreign = answer.foreign;
     smtp->tried = smtp->accepted = 0;
     smtp->state = SMTP_MAIL;
@@ -103,7 +107,7 @@ enum smtp_next smtp_rcpt(struct smtp *smtp, struct span argument, struct buf *ou
         return next == SMTP_MORE ? smtp_fail(smtp, REPLY_BAD_RCPT, out) : next;
     }
     if (surely_refused(smtp, path)) {
-        note_refusal(smtp->foreign, path);
+        note_refusal(smtp, smtp->foreign, path);
         return settle(smtp, smtp->foreign, out);
     }
     if (smtp->accepted + smtp->n_asked >= smtp->setup->recipients_per_message) next = smtp_flush(smtp, out);

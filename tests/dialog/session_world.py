@@ -151,6 +151,7 @@ class World:
         setup = bytes([ROLE_LISTENER, 0, 1, 1]) + struct.pack("<IIQQQ", 0, 0, no_limit, no_limit, no_limit)
         setup += text(b"") + text(b"") + text(self.payload())
         self.master, control = pair()
+        control.setblocking(False)
         logs, log_end = pair()
         logs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         command = (["strace", "-f", "-q", "-o", trace] if trace else []) + [program]
@@ -158,7 +159,7 @@ class World:
 
         def settle():
             os.dup2(103, 3), os.dup2(104, 4)
-            os.closerange(5, 200)
+            os.closerange(5, 1024)
 
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         preexec_fn=settle, close_fds=False)
