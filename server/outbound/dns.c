@@ -1,0 +1,135 @@
+/* dns.c - libunbound.
+ * Runs in: the resolver. Trusts: the name servers that the owner's resolv.conf names, for addresses only. Never: opens
+ * a file, blocks on an answer. */
+#include "server/outbound/dns.h"
+
+#include <stdlib.h>
+#include <unbound.h>
+
+enum { TYPE_A = 1, TYPE_AAAA = 28, CLASS_IN = 1 };
+
+struct dns {
+    struct ub_ctx *context;
+};
+
+struct question {
+    void (*found)(void *context, enum resolve_outcome outcome, const struct netaddr *list, size_t n);
+    void *context;
+    struct netaddr list[DNS_ADDRESSES_MAX];
+    size_t n, n_ipv4;
+    unsigned open;           /* of the two look-ups */
+    bool failed, not_asked;
+};
+
+/* One name server: an address, or "address@port". */
+static bool set_server(struct ub_ctx *context, struct span value) {
+    struct netaddr address;
+    char name[NETADDR_TEXT_MAX], text[NETADDR_TEXT_MAX + 8];
+    struct buf b = BUF_OVER(text);
+    uint64_t port = 53;
+    value = span_part(value, 0, span_find(value, ' '));
+    size_t at = span_find(value, '@');
+    if (!netaddr_parse(&address, span_part(value, 0, at))) return false;
+    if (at < value.n && !span_number(span_from(value, at + 1), UINT16_MAX, &port)) return false;
+    buf_put_text(&b, netaddr_text(&address, name));
+    buf_put_octet(&b, '@');
+    buf_put_number(&b, port);
+    buf_put_octet(&b, 0);
+    return buf_ok(&b) && ub_ctx_set_fwd(context, text) == 0;
+}
+
+/* "nameserver ADDRESS" lines; how many could be set. */
+static size_t set_servers(struct ub_ctx *context, struct span text) {
+    size_t n = 0;
+    while (text.n) {
+        size_t end = span_find(text, '\n');
+        struct span line = span_trim(span_part(text, 0, end));
+        text = span_from(text, end + 1);
+        if (!span_starts_nocase(line, SPAN("nameserver")) || line.n < 12) continue;
+        if (set_server(context, span_trim(span_from(line, 10)))) n++;
+    }
+    return n;
+}
+
+struct dns *dns_new(struct span resolv_conf) {
+    struct dns *dns = calloc(1, sizeof *dns);
+    if (!dns || !(dns->context = ub_ctx_create())) {
+        free(dns);
+        return NULL;
+    }
+    /* A validating name server is the owner's choice in resolv.conf; here only addresses of one named host are asked for. */
+    static const char *const options[][2] = {
+        {"module-config:", "iterator"},   {"do-not-query-localhost:", "no"}, {"unblock-lan-zones:", "yes"},
+        {"insecure-lan-zones:", "yes"},   {"num-threads:", "1"},             {"use-syslog:", "no"},
+        {"outgoing-range:", "64"},        {"num-queries-per-thread:", "32"}, {"so-rcvbuf:", "0"},
+        {"msg-cache-size:", "1m"},        {"rrset-cache-size:", "1m"},       {"infra-cache-numhosts:", "64"},
+        {"outgoing-num-tcp:", "4"},       {"incoming-num-tcp:", "4"},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (ub_ctx_set_option(dns->context, options[i][0], options[i][1]) != 0) continue;
+    if (ub_ctx_async(dns->context, 1) != 0) { /* a thread, not a process */
+        dns_free(dns);
+        return NULL;
+    }
+    (void)set_servers(dns->context, resolv_conf);
+    return dns;
+}
+
+void dns_free(struct dns *dns) {
+    if (dns) ub_ctx_delete(dns->context);
+    free(dns);
+}
+
+int dns_descriptor(const struct dns *dns) { return ub_fd(dns->context); }
+
+void dns_work(struct dns *dns) { (void)ub_process(dns->context); }
+
+static void finish(struct question *question) {
+    if (--question->open) return;
+    enum resolve_outcome outcome = question->n ? RESOLVE_FOUND : question->failed ? RESOLVE_TEMPORARY : RESOLVE_NOT_FOUND;
+    if (!question->not_asked) question->found(question->context, outcome, question->list, question->n);
+    free(question);
+}
+
+/* IPv4 addresses go before the IPv6 ones, whichever answer comes first. */
+static void add_address(struct question *question, const uint8_t *octets, size_t n) {
+    struct netaddr address = {.octets = {[10] = 0xff, [11] = 0xff}};
+    if (question->n == DNS_ADDRESSES_MAX || (n != 4 && n != 16)) return;
+    memcpy(n == 4 ? address.octets + 12 : address.octets, octets, n);
+    size_t at = n == 4 ? question->n_ipv4++ : question->n;
+    memmove(&question->list[at + 1], &question->list[at], (question->n - at) * sizeof address);
+    question->list[at] = address;
+    question->n++;
+}
+
+static void take_answer(void *context, int error, struct ub_result *result) {
+    struct question *question = context;
+    if (error != 0 || !result) question->failed = true;
+    else if (result->havedata) {
+        for (size_t i = 0; result->data[i] && result->len[i] > 0; i++)
+            add_address(question, (const uint8_t *)result->data[i], (size_t)result->len[i]);
+    } else if (result->rcode != 0 && result->rcode != 3) question->failed = true; /* RFC 1035 4.1.1: NXDOMAIN is 3 */
+    ub_resolve_free(result);
+    finish(question);
+}
+
+int dns_addresses(struct dns *dns, struct span name,
+                  void (*found)(void *context, enum resolve_outcome outcome, const struct netaddr *list, size_t n),
+                  void *context) {
+    char text[DNS_NAME_MAX + 1];
+    if (name.n == 0 || name.n > DNS_NAME_MAX || memchr(name.p, 0, name.n)) return -1;
+    memcpy(text, name.p, name.n);
+    text[name.n] = 0;
+    struct question *question = calloc(1, sizeof *question);
+    if (!question) return -1;
+    *question = (struct question){.found = found, .context = context, .open = 3};
+    bool asked_a = ub_resolve_async(dns->context, text, TYPE_A, CLASS_IN, question, take_answer, NULL) == 0;
+    bool asked_aaaa = ub_resolve_async(dns->context, text, TYPE_AAAA, CLASS_IN, question, take_answer, NULL) == 0;
+    if (!asked_a) question->open--;
+    if (!asked_aaaa) question->open--;
+    if (!asked_a || !asked_aaaa) question->failed = true;
+    bool asked = asked_a || asked_aaaa;
+    question->not_asked = !asked;
+    finish(question); /* the third share is ours, while asking */
+    return asked ? 0 : -1;
+}
