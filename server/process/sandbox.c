@@ -96,6 +96,7 @@ static const struct row {
     {DELIVERY, "landlock_restrict_self", ALWAYS, "the same"},
     {FILES, "openat", ALWAYS, "its own files: Landlock and the root bound which"},
     {AUTH, "open", ALWAYS, "SQLite"},
+    {AUTH, "umask", ALWAYS, "the directory that Dovecot may read"},
     {FILES, "unlink", ALWAYS, "its own files"},
     {FILES, "unlinkat", ALWAYS, "its own files"},
     {FILES, "fsync", ALWAYS, "durability"},
