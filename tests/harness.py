@@ -28,6 +28,31 @@ ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver"
 HOSTNAME = "mx.example.test"
 
 
+# What a sanitizer says of the processes, who share the master's stderr in that build: once confined they can open no file.
+REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|Sanitizer: |Can't open file: ")
+
+
+def own_environment(extra=None):
+    """The environment of what is started: sanitizers report to stderr, where it is looked for."""
+    environment = dict(os.environ, **(extra or {}))
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+        words = [w for w in environment.get(name, "").split(":") if w and not w.startswith("log_path=")]
+        if name in environment:
+            environment[name] = ":".join(words)
+    return environment
+
+
+def look_for_reports(text, where):
+    """A sanitizer's report in the text fails the case, and is kept in $REPORTS."""
+    if not SANITIZED or not REPORT.search(text):
+        return None
+    directory = os.environ.get("REPORTS")
+    if directory:
+        with tempfile.NamedTemporaryFile("w", dir=directory, prefix="server.", delete=False) as file:
+            file.write(where + "\n" + text)
+    return "a sanitizer's report from %s: %s" % (where, text[REPORT.search(text).start():][:1500])
+
+
 # ---- cases
 
 class Failure(AssertionError):
@@ -238,7 +263,7 @@ class Server:
     def __init__(self, name, config=None, users=("alice", "bob"), start=True, environment=None):
         make_users()
         self.name, self.process, self.notify = name, None, None
-        self.environment = dict(os.environ, **(environment or {}))
+        self.environment = own_environment(environment)
         base = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None
         self.directory = tempfile.mkdtemp(prefix="gatepost-", dir=base)
         os.chmod(self.directory, 0o755)
@@ -279,6 +304,8 @@ class Server:
     def command(self, *words, stdin=None, check=True, text=True):
         done = subprocess.run([GATEPOST, "--config", self.config_path] + list(words), input=stdin, text=text,
                               capture_output=True, timeout=PATIENCE * 2, env=self.environment)
+        report = look_for_reports(done.stderr if text else done.stderr.decode("utf-8", "replace"), " ".join(words))
+        expect(not report, report)
         if check and done.returncode != 0:
             raise Failure("gatepost %s: exit code %d\n%s%s" %
                           (" ".join(words), done.returncode, done.stdout, done.stderr))
@@ -374,6 +401,8 @@ class Server:
                 problem = str(failure)
         if self.notify:
             self.notify.close()
+        if os.path.exists(self.log_path):
+            problem = look_for_reports(self.log(), self.name) or problem
         if not os.environ.get("KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
         else:

@@ -1,7 +1,7 @@
 """explain.py - `gatepost explain` and the server say the same: for combinations of client, port, TLS, login, sender and
 recipient, the reply and the rule of a real session equal those of explain, asked of the running server."""
+import json
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -35,12 +35,11 @@ def server():
 
 
 def verdict_of(rows):
-    """(stage, code, enhanced, rule) of the final reply that explain names."""
-    for row in rows:
-        for name in ("reply", "verdict"):
-            if name in row and re.match(r"\d{3}", str(row[name])):
-                return row
-    raise Failure("explain names no reply: %r" % rows)
+    """Code, status and rule of the last reply that explain names."""
+    for row in reversed(rows):
+        if row.get("kind") == "reply":
+            return row["code"], row["status"], row["rule"]
+    raise Failure("explain --json names no reply: %r" % rows)
 
 
 def explain(address, role, tls, login, sender, recipient):
@@ -50,8 +49,7 @@ def explain(address, role, tls, login, sender, recipient):
     if login:
         words += ["--auth", login]
     done = server().command(*words, "--json", check=False)
-    expect(done.returncode in (0, 5), "%s: exit code %d, %s" % (" ".join(words), done.returncode, done.stderr))
-    import json
+    expect(done.returncode == 0, "%s: exit code %d, %s" % (" ".join(words), done.returncode, done.stderr))
     return json.loads(done.stdout)
 
 
@@ -74,7 +72,8 @@ def compare(address, role, tls, who):
             server().command("user", "disable", login)
         try:
             count = 0
-            for sender in SENDERS:
+            senders = SENDERS if address == STRANGER else SENDERS[::3] + SENDERS[3:6]
+            for sender in senders:
                 mail = wire.ask("MAIL FROM:<%s>" % sender)
                 if mail.code == 421:
                     wire = session(address, role, tls, login, Server.password)
@@ -88,7 +87,7 @@ def compare(address, role, tls, who):
                     count += 1
                 if mail.code == 250:
                     wire.ask("RSET")
-            expect(count >= len(SENDERS), "too few rows")
+            expect(count >= len(senders), "too few rows")
         finally:
             if who == "suspended":
                 server().command("user", "enable", login)
@@ -96,13 +95,10 @@ def compare(address, role, tls, who):
 
 
 def compare_one(reply, rows, where):
-    row = verdict_of(rows)
-    text = " ".join(str(value) for value in row.values())
-    found = re.search(r"\b(\d{3}) (\d\.\d\.\d)\b", text)
-    expect(found, "no code in " + text)
-    equal((int(found[1]), found[2]), (reply.code, reply.enhanced), "explain and the server for " + where)
-    if reply.rule:
-        expect(reply.rule in text, "explain says %r, the server %r, for %s" % (text, reply.text, where))
+    code, status, rule = verdict_of(rows)
+    equal((code, status), (reply.code, reply.enhanced), "explain and the server for " + where)
+    if reply.code >= 400:
+        equal(rule, reply.rule, "the rule by explain and by the server for " + where)
 
 
 for client in (STRANGER, TRUSTED, LISTED):

@@ -1,0 +1,760 @@
+"""life.py - start, reload, stop; processes that die; limits on connections; PROXY; mistakes in the configuration; what a
+client says and what the log makes of it."""
+import os
+import re
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import (GATEPOST, HOSTNAME, PATIENCE, SANITIZED, Case, Failure, Server, Wire, alive, body, case,  # noqa: E402
+                     equal, eventually, expect, main, make_certificate, marker)
+
+
+def opened(wire):
+    wire.ehlo()
+    wire.want("MAIL FROM:<a@b.example>", 250)
+    wire.want("RCPT TO:<alice@example.test>", 250)
+    return wire
+
+
+def deliver(server, box="alice", role="mx", **dial):
+    """A message of a stranger's from connection to mailbox."""
+    mark = marker()
+    wire = server.dial(role, **dial)
+    wire.ehlo()
+    equal(wire.mail("a@b.example", box + "@example.test", body(mark)).code, 250, "DATA")
+    wire.quit()
+    return server.message(box, mark)
+
+
+def peer_certificate(server, role="submissions"):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", server.ports[role]), PATIENCE) as plain:
+        with context.wrap_socket(plain, server_hostname=HOSTNAME) as wrapped:
+            return wrapped.getpeercert(binary_form=True)
+
+
+# ---- start and stop
+
+@case("life: serve --background returns when it serves, with a pid file")
+def _():
+    with Server("background", start=False) as server:
+        pid_file = server.directory + "/pid"
+        with open(server.log_path, "ab") as log:
+            done = subprocess.run([GATEPOST, "--config", server.config_path, "serve", "--background", "--pid-file",
+                                   pid_file], stdout=log, stderr=log, timeout=PATIENCE * 2)
+        equal(done.returncode, 0, "exit code")
+        with open(pid_file) as file:
+            pid = int(file.read())
+        try:
+            equal(server.dial("mx").banner.code, 220, "banner")
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            eventually(lambda: not alive(pid), "the end of the server")
+        expect(not os.path.exists(pid_file), "the pid file stays")
+
+
+@case("life: the second start finds mail and users")
+def _():
+    with Server("again") as server:
+        deliver(server)
+        before = len(server.messages("alice"))
+        equal(server.stop(), 0, "exit code of the first")
+        server.start()
+        equal(len(server.messages("alice")), before, "messages after the second start")
+        deliver(server)
+        server.login("submission").quit()
+
+
+@case("life: a second server on the same state is refused")
+def _():
+    with Server("first") as server:
+        with open(server.config_path) as file:
+            text = file.read()
+        for port in server.ports.values():
+            text = text.replace(":%d" % port, ":%d" % (port - 1 if port > 20000 else port + 1))
+        path = server.directory + "/second.conf"
+        with open(path, "w") as file:
+            file.write(text.replace(server.run, server.run + "2"))
+        done = subprocess.Popen([GATEPOST, "--config", path, "serve"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            output = done.communicate(timeout=PATIENCE * 2)[0].decode()
+        except subprocess.TimeoutExpired:
+            done.terminate()
+            done.communicate()
+            raise Failure("the second server runs on the state of the first")
+        expect(done.returncode != 0, "exit code 0 of the second:\n" + output)
+        deliver(server)
+
+
+@case("life: a second server on the same ports and state is refused at once")
+def _():
+    with Server("twin") as server:
+        done = server.command("serve", check=False)
+        expect(done.returncode != 0, "exit code 0")
+        expect("listen" in done.stderr or "lock" in done.stderr, "it says %r" % done.stderr)
+        deliver(server)
+
+
+@case("life: SIGTERM lets a session finish")
+def _():
+    with Server("finish", config={"timeouts": {"shutdown": "60s"}}) as server:
+        wire, mark = opened(server.dial()), marker()
+        idle = server.dial()
+        idle.ehlo()
+        equal(wire.ask("DATA").code, 354, "DATA")
+        wire.send(b"Subject: " + mark.encode() + b"\r\n")
+        server.terminate()
+        reply = idle.reply()
+        expect(reply.code == 421 or not reply.lines, "the idle session hears %r" % reply.text)
+        server.log_has("stopping")
+        wire.send(b"\r\nthe end\r\n.\r\n")
+        equal(wire.reply().code, 250, "end of data after SIGTERM")
+        equal(server.process.wait(PATIENCE * 2), 0, "exit code")
+        server.start()
+        server.message("alice", mark)
+
+
+@case("life: SIGTERM does not wait for ever")
+def _():
+    with Server("limit", config={"timeouts": {"shutdown": "1s"}}) as server:
+        wire = opened(server.dial())
+        equal(wire.ask("DATA").code, 354, "DATA")
+        server.terminate()
+        server.process.wait(PATIENCE * 2)
+        equal(server.process.returncode, 0, "exit code")
+
+
+@case("life: nothing accepts while it stops")
+def _():
+    with Server("stops", config={"timeouts": {"shutdown": "60s"}}) as server:
+        wire = opened(server.dial())
+        server.terminate()
+        server.log_has("stopping")
+
+        def refused():
+            try:
+                other = server.dial(greet=False)
+                line = other.reply()
+                other.close()
+                return line.code == 421 or not line.lines
+            except (OSError, Failure):
+                return True
+        eventually(refused, "refused connections")
+        wire.close()
+        equal(server.process.wait(PATIENCE * 2), 0, "exit code")
+
+
+# ---- reload
+
+@case("life: reload drops no session")
+def _():
+    with Server("reload") as server:
+        wire, user = opened(server.dial()), server.login("submission")
+        expect(server.reload(), "the reload failed:\n" + server.log()[-2000:])
+        mark = marker()
+        equal(wire.data(body(mark)).code, 250, "DATA of the old session")
+        server.message("alice", mark)
+        mark = marker()
+        equal(user.mail("alice@example.test", "u@foreign.example", body(mark)).code, 250, "DATA of the old login")
+        server.message("capture", mark)
+        deliver(server)
+        for _ in range(3):
+            expect(server.reload(), "a reload failed")
+        equal(user.ask("NOOP").code, 250, "NOOP")
+        deliver(server)
+
+
+@case("life: reload takes a new certificate")
+def _():
+    with Server("certificate") as server:
+        before = peer_certificate(server)
+        user = server.login("submissions")
+        make_certificate(server.directory, kind="rsa")
+        expect(server.reload(), "the reload failed:\n" + server.log()[-2000:])
+        after = peer_certificate(server)
+        expect(before != after, "the old certificate is served")
+        equal(user.ask("NOOP").code, 250, "NOOP in the old session")
+        server.login("submission").quit()
+        server.login("submissions").quit()
+
+
+@case("life: an old listener's session can still start TLS after a reload")
+def _():
+    with Server("old-key") as server:
+        wire = server.dial("submission")
+        wire.ehlo()
+        make_certificate(server.directory)
+        expect(server.reload(), "the reload failed")
+        wire.starttls()
+        wire.ehlo()
+        equal(wire.auth("alice@example.test", Server.password).code, 235, "AUTH")
+
+
+@case("life: a broken new certificate keeps the old one")
+def _():
+    with Server("broken") as server:
+        before = peer_certificate(server)
+        for what in ("certificate", "key", "mismatch"):
+            make_certificate(server.directory)
+            if what == "mismatch":
+                make_certificate(server.directory, "other")
+                os.replace(server.directory + "/other.key", server.key)
+            else:
+                with open(server.certificate if what == "certificate" else server.key, "w") as file:
+                    file.write("not PEM\n")
+            start = len(server.log())
+            server.process.send_signal(signal.SIGHUP)
+            eventually(lambda: re.search(r"level=(error|warning)|reload-failed|fault", server.log()[start:]),
+                       "a log line about the broken " + what)
+            time.sleep(0.3)
+            equal(peer_certificate(server), before, "the certificate after a broken " + what)
+            server.login("submission").quit()
+        deliver(server)
+
+
+@case("life: reload takes new domains")
+def _():
+    with Server("domains") as server:
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<a@b.example>", 250)
+        wire.want("RCPT TO:<carol@second.test>", 550, "5.7.1", "relay-denied")
+        server.config["local_domains"] = ["example.test", "second.test"]
+        server.write_config()
+        expect(server.reload(), "the reload failed")
+        server.add_user("carol@second.test")
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<a@b.example>", 250)
+        wire.want("RCPT TO:<carol@second.test>", 250)
+        wire.want("RCPT TO:<nobody@second.test>", 550, "5.1.1")
+        server.config["local_domains"] = ["example.test"]
+        server.write_config()
+        expect(server.reload(), "the second reload failed")
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<a@b.example>", 250)
+        wire.want("RCPT TO:<carol@second.test>", 550, "5.7.1", "relay-denied")
+
+
+@case("life: reload with a mistake keeps the old configuration")
+def _():
+    with Server("mistake") as server:
+        with open(server.config_path) as file:
+            text = file.read()
+        server.write_config(text + "\nhostnam = \"x\";\n")
+        expect(not server.reload(), "a configuration with a mistake was taken")
+        server.log_has(r"reload-failed.*hostnam")
+        deliver(server)
+        server.write_config(text)
+        expect(server.reload(), "the reload failed")
+
+
+@case("life: reload adds and removes a port")
+def _():
+    with Server("ports") as server:
+        from harness import free_port
+        port = free_port()
+        server.config["listen"].append({"role": "mx", "address": ["127.0.0.1:%d" % port]})
+        server.write_config()
+        expect(server.reload(), "the reload failed")
+        equal(Wire(port).banner.code, 220, "banner at the new port")
+        server.config["listen"].pop()
+        server.write_config()
+        expect(server.reload(), "the reload failed")
+
+        def closed():
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return False
+            except OSError:
+                return True
+        eventually(closed, "a closed port")
+
+
+# ---- processes that die
+
+@case("life: the master's death ends all children")
+def _():
+    with Server("orphans") as server:
+        wire = opened(server.dial())
+        server.kill()
+        expect(wire.closed() or True, "")
+        for port in server.ports.values():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        server.start()
+        deliver(server)
+        server.login("submission").quit()
+
+
+def killed(role):
+    def check():
+        with Server("killed " + role) as server:
+            deliver(server)
+            wire = server.login("submission")
+            for turn in range(2):
+                old = eventually(lambda: server.pids(role), "a process for " + role)
+                for pid in old if role != "verifier" else old[:1]:
+                    os.kill(pid, signal.SIGKILL)
+                eventually(lambda: not any(alive(pid) for pid in (old if role != "verifier" else old[:1])), "the end")
+                eventually(lambda: set(server.pids(role)) - set(old), "a new " + role)
+                if role != "session":
+                    server.log_has(r"child-restarted.*of=" + role)
+
+                def works():
+                    try:
+                        return server.login("submission").quit().code == 221
+                    except (Failure, OSError):
+                        return False
+                eventually(works, "a login after the death of " + role)
+                eventually(lambda: delivers(server), "a delivery after the death of " + role)
+                if turn == 0 and role in ("auth", "queue"):
+                    reply = wire.reply()
+                    equal(reply.code, 421, "what a live session hears when %s died" % role)
+                    expect(wire.closed(), "the session goes on")
+                elif turn == 0 and role not in ("listener", "session"):
+                    equal(wire.ask("NOOP").code, 250, "NOOP in a session that goes on")
+                    wire.quit()
+            equal(server.process.poll(), None, "the master")
+    return check
+
+
+def delivers(server):
+    try:
+        deliver(server)
+        return True
+    except (Failure, OSError):
+        return False
+
+
+for one in ("listener", "session", "auth", "verifier", "keys", "queue", "delivery", "log"):
+    Case.add("life: %s is killed and comes back" % one, killed(one))
+
+
+@case("life: mail accepted before a kill is delivered after it")
+def _():
+    with Server("accepted") as server:
+        marks = []
+        wire = server.dial()
+        wire.ehlo()
+        for pid in server.pids("delivery"):
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(5):
+            marks.append(marker())
+            equal(wire.mail("a@b.example", "alice@example.test", body(marks[-1])).code, 250, "DATA")
+        server.kill()
+        server.start()
+        for mark in marks:
+            server.message("alice", mark)
+        server.queue_empty()
+
+
+# ---- limits on connections
+
+def refusal(reply, code, rule):
+    equal((reply.code, reply.rule), (code, rule), "the refusal")
+
+
+@case("limits: connections per address")
+def _():
+    with Server("per-address", config={"limits": {"connections_per_address": 3}}) as server:
+        wires = [server.dial() for _ in range(3)]
+        late = server.dial()
+        refusal(late.banner, 421, "too-many-connections")
+        expect(late.closed(), "the fourth connection goes on")
+        equal(server.dial(source="127.0.9.1").banner.code, 220, "banner for another address")
+        wires[0].quit()
+        eventually(lambda: server.dial().banner.code == 220, "a place that is free again")
+
+
+@case("limits: connections per network")
+def _():
+    with Server("per-network", config={"limits": {"connections_per_network": 3}}) as server:
+        wires = [server.dial(source="127.0.8.%d" % i) for i in range(1, 4)]
+        expect(all(wire.banner.code == 220 for wire in wires), "banners")
+        refusal(server.dial(source="127.0.8.9").banner, 421, "too-many-connections")
+        equal(server.dial(source="127.0.9.1").banner.code, 220, "banner for another network")
+
+
+@case("limits: connections in all")
+def _():
+    with Server("in-all", config={"limits": {"connections": 4, "pool": 2}}) as server:
+        wires = [server.dial(source="127.0.8.%d" % i) for i in range(1, 5)]
+        expect(all(wire.banner.code == 220 for wire in wires), "banners")
+        late = Wire(server.ports["mx"], greet=False, source="127.0.8.9", timeout=1.0)
+        try:
+            reply = late.reply()
+            expect(reply.code == 421 or not reply.lines, "one connection too many hears %r" % reply.text)
+        except Failure as failure:
+            expect("in time" in str(failure), str(failure))  # it waits in the backlog
+        wires[0].quit()
+        eventually(lambda: server.dial().banner.code == 220, "a place that is free again")
+
+
+@case("limits: sessions that wait for AUTH")
+def _():
+    with Server("waiting", config={"limits": {"waiting_for_auth": 2}}) as server:
+        first, second = server.dial("submission"), server.dial("submission")
+        equal((first.banner.code, second.banner.code), (220, 220), "banners")
+        refusal(server.dial("submission").banner, 421, "server-busy")
+        equal(server.dial("mx").banner.code, 220, "banner on mx")
+        first.ehlo()
+        first.starttls()
+        first.ehlo()
+        equal(first.auth("alice@example.test", Server.password).code, 235, "AUTH")
+        equal(server.dial("submission").banner.code, 220, "banner after a login")
+
+
+@case("limits: many at once are all served")
+def _():
+    with Server("many", config={"limits": {"pool": 4}}) as server:
+        wires = [server.dial(greet=False) for _ in range(100)]
+        for wire in wires:
+            equal(wire.reply().code, 220, "banner")
+        for wire in wires:
+            equal(wire.quit().code, 221, "QUIT")
+
+
+# ---- PROXY and IPv6
+
+def proxy_v1(client="203.0.113.9", kind="TCP4", local="192.0.2.1"):
+    return ("PROXY %s %s %s 4711 25\r\n" % (kind, client, local)).encode()
+
+
+def proxy_v2(client="203.0.113.9", command=1, family=socket.AF_INET, more=b""):
+    local = "192.0.2.1" if family == socket.AF_INET else "2001:db8::25"
+    addresses = socket.inet_pton(family, client) + socket.inet_pton(family, local) + struct.pack("!HH", 4711, 25) + more
+    return (b"\r\n\r\n\0\r\nQUIT\n" +
+            struct.pack("!BBH", 0x20 | command, 0x11 if family == socket.AF_INET else 0x21, len(addresses)) + addresses)
+
+
+PROXY = {"proxy_from": ["127.0.5.1"], "trusted_networks": ["203.0.113.7", "2001:db8:7::/48"]}
+
+
+def relays(wire):
+    wire.ehlo()
+    wire.want("MAIL FROM:<a@b.example>", 250)
+    return wire.ask("RCPT TO:<u@foreign.example>").code
+
+
+@case("PROXY: listed peers are believed, version 1 and 2")
+def _():
+    with Server("proxy", config=PROXY) as server:
+        def through(header):
+            return server.dial(source="127.0.5.1", before=header)
+        equal(relays(through(proxy_v1("203.0.113.7"))), 250, "a trusted client, version 1")
+        equal(relays(through(proxy_v1("203.0.113.8"))), 550, "another client, version 1")
+        equal(relays(through(proxy_v2("203.0.113.7"))), 250, "a trusted client, version 2")
+        equal(relays(through(proxy_v2("203.0.113.8"))), 550, "another client, version 2")
+        equal(relays(through(proxy_v2("2001:db8:7::1", family=socket.AF_INET6))), 250, "IPv6, version 2")
+        equal(relays(through(proxy_v1("2001:db8:7::1", "TCP6", "2001:db8::25"))), 250, "IPv6, version 1")
+        equal(relays(through(proxy_v2("203.0.113.7", more=b"\x04\x00\x03abc"))), 250, "with further fields")
+        mark = marker()
+        wire = through(proxy_v1("203.0.113.8"))
+        wire.ehlo()
+        wire.mail("a@b.example", "alice@example.test", body(mark))
+        expect(b"[203.0.113.8]" in server.message("alice", mark), "Received names another client")
+
+
+@case("PROXY: what a listed peer must not send")
+def _():
+    with Server("proxy-bad", config=PROXY) as server:
+        for what, octets in (("no header", b"EHLO a.example\r\n"), ("UNKNOWN", b"PROXY UNKNOWN\r\n"),
+                             ("LOCAL", proxy_v2(command=0)), ("half a header", proxy_v2()[:20]),
+                             ("garbage", b"PROXY TCP4 x y 1 2\r\n"), ("too long", b"PROXY TCP4 " + b"1" * 200 + b"\r\n"),
+                             ("nothing", b"")):
+            wire = server.dial(source="127.0.5.1", greet=False)
+            wire.send(octets)
+            reply = wire.reply()
+            expect(reply.code == 421 or not reply.lines, "%s is answered %r" % (what, reply.text))
+            wire.close()
+
+
+@case("PROXY: nobody else is believed")
+def _():
+    with Server("proxy-unlisted", config=PROXY) as server:
+        wire = server.dial(source="127.0.6.1")
+        equal(wire.banner.code, 220, "banner without a header")
+        wire.send(proxy_v1("203.0.113.7"))
+        equal(wire.reply().code, 500, "the header as a command")
+        equal(relays(wire), 550, "relaying after a header of an unlisted peer")
+
+
+@case("PROXY: with implicit TLS the header comes first")
+def _():
+    with Server("proxy-tls", config=PROXY) as server:
+        wire = Wire(server.ports["submissions"], tls=True, source="127.0.5.1", before=proxy_v1())
+        equal(wire.banner.code, 220, "banner")
+
+
+@case("IPv6: every port")
+def _():
+    with Server("ipv6", config={"trusted_networks": ["::1"]}) as server:
+        for role in ("mx", "submission", "submissions"):
+            equal(server.dial(role, host="::1").banner.code, 220, "banner on " + role)
+        equal(relays(server.dial(host="::1")), 250, "a trusted IPv6 client")
+        equal(relays(server.dial()), 550, "an IPv4 client")
+        message = deliver(server, host="::1")
+        expect(b"[IPv6:::1]" in message, "Received does not name the client: %r" % message[:300])
+
+
+# ---- the configuration
+
+MISTAKES = [  # what is appended or replaced, a pattern of what must be said
+    (lambda t: t + "hostnam = \"x\";\n", r"gatepost\.conf:\d+: .*hostnam.*hostname"),
+    (lambda t: t.replace("limits = {", "limits = {\n    conections = 5;"), r":\d+: .*conections.*connections"),
+    (lambda t: t.replace("limits = {", "limits = {\n    pool = \"many\";"), r":\d+: .*pool"),
+    (lambda t: t.replace("limits = {", "limits = {\n    pool = 100000;"), r":\d+: .*pool.*256"),
+    (lambda t: t.replace("limits = {", "limits = {\n    message_size = \"25X\";"), r":\d+: .*message_size"),
+    (lambda t: t + "timeouts = { command = \"5 parsecs\"; };\n", r":\d+: .*command"),
+    (lambda t: t.replace('role = "mx"', 'role = "mxx"'), r":\d+: .*mxx.*mx"),
+    (lambda t: t.replace('hostname = "', '#hostname = "'), r"hostname"),
+    (lambda t: t.replace("certificate.pem", "nothing.pem"), r":\d+: .*nothing\.pem"),
+    (lambda t: t + "trusted_networks = [ \"0.0.0.0/0\" ];\n", r":\d+: .*0\.0\.0\.0/0"),
+    (lambda t: t + "trusted_networks = [ \"300.1.1.1\" ];\n", r":\d+: .*300\.1\.1\.1"),
+    (lambda t: t + "local_domains = [ \"again.test\" ];\n", r":\d+: "),
+    (lambda t: t + "users = { auth = \"_gatepost-queue\"; queue = \"_gatepost-queue\"; };\n", r":\d+: .*_gatepost-queue"),
+    (lambda t: t.replace('foreign = "capture"', 'foreign = "smarthost"'), r":\d+: .*smarthost"),
+    (lambda t: t + "{\n", r":\d+: "),
+]
+
+
+def mistake(number):
+    def check():
+        change, pattern = MISTAKES[number]
+        server = config_only()
+        path = server.directory + "/mistake%d.conf" % number
+        with open(server.config_path) as file:
+            text = change(file.read())
+        with open(path, "w") as file:
+            file.write(text.replace("gatepost.conf", path))
+        for words in (["check"], ["serve"]):
+            done = subprocess.run([GATEPOST, "--config", path] + words, capture_output=True, text=True, timeout=PATIENCE)
+            expect(done.returncode == 1, "%s: exit code %d, %s" % (words[0], done.returncode, done.stderr))
+            expect(re.search(pattern.replace(r"gatepost\.conf", r"mistake\d+\.conf"), done.stderr),
+                   "%s says %r, not %s" % (words[0], done.stderr, pattern))
+    return check
+
+
+_config_only, _config_lock = [], threading.Lock()
+
+
+def config_only():
+    with _config_lock:
+        if not _config_only:
+            _config_only.append(Server("configuration", users=(), start=False))
+        return _config_only[0]
+
+
+for one in range(len(MISTAKES)):
+    Case.add("configuration: mistake %d" % (one + 1), mistake(one))
+
+
+@case("configuration: check prints every value and its origin")
+def _():
+    done = config_only().command("check")
+    for word in (r"hostname = \"mx\.example\.test\";.*gatepost\.conf:1", r"connections = 500;.*default", r"listen"):
+        expect(re.search(word, done.stdout), "no %s in\n%s" % (word, done.stdout))
+
+
+@case("configuration: a key that others can read is refused")
+def _():
+    server = config_only()
+    os.chmod(server.key, 0o644)
+    try:
+        done = server.command("check", check=False)
+        expect(done.returncode == 1 and server.key in done.stderr, "%d %r" % (done.returncode, done.stderr))
+    finally:
+        os.chmod(server.key, 0o600)
+
+
+@case("command line: codes for scripts")
+def _():
+    server = config_only()
+    for code, words in ((2, ["frobnicate"]), (2, ["user", "add"]), (3, ["user", "show", "nobody@example.test"]),
+                        (69, ["status"]), (2, ["explain", "--ip", "x"]), (2, ["queue", "remove"])):
+        done = server.command(*words, check=False)
+        equal(done.returncode, code, "exit code of %s (%s)" % (" ".join(words), done.stderr.strip()))
+    server.add_user("dora@example.test")
+    done = server.command("user", "add", "dora@example.test", "--password-stdin", stdin="long enough\n", check=False)
+    equal(done.returncode, 4, "exit code for a user who exists")
+    done = server.command("user", "add", "eva@example.test", "--password-stdin", stdin="short\n", check=False)
+    equal(done.returncode, 5, "exit code for a short password")
+    done = server.command("user", "add", "eva@elsewhere.example", "--password-stdin", stdin="long enough\n", check=False)
+    expect(done.returncode in (1, 2, 5), "exit code %d for a foreign user" % done.returncode)
+    equal(len(server.command("user", "add", "eva@example.test", "--generate").stdout.split()[-1]), 23, "a password drawn")
+    logins = [row["login"] for row in server.json("user", "list")]
+    expect("dora@example.test" in logins and "eva@example.test" in logins, "users are %r" % logins)
+
+
+@case("command line: changes while running hold at once")
+def _():
+    with Server("changes") as server:
+        server.add_user("frank@example.test", "first password")
+        wire = server.dial("submissions")
+        wire.ehlo()
+        equal(wire.auth("frank@example.test", "first password").code, 235, "AUTH of a new user")
+        server.command("user", "passwd", "frank@example.test", "--password-stdin", stdin="second password\n")
+        for password, code in (("first password", 535), ("second password", 235)):
+            other = server.dial("submissions")
+            other.ehlo()
+            equal(other.auth("frank@example.test", password).code, code, "AUTH with the " + password)
+        server.command("user", "disable", "frank@example.test")
+        wire.want("MAIL FROM:<frank@example.test>", 550, "5.7.1", "account-suspended")
+        other = server.dial("submissions")
+        other.ehlo()
+        equal(other.auth("frank@example.test", "second password").code, 535, "AUTH of a disabled user")
+        server.command("user", "remove", "frank@example.test")
+        stranger = server.dial()
+        stranger.ehlo()
+        stranger.want("MAIL FROM:<a@b.example>", 250)
+        stranger.want("RCPT TO:<frank@example.test>", 550, "5.1.1", "unknown-recipient")
+
+
+@case("command line: the queue is shown while delivery stands still")
+def _():
+    with Server("standing") as server:
+        for pid in server.pids("delivery") + server.pids("agent"):
+            os.kill(pid, signal.SIGSTOP)
+        mark, wire = marker(), server.dial()
+        wire.ehlo()
+        equal(wire.mail("a@b.example", "alice@example.test", body(mark)).code, 250, "DATA")
+        rows = eventually(lambda: server.json("queue", "list"), "a message in the queue")
+        expect("a@b.example" in str(rows), "queue list: %r" % rows)
+        name = next(str(v) for k, v in rows[0].items() if k in ("id", "message", "name"))
+        expect("alice@example.test" in server.command("queue", "show", name).stdout, "queue show")
+        expect(mark in server.command("queue", "export", name).stdout, "queue export")
+        server.command("queue", "remove", name)
+        equal(server.json("queue", "list"), [], "the queue after remove")
+        for pid in server.pids("delivery") + server.pids("agent"):
+            os.kill(pid, signal.SIGCONT)
+        deliver(server)
+        expect(not [m for m in server.messages("alice") if mark.encode() in m], "a removed message was delivered")
+
+
+# ---- the log
+
+@case("log: control octets never reach it raw, and no line is forged")
+def _():
+    with Server("log") as server:
+        wire = server.dial()
+        mark = marker()
+        for line in (b"EHLO \x1b[2Jx", b"EHLO a\tb", b"MAIL FROM:<a\x1b@b.example>", b"MAIL FROM:<a@b.example>\x07",
+                     b"\x1b]0;x\x07", b"VRFY \x01"):
+            wire.ask(line)
+        wire.ehlo("name-of-" + mark)
+        wire.want("MAIL FROM:<\"a event=login b\"@b.example>", 250)
+        wire.ask(b"RCPT TO:<\"x\x1b\"@example.test>")
+        wire.ask("RCPT TO:<\"x event=login login=root\"@example.test>")
+        wire.ask("RCPT TO:<nobody-%s@example.test>" % mark)
+        wire.quit()
+        server.log_has("nobody-" + mark)
+        log = server.log()
+        raw = [c for c in log if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)]
+        expect(not raw, "raw control characters in the log: %r" % raw)
+        forged = [line for line in log.splitlines() if re.search(r"(^| )event=login( |$)", re.sub(r'"[^"]*"', "", line))]
+        expect(not forged, "forged: %r" % forged)
+
+
+@case("log: no password in it, in no form")
+def _():
+    with Server("secrets") as server:
+        secret = "Tr0ub4dor-and-3"
+        server.add_user("gina@example.test", secret)
+        for password in (secret, secret + "x"):
+            for mechanism in ("PLAIN", "LOGIN"):
+                wire = server.dial("submissions")
+                wire.ehlo()
+                wire.auth("gina@example.test", password, mechanism)
+                wire.quit()
+        wire = server.dial("submission")  # without TLS, as a misled client might
+        wire.ehlo()
+        wire.auth("gina@example.test", secret)
+        wire.quit()
+        from harness import b64
+        server.log_has("login-failed")
+        equal(server.stop(), 0, "exit code")
+        for form in (secret, b64(secret), b64("\0gina@example.test\0" + secret)):
+            expect(form not in server.log(), "the log holds the password as " + form)
+
+
+@case("log: JSON lines")
+def _():
+    import json
+    with Server("json", config={"log": {"json": True}}) as server:
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<\"q\\\"uote\"@b.example>", 250)
+        wire.ask("RCPT TO:<nobody@example.test>")
+        wire.quit()
+        server.log_has("unknown-recipient")
+        equal(server.stop(), 0, "exit code")
+        for line in server.log().splitlines():
+            expect(isinstance(json.loads(line), dict), "no object: " + line)
+
+
+@case("log: every line of a session has its name, and the reply the message's name")
+def _():
+    with Server("names") as server:
+        mark, wire = marker(), server.dial()
+        wire.ehlo()
+        reply = wire.mail("a@b.example", "alice@example.test", body(mark))
+        wire.quit()
+        name = reply.lines[0].split()[-1]
+        server.message("alice", mark)
+        server.log_has(r"delivered.*message=" + name)
+        match = server.log_has(r"queued.*session=(\w+).*message=" + name) if re.search(
+            r"queued.*session=\w+.*message=" + name, server.log()) else server.log_has(
+            r"queued.*message=%s.*session=(\w+)" % name)
+        expect(len(re.findall("session=" + match[1], server.log())) >= 3, "lines of session " + match[1])
+
+
+# ---- walls, as far as they can be seen from outside
+
+@case("walls: processes run as different users, in an empty root, without dumps")
+def _():
+    if os.geteuid() != 0:
+        return
+    with Server("walls") as server:
+        wire = server.dial()
+        users = {}
+        for role in ("listener", "auth", "verifier", "keys", "queue", "delivery", "log"):
+            for pid in server.pids(role):
+                with open("/proc/%d/status" % pid) as file:
+                    status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+                uids = set(status["Uid"].split())
+                expect(len(uids) == 1 and "0" not in uids, "%s runs as %s" % (role, status["Uid"]))
+                users[role] = uids.pop()
+                equal(status["CapEff"].strip("\t 0"), "", "capabilities of " + role)
+                equal(status["NoNewPrivs"].strip(), "1", "no_new_privs of " + role)
+                if not SANITIZED:
+                    equal(status["Seccomp"].strip(), "2", "filter of " + role)
+                expect(os.readlink("/proc/%d/root" % pid) != "/", "%s has the whole file system" % role)
+        equal(len(set(users.values())), len(users), "users of %r" % users)
+        wire.quit()
+
+
+@case("walls: a session has no more descriptors than it needs")
+def _():
+    with Server("descriptors") as server:
+        wire = server.login("submissions")
+        wire.want("MAIL FROM:<alice@example.test>", 250)
+        wire.want("RCPT TO:<bob@example.test>", 250)
+        if os.geteuid() != 0:
+            return
+        most = max(len(os.listdir("/proc/%d/fd" % pid)) for pid in server.pids("session") if alive(pid))
+        expect(most <= 12, "a session has %d descriptors" % most)
+
+
+if __name__ == "__main__":
+    main(parallel=2)
