@@ -54,7 +54,7 @@ static void say_raw(int fd, const char *text, size_t n) {
     if (write(fd, octets, length) < 0) _exit(0);
 }
 
-static _Noreturn void play(int fd, const char *script, void (*take_tls)(int, int *, int *)) {
+_Noreturn void fake_smarthost_play(int fd, const char *script, void (*take_tls)(int, int *, int *)) {
     static char text[1 << 20];
     int in = fd, out = fd;
     for (const char *line = script; *line;) {
@@ -97,7 +97,7 @@ int fake_smarthost_dial(void *context, const char **why_out) {
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        play(pair[1], smarthost->scripts[smarthost->at], smarthost->take_tls);
+        fake_smarthost_play(pair[1], smarthost->scripts[smarthost->at], smarthost->take_tls);
     }
     close(pair[1]);
     smarthost->pids[smarthost->at++] = pid;

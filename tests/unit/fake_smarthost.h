@@ -18,6 +18,9 @@ struct fake_smarthost {
 /* For struct smtp_client: a connection to the next script's server. */
 int fake_smarthost_dial(void *smarthost, const char **why_out);
 
+/* Plays one script and exits: 0 when it was seen through. */
+_Noreturn void fake_smarthost_play(int fd, const char *script, void (*take_tls)(int fd, int *in_out, int *out_out));
+
 /* Waits for all servers; fails the test where one did not see its script through. */
 void fake_smarthost_end(struct fake_smarthost *smarthost, const char *name);
 
