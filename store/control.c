@@ -12,6 +12,7 @@ struct control_peer {
     struct loop_watch watch;
     struct frame_backlog backlog;
     bool busy; /* a request is being answered */
+    bool lost; /* a part of the answer was: the rest must not look whole */
 };
 
 struct span control_argument(const struct control_request *request, const char *name) {
@@ -60,10 +61,16 @@ void control_row_bool(struct control_row *row, const char *name, bool value) {
     put_number(row, name, CONTROL_BOOL, value);
 }
 
+/* A peer that cannot be told is dropped when its channel reports the end. */
 static int send_or_wait(struct control_peer *peer, uint16_t type, struct span body) {
-    if (frame_backlog_send(&peer->backlog, peer->watch.fd, type, body, -1) != 0) return -1;
-    if (frame_backlog_empty(&peer->backlog)) return 0;
-    return loop_change(peer->server->loop, &peer->watch, EPOLLIN | EPOLLOUT);
+    if (peer->lost) return -1;
+    if (frame_backlog_send(&peer->backlog, peer->watch.fd, type, body, -1) == 0) {
+        if (frame_backlog_empty(&peer->backlog)) return 0;
+        if (loop_change(peer->server->loop, &peer->watch, EPOLLIN | EPOLLOUT) == 0) return 0;
+    }
+    peer->lost = true;
+    shutdown(peer->watch.fd, SHUT_RDWR);
+    return -1;
 }
 
 bool control_row_send(struct control_row *row, struct control_peer *peer) {
@@ -77,8 +84,7 @@ void control_end(struct control_peer *peer, enum control_exit code, const char *
     wire_put_u8(&b, (uint8_t)code);
     wire_put_span(&b, span_part(span_text(message), 0, sizeof storage - 8));
     peer->busy = false;
-    /* A peer that cannot be told is dropped when its channel reports the fault. */
-    if (send_or_wait(peer, CONTROL_END, buf_span(&b)) != 0) shutdown(peer->watch.fd, SHUT_RDWR);
+    (void)!send_or_wait(peer, CONTROL_END, buf_span(&b));
 }
 
 static void drop_peer(struct control_peer *peer) {
