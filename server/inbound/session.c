@@ -273,7 +273,9 @@ static bool start_tls(enum session_exit *exit_out) {
 }
 
 static bool take_body(bool chunk, enum smtp_next *next_out, enum session_exit *exit_out) {
-    enum client_status status = chunk ? CLIENT_FINE : send_out();
+    /* A client may wait for what was said so far before it sends the chunk. */
+    bool all_there = chunk && client_rest().n >= session.smtp.chunk_bytes;
+    enum client_status status = all_there ? CLIENT_FINE : send_out();
     if (status == CLIENT_FINE)
         status = body_take(&session.smtp, chunk, session.setup->data_ms, session.session_deadline_ms);
     if (status != CLIENT_FINE) {
@@ -352,7 +354,9 @@ enum session_exit session_run(const struct session_place *place) {
     session.local = place->local;
     session.session_deadline_ms = now + place->setup->session_ms;
     session.login_deadline_ms = now + place->setup->login_ms;
-    client_open(place->fd, place->auth_fd, place->stop_fd, place->setup->shutdown_ms);
+    /* A little less, so that the last word is out before the master's patience is. */
+    uint64_t stop_ms = place->setup->shutdown_ms - place->setup->shutdown_ms / 8;
+    client_open(place->fd, place->auth_fd, place->stop_fd, stop_ms);
     ask_open(place->auth_fd, ASK_MS);
     enum session_exit result = begin(place);
     client_close();

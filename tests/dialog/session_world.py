@@ -149,7 +149,11 @@ class World:
     def start(self, program, trace):
         no_limit = 2 ** 64 - 1
         setup = bytes([ROLE_LISTENER, 0, 1, 1]) + struct.pack("<IIQQQ", 0, 0, no_limit, no_limit, no_limit)
-        setup += text(b"") + text(b"") + text(self.payload())
+        # The filters as the master exports them, where a folder with them is named.
+        filters = os.environ.get("GATEPOST_FILTERS")
+        for name in ("filter.bin", "child_filter.bin"):
+            setup += text(open(os.path.join(filters, name), "rb").read() if filters else b"")
+        setup += text(self.payload())
         self.master, control = pair()
         control.setblocking(False)
         logs, log_end = pair()

@@ -395,7 +395,7 @@ class Life(Case):
         w = self.world()
         c = w.client()
         victim = self.busy_child(w)
-        os.kill(victim, signal.SIGSEGV)
+        os.kill(victim, signal.SIGKILL)
         self.assertTrue(c.ended())
         self.assertTrue(wait_until(lambda: (victim, 0) in w.exits and w.renew == 1))
         self.begins(w.client().say("QUIT"), "221")
