@@ -102,7 +102,7 @@ deps-test:
 
 run: deps
 	@$(MAKE) --no-print-directory -s -j2 all
-	@./gatepost demo
+	@exec sh conf/run.sh
 
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 all units doors

@@ -192,11 +192,12 @@ static size_t parse_listen(const char *text, void *out, char why[CONF_WHY_MAX]) 
     struct netaddr made[2];
     uint64_t port = 0;
     size_t n = 0;
-    if (strncmp(text, "*:", 2) == 0 && span_number(span_text(text + 2), 65535, &port)) {
+    struct span all = span_text(text);
+    if (span_starts_nocase(all, SPAN("*:")) && span_number(span_from(all, 2), 65535, &port)) {
         memcpy(made, any, sizeof any);
         made[0].port = made[1].port = (uint16_t)port;
         n = 2;
-    } else if (netaddr_parse_port(&made[0], span_text(text))) {
+    } else if (netaddr_parse_port(&made[0], all)) {
         n = 1;
     }
     if (n == 0)

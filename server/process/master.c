@@ -211,6 +211,8 @@ static void bury(pid_t pid, int status) {
     if (expected) {
         family_forget(&master.family, child);
     } else if (master.phase == PHASE_STARTING) {
+        fprintf(stderr, "gatepost: the %s process ended while it started (%s %d)\n", role_name(child->role),
+                WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         child->role = ROLE_NONE;
         master.exit_status = 1;
         stop("a process could not be started");
@@ -323,7 +325,11 @@ int master_serve(struct conf *conf, const char *path, const struct master_option
     if (loop_open(&master.loop) != 0 || watch_signals() != 0 || prepare() != 0) return 1;
     say(LOG_STARTED, path);
     to_phase(PHASE_STARTING, START_MS);
-    if (family_start(&master.family) != 0) master.exit_status = 1, stop("a process could not be started");
+    if (family_start(&master.family) != 0) {
+        fprintf(stderr, "gatepost: a process could not be started\n");
+        master.exit_status = 1;
+        stop("a process could not be started");
+    }
     while (master.phase != PHASE_OVER) {
         if (loop_round(&master.loop, wait_ms()) != 0) abort();
         if (master.phase == PHASE_SERVING) family_restart_due(&master.family);
