@@ -135,6 +135,8 @@ static const struct row {
     {OUTBOUND | RESOLVER, "connect", ALWAYS, "the same"},
     {LOG, "socket", UNIX, "syslog"},
     {LOG, "connect", ALWAYS, "syslog"},
+    {LOG, "getppid", ALWAYS, "the master's pid: who may say which role a process has"},
+    {FORKS, "signalfd4", ALWAYS, "ends of children, in the loop"},
     {LOG, "recvmmsg", ALWAYS, "many lines at once"},
     {OUTBOUND, "getsockopt", ALWAYS, "how a connect ended"},
     {RESOLVER, "bind", ALWAYS, "a random source port"},
