@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 static int log_fd = LOG_FD;
+static bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
 
 void log_use(int fd) { log_fd = fd; }
 
@@ -41,11 +42,13 @@ void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *
 
 static void send_frame(enum frame_type type, struct span body) {
     int saved = errno;
-    for (int tries = 0; tries < 2; tries++) {
-        if (frame_send_plain(log_fd, (uint16_t)type, body) == 0 || errno != EAGAIN) break;
+    bool sent = frame_send_plain(log_fd, (uint16_t)type, body) == 0;
+    if (!sent && errno == EAGAIN && !stuck) {
         struct pollfd wait = {log_fd, POLLOUT, 0};
-        if (poll(&wait, 1, 1000) <= 0) break;
+        sent = poll(&wait, 1, 1000) > 0 && frame_send_plain(log_fd, (uint16_t)type, body) == 0;
+        stuck = !sent;
     }
+    if (sent) stuck = false;
     errno = saved;
 }
 

@@ -20,7 +20,8 @@ void log_span(struct log_line *line, enum log_key key, struct span value);
 void log_text(struct log_line *line, enum log_key key, const char *value);
 void log_number(struct log_line *line, enum log_key key, uint64_t value);
 void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *value);
-/* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so). */
+/* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so), and what follows
+ * at once, until the writer reads again: a log that hangs holds nobody up. */
 void log_send(struct log_line *line);
 
 /* From auth only: from now on lines of this process are a session's, of this name and client. */
