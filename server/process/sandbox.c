@@ -129,6 +129,7 @@ static const struct row {
     {QUEUE, "fstatfs", ALWAYS, "free space"},
     {AUTH | QUEUE, "flock", ALWAYS, "the lock on its directory"},
     {AUTH | QUEUE, "clock_nanosleep", ALWAYS, "waiting for that lock"},
+    {DELIVERY, "sync_file_range", ALWAYS, "messages of a batch start on their way to the disk together"},
     {QUEUE, "memfd_create", ALWAYS, "a body for an agent"},
     {FILES, "utimensat", ALWAYS, "SQLite"},
     {OUTBOUND | RESOLVER, "socket", INTERNET, "the next hop; name servers"},
@@ -152,7 +153,7 @@ static const struct row {
     {RESOLVER, "pipe", ALWAYS, "libunbound's worker"},
     {RESOLVER, "socketpair", UNIX, "libunbound's event base"},
     {RESOLVER, "eventfd2", ALWAYS, "libunbound's event base"},
-    {RESOLVER, "prlimit64", ALWAYS, "libunbound asks for its limits"},
+    {RESOLVER, "prlimit64", OWN_LIMIT, "libunbound asks for its limits"},
     {RESOLVER, "sysinfo", ALWAYS, "libunbound"},
     {RESOLVER, "uname", ALWAYS, "libunbound"},
     {RESOLVER, "getuid", ALWAYS, "libunbound"},
@@ -176,7 +177,8 @@ static const struct {
 } parent_only[] = {
     {FORKS, "clone"},      {FORKS, "wait4"},    {FORKS, "socketpair"}, {FORKS, "prlimit64"}, {FORKS, "setrlimit"},
     {FORKS, "seccomp"},    {LISTENER, "sendmsg"}, {LISTENER, "mmap"},  {LISTENER, "brk"},    {FORKS, "dup2"},
-    {LISTENER, "epoll_ctl"},
+    {LISTENER, "epoll_ctl"},  {LISTENER, "epoll_create1"}, {LISTENER, "fcntl"}, {LISTENER, "munmap"},
+    {FORKS, "pipe2"},      {FORKS, "dup3"},     {FORKS, "getrlimit"},  {LISTENER, "close_range"},
 };
 
 static int add(scmp_filter_ctx filter, const struct row *row) {
