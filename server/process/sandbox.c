@@ -168,6 +168,7 @@ static const struct row {
     {VERIFIER | KEYS, "munlock", ALWAYS, "the same"},
     {VERIFIER | QUEUE | KEYS, "prlimit64", OWN_LIMIT, "libsodium asks for its limits"},
     {VERIFIER, "sysinfo", ALWAYS, "libsodium"},
+    {FILES, "sysinfo", ALWAYS, "qsort() of large arrays asks how much memory there is"},
 };
 
 /* What a pool child or an agent no longer needs of its parent's calls. */
