@@ -98,7 +98,10 @@ static enum client_status write_now(struct span octets, size_t *n_out, short *ev
 
 static void make_room(void) {
     size_t n = client.to - client.from;
-    if (client.from && n) memmove(received, received + client.from, n);
+    if (client.from && n) {
+        memmove(received, received + client.from, n);
+        explicit_bzero(received + n, client.from); /* half a line may be half a secret */
+    }
     client.from = 0;
     client.to = n;
 }

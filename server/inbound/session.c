@@ -292,7 +292,7 @@ static bool act(enum smtp_next next, enum session_exit *exit_out) {
     if ((next == SMTP_DATA || next == SMTP_CHUNK) && !take_body(next == SMTP_CHUNK, &next, exit_out)) return false;
     if (next != SMTP_LEAVE) return true;
     if (send_out() != CLIENT_FINE) (void)0; /* it is over in any case */
-    *exit_out = leave(session.smtp.exit == SESSION_EXIT_FINE ? "quit" : "refused", session.smtp.exit);
+    *exit_out = leave(session.smtp.why, session.smtp.exit);
     return false;
 }
 

@@ -54,7 +54,8 @@ void smtp_start(struct smtp *smtp, const struct session_setup *setup, uint8_t ro
                           .tls = tls,
                           .state = SMTP_GREETED,
                           .exit = SESSION_EXIT_FINE,
-                          .keys_fd = -1};
+                          .keys_fd = -1,
+                          .why = "client out of step"};
 }
 
 enum smtp_next smtp_say(enum reply reply, struct buf *out) {
@@ -64,12 +65,14 @@ enum smtp_next smtp_say(enum reply reply, struct buf *out) {
 
 enum smtp_next smtp_broken(struct smtp *smtp, struct buf *out) {
     smtp->exit = SESSION_EXIT_FAULT;
+    smtp->why = "auth or queue restarted";
     reply_put(out, REPLY_SHUTDOWN);
     return SMTP_LEAVE;
 }
 
 static enum smtp_next too_many(struct smtp *smtp, struct buf *out) {
     smtp->exit = SESSION_EXIT_ABUSE;
+    smtp->why = "too many failures";
     reply_put_reason(out, REASON_TOO_MANY_FAILURES);
     return SMTP_LEAVE;
 }
@@ -85,8 +88,10 @@ enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct bu
     unsigned code = reason_reply(reason)->code;
     if (code >= 500 && smtp->failures++ >= smtp->setup->failures_per_session) return too_many(smtp, out);
     reply_put_reason(out, reason);
-    if (code == 421) smtp->exit = SESSION_EXIT_ABUSE;
-    return code == 421 ? SMTP_LEAVE : SMTP_MORE;
+    if (code != 421) return SMTP_MORE;
+    smtp->exit = SESSION_EXIT_ABUSE;
+    smtp->why = reason_reply(reason)->name;
+    return SMTP_LEAVE;
 }
 
 bool smtp_forget(struct smtp *smtp) {
@@ -94,6 +99,7 @@ bool smtp_forget(struct smtp *smtp) {
     smtp->tried = smtp->accepted = 0;
     explicit_bzero(smtp->transaction, sizeof smtp->transaction);
     if (smtp->state != SMTP_GREETED) smtp->state = SMTP_HELLO;
+    if (open) smtp->auth_has_mail = false;
     return !open || ask_reset();
 }
 
@@ -127,6 +133,7 @@ static enum smtp_next run_verb(struct smtp *smtp, const struct verb *verb, struc
         return smtp_fail(smtp, smtp->auth_offered ? REPLY_AUTH_NEEDS_TLS : REPLY_AUTH_NOT_HERE, out);
     if ((verb->flags & COUNTS_AS_JUNK) && ++smtp->junk > JUNK_MAX) {
         smtp->exit = SESSION_EXIT_ABUSE;
+        smtp->why = "too many commands without mail";
         reply_put(out, REPLY_JUNK);
         return ask_failure(SESSION_FAILURE_JUNK) ? SMTP_LEAVE : smtp_broken(smtp, out);
     }

@@ -50,6 +50,9 @@ struct smtp {
     bool secret;     /* the line just handled held one: wipe it */
     bool ends_group; /* send its reply at once, RFC 2920 3.2 */
     int keys_fd;
+    bool keys_asked;   /* auth answers that once */
+    const char *why;   /* it leaves, for the log */
+    bool auth_has_mail; /* since the last reset auth may not have heard how a transaction ended */
 
     uint8_t helo[SMTP_HELO_MAX];
     size_t helo_bytes;

@@ -19,6 +19,7 @@ static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answ
     case AUTH_UNKNOWN_MECHANISM: return smtp_fail(smtp, REPLY_AUTH_MECHANISM, out);
     case AUTH_TOO_MANY:
         smtp->exit = SESSION_EXIT_ABUSE;
+        smtp->why = "too many failed logins";
         reply_put(out, REPLY_AUTH_TOO_MANY);
         return SMTP_LEAVE;
     case AUTH_FAILED_TEMPORARILY: break;
@@ -42,6 +43,8 @@ enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *ou
     if (smtp->authenticated) return smtp_fail(smtp, REPLY_AUTH_TWICE, out);
     if (argument.n == 0) return smtp_fail(smtp, REPLY_BAD_AUTH, out);
     if (!offered(span_part(argument, 0, end), &mechanism)) return smtp_fail(smtp, REPLY_AUTH_MECHANISM, out);
+    if (smtp->auth_has_mail && !ask_reset()) return smtp_broken(smtp, out);
+    smtp->auth_has_mail = false;
     /* "=" is an empty response; none at all is something else. */
     bool well_formed = span_equal(text, SPAN("=")) || base64_decode(text, &response);
     bool heard = well_formed && ask_auth(smtp->tls, mechanism, text.n > 0, buf_span(&response), &answer);

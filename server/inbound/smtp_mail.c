@@ -51,6 +51,7 @@ enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *ou
     smtp->foreign = answer.foreign;
     smtp->tried = smtp->accepted = 0;
     smtp->state = SMTP_MAIL;
+    smtp->auth_has_mail = true;
     reply_put_reason(out, answer.reason);
     return SMTP_MORE;
 }

@@ -70,7 +70,8 @@ enum smtp_next smtp_starttls(struct smtp *smtp, struct span argument, struct buf
     (void)argument;
     if (smtp->tls) return smtp_fail(smtp, REPLY_TLS_ALREADY, out);
     if (!smtp->tls_offered) return smtp_fail(smtp, REPLY_TLS_NOT_HERE, out);
-    if (!ask_keys(&smtp->keys_fd)) return smtp_broken(smtp, out);
+    if (!smtp->keys_asked && !ask_keys(&smtp->keys_fd)) return smtp_broken(smtp, out);
+    smtp->keys_asked = true;
     if (smtp->keys_fd < 0) return smtp_say(REPLY_TLS_UNAVAILABLE, out);
     reply_put(out, REPLY_TLS_READY);
     return SMTP_STARTTLS;
@@ -92,7 +93,8 @@ enum smtp_next smtp_rset(struct smtp *smtp, struct span argument, struct buf *ou
 }
 
 enum smtp_next smtp_quit(struct smtp *smtp, struct span argument, struct buf *out) {
-    (void)smtp, (void)argument;
+    (void)argument;
+    smtp->why = "quit";
     reply_put(out, REPLY_GOODBYE);
     return SMTP_LEAVE;
 }

@@ -221,7 +221,9 @@ Test(test_smtp, starttls) {
     EXPECT("STARTTLS now", "501 5.5.4");
     world.keys = false;
     EXPECT("STARTTLS", "454 4.7.0");
-    world.keys = true;
+    EXPECT("STARTTLS", "454 4.7.0");
+    start(RELAY_ROLE_MX, false);
+    EXPECT("EHLO x", "250-");
     EXPECT("MAIL FROM:<a@b.example>", "250");
     EXPECT("STARTTLS", "503 5.5.1");
     EXPECT("RSET", "250");
@@ -249,7 +251,14 @@ Test(test_smtp, auth_has_its_place) {
     EXPECT("MAIL FROM:<a@b.example>", "250");
     EXPECT("AUTH PLAIN AGEAYg==", "503 5.5.1");
     EXPECT("RSET", "250");
+    cr_assert_eq(world.resets, 1);
+    EXPECT("MAIL FROM:<a@b.example>", "250");
+    EXPECT("RCPT TO:<alice@example.test>", "250");
+    cr_assert_eq(say("DATA"), SMTP_DATA);
+    body(".\r\n");
+    cr_assert_eq(end_body(), SMTP_MORE);
     EXPECT("auth plain AGEAYg==", "235 2.7.0");
+    cr_assert_eq(world.resets, 2, "auth need not know yet that the message went through");
     EXPECT("AUTH PLAIN AGEAYg==", "503 5.5.1");
     EXPECT("EHLO x", "250-");
     cr_assert(!lists("AUTH"));
