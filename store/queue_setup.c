@@ -1,5 +1,5 @@
-/* queue_setup.c - the setups of queue and log writer in the payload of MASTER_SETUP.
- * Runs in: master, queue, log writer. Trusts: the master. Never: keeps a default; conf has them. */
+/* queue_setup.c - the queue's setup in the payload of MASTER_SETUP.
+ * Runs in: master, queue. Trusts: the master. Never: keeps a default; conf has them. */
 #include "store/queue_setup.h"
 
 #include "store/wire.h"
@@ -31,17 +31,5 @@ int queue_setup_get(struct queue_setup *setup, struct span payload) {
     setup->agents_max = wire_get_u32(&w);
     setup->sessions_max = wire_get_u32(&w);
     setup->stand_alone = wire_get_u8(&w);
-    return wire_end(&w) ? 0 : -1;
-}
-
-void log_setup_put(struct buf *b, const struct log_setup *setup) {
-    wire_put_u8(b, setup->syslog);
-    wire_put_u8(b, setup->json);
-}
-
-int log_setup_get(struct log_setup *setup, struct span payload) {
-    struct wire w = wire_over(payload);
-    setup->syslog = wire_get_u8(&w);
-    setup->json = wire_get_u8(&w);
     return wire_end(&w) ? 0 : -1;
 }

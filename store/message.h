@@ -1,0 +1,62 @@
+/* message.h - the accepted message and what becomes of it, as they lie in the log; and messages' names. */
+#ifndef STORE_MESSAGE_H
+#define STORE_MESSAGE_H
+
+#include "store/envelope.h"
+
+enum { MESSAGE_NAME_CHARS = 13, MESSAGE_NAME_SIZE = 14, MESSAGE_RECIPIENTS_MAX = 10000 };
+
+/* A message's number is its name: milliseconds since 1970 (48 bits) and 16 random ones, written in Crockford's base 32, so
+ * that names sort by time. */
+void message_name(uint64_t number, char name_out[MESSAGE_NAME_SIZE]);
+/* Reads a name, upper or lower case. */
+bool message_number(struct span name, uint64_t *number_out) MUST_USE;
+
+enum message_flags {
+    MESSAGE_OWN_FILE = 1, /* the body is body/NAME */
+    MESSAGE_NOTICE = 2    /* to the postmaster, by the queue: nothing is said when it fails */
+};
+
+struct message {
+    uint64_t number;
+    uint64_t arrival_ms; /* wall clock */
+    uint64_t body_bytes;
+    uint8_t flags;
+    uint32_t n_recipients;
+    struct envelope envelope;
+    struct span recipients; /* n_recipients times recipient_put */
+};
+
+/* What goes before the body. */
+void message_put(struct buf *b, const struct message *message);
+/* Room that message_put needs at most. */
+size_t message_bytes(const struct message *message);
+/* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the payload. */
+bool message_get(struct span payload, struct message *out, size_t *body_at_out) MUST_USE;
+
+enum recipient_state {
+    RECIPIENT_WAITING = 0,
+    RECIPIENT_DELIVERED, /* a report is due */
+    RECIPIENT_RELAYED,   /* a report is due */
+    RECIPIENT_FAILED,    /* a report is due */
+    RECIPIENT_DONE,
+    RECIPIENT_STATES
+};
+
+enum { MARK_ALL = UINT32_MAX, MARK_TEXT_MAX = 400, MARK_STATUS_MAX = 12 };
+
+/* What has become of one recipient of one message (or of all: index MARK_ALL, the message is gone). */
+struct mark {
+    uint64_t number;
+    uint32_t index;
+    uint8_t state;
+    uint8_t again; /* may have been delivered already */
+    uint16_t attempts;
+    uint64_t next_ms; /* wall clock */
+    struct span status, diagnostic, remote;
+};
+
+void mark_put(struct buf *b, const struct mark *mark);
+void mark_get(struct wire *w, struct mark *out);
+
+#endif

@@ -1,0 +1,379 @@
+/* queue_agent.c - agents: asking delivery for them, handing them jobs, hearing what came of it.
+ * Runs in: queue. Trusts: delivery; agents for the results of the jobs that they have. Never: gives an agent more than its
+ * one message at a time, blocks on it. */
+#include "store/queue_state.h"
+
+#include "store/clock.h"
+#include "store/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { AGENT_BACKLOG_BYTES = 4 << 20, ASKED_MS = 30000, FRAMES_AT_ONCE = 64, CHUNK_BYTES = 60 << 10 };
+
+bool queue_agent_ask(struct queue *queue, struct queue_destination *destination) {
+    uint8_t storage[2048];
+    struct buf b = BUF_OVER(storage);
+    struct queue_link *link = queue_link_for(queue, destination->kind);
+    if (!link || link->watch.fd < 0) return false;
+    struct queue_agent *agent = calloc(1, sizeof *agent);
+    if (!agent) return false;
+    agent->queue = queue, agent->destination = destination;
+    agent->watch.fd = -1;
+    agent->timer.kind = TIMER_AGENT;
+    agent->backlog.cap_bytes = AGENT_BACKLOG_BYTES;
+    agent->number = ++queue->last_agent;
+    wire_put_u32(&b, agent->number);
+    wire_put_u8(&b, destination->kind);
+    wire_put_span(&b, span_of(destination->octets, destination->bytes));
+    if (!buf_ok(&b) || queue_timer_set(&queue->timers, &agent->timer, clock_ms() + ASKED_MS) != 0) {
+        free(agent);
+        return false;
+    }
+    agent->next = queue->agents;
+    queue->agents = agent;
+    queue->n_agents++;
+    destination->agent = agent;
+    if (queue_link_send(link, AGENT_WANTED, buf_span(&b), -1)) return true;
+    queue_agent_drop(queue, agent);
+    return false;
+}
+
+/* Jobs that it still had go back to wait: nobody knows how far they got. */
+static void return_jobs(struct queue *queue, struct queue_agent *agent) {
+    for (size_t i = 0; i < QUEUE_WINDOW; i++) {
+        struct queue_part *part = agent->jobs[i].part;
+        if (!agent->jobs[i].number) continue;
+        agent->jobs[i].number = 0;
+        agent->n_jobs--;
+        part->state = PART_WAITING; /* tells queue_part_ended that it was lost */
+        queue_part_ended(queue, part);
+    }
+}
+
+void queue_agent_drop(struct queue *queue, struct queue_agent *agent) {
+    struct queue_destination *destination = agent->destination;
+    struct queue_agent **at = &queue->agents;
+    while (*at != agent) at = &(*at)->next;
+    *at = agent->next;
+    queue->n_agents--;
+    queue_timer_clear(&queue->timers, &agent->timer);
+    if (agent->watch.fd >= 0) {
+        loop_remove(&queue->loop, &agent->watch);
+        close(agent->watch.fd);
+    }
+    frame_backlog_free(&agent->backlog);
+    destination->agent = NULL;
+    destination->parts++; /* stays while jobs are returned */
+    return_jobs(queue, agent);
+    destination->parts--;
+    free(agent);
+    queue_destination_want(queue, destination);
+    queue_destination_release(queue, destination);
+}
+
+static void lose(struct queue *queue, struct queue_agent *agent) {
+    if (agent->n_jobs && !agent->destination->timer.place) queue_destination_failed(queue, agent->destination, NULL);
+    queue_agent_drop(queue, agent);
+}
+
+void queue_agent_idle(struct queue *queue, struct queue_agent *agent) {
+    if (agent->n_jobs) return;
+    if (agent->failed || queue->first_wanting || queue->draining)
+        queue_agent_drop(queue, agent);
+    else if (queue_timer_set(&queue->timers, &agent->timer, clock_ms() + QUEUE_AGENT_IDLE_MS) != 0)
+        queue_agent_drop(queue, agent);
+}
+
+static bool agent_send(struct queue *queue, struct queue_agent *agent, uint16_t type, struct span body, int passed) {
+    if (frame_backlog_send(&agent->backlog, agent->watch.fd, type, body, passed) != 0) return false;
+    if (frame_backlog_empty(&agent->backlog) || agent->polling_out) return true;
+    agent->polling_out = true;
+    return loop_change(&queue->loop, &agent->watch, EPOLLIN | EPOLLOUT) == 0;
+}
+
+/* Puts the recipients of the part that wait and fit; they are in the job from now on. */
+static uint16_t put_recipients(struct buf *b, struct queue_part *part, const struct message *head) {
+    struct queue_message *message = part->message;
+    uint16_t index = (uint16_t)(part - message->parts), n = 0;
+    struct wire w = wire_over(head->recipients);
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        struct queue_recipient *known = &message->recipients[i];
+        struct recipient recipient;
+        recipient_get(&w, &recipient);
+        if (known->part != index || known->state != RECIPIENT_WAITING || known->in_job) continue;
+        if (n == QUEUE_JOB_RECIPIENTS || b->n > FRAME_BODY_MAX - 8192) break;
+        wire_put_u16(b, (uint16_t)i);
+        wire_put_span(b, recipient.address);
+        wire_put_span(b, recipient.original);
+        wire_put_u8(b, recipient.notify);
+        wire_put_span(b, recipient.orcpt);
+        known->in_job = 1;
+        n++;
+    }
+    return n;
+}
+
+static bool send_open(struct queue *queue, struct queue_agent *agent, struct queue_job *job, int fd) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    struct buf b = BUF_OVER(storage);
+    struct queue_message *message = job->part->message;
+    struct message head;
+    char name[MESSAGE_NAME_SIZE];
+    queue_head(message, &head);
+    message_name(message->number, name);
+    wire_put_u64(&b, job->number);
+    wire_put_u8(&b, job->part->again != 0);
+    wire_put_u64(&b, message->arrival_ms / 1000);
+    wire_put_text(&b, name);
+    wire_put_u8(&b, (uint8_t)((head.envelope.flags & ENVELOPE_8BIT ? JOB_8BIT : 0) |
+                              (head.envelope.flags & ENVELOPE_UTF8 ? JOB_UTF8 : 0)));
+    wire_put_u8(&b, head.envelope.dsn_return);
+    wire_put_span(&b, head.envelope.envid);
+    wire_put_span(&b, head.envelope.sender);
+    wire_put_u64(&b, message->body_bytes);
+    size_t count_at = b.n;
+    wire_put_u16(&b, 0);
+    uint16_t n = put_recipients(&b, job->part, &head);
+    storage[count_at] = (uint8_t)n, storage[count_at + 1] = (uint8_t)(n >> 8);
+    return n && buf_ok(&b) && agent_send(queue, agent, JOB_OPEN, buf_span(&b), fd);
+}
+
+static bool send_body(struct queue *queue, struct queue_agent *agent, const struct queue_job *job) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    struct span body = queue_body(job->part->message);
+    for (size_t at = 0; at < body.n; at += CHUNK_BYTES) {
+        struct buf b = BUF_OVER(storage);
+        wire_put_u64(&b, job->number);
+        wire_put_span(&b, span_part(body, at, CHUNK_BYTES));
+        if (!agent_send(queue, agent, JOB_BODY, buf_span(&b), -1)) return false;
+    }
+    return true;
+}
+
+/* The message cannot be read: the part waits, and its sender is told when it expires. */
+static void cannot_read(struct queue *queue, struct queue_part *part) {
+    struct queue_message *message = part->message;
+    uint16_t index = (uint16_t)(part - message->parts);
+    struct queue_note *note = queue_note_new(SPAN("4.3.0"), SPAN("the stored message cannot be read"), (struct span){0});
+    for (uint32_t i = 0; i < message->n_recipients; i++)
+        if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING) {
+            message->recipients[i].in_job = 1;
+            queue_note_set(&message->recipients[i].note, note);
+        }
+    if (note && !note->references) free(note);
+    queue_part_ended(queue, part);
+}
+
+/* Hands the part to the agent. False: the agent is lost. */
+static bool give(struct queue *queue, struct queue_agent *agent, struct queue_part *part) {
+    struct queue_message *message = part->message;
+    struct queue_job *job = agent->jobs;
+    char name[MESSAGE_NAME_SIZE];
+    int fd = -1;
+    while (job->number) job++;
+    message->active++;
+    part->state = PART_ACTIVE;
+    message_name(message->number, name);
+    bool ok = queue_load(queue, message);
+    if (ok && message->flags & MESSAGE_OWN_FILE && (fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0)) < 0) {
+        log_fault("a message's body cannot be opened", errno);
+        ok = false;
+    }
+    if (!ok) {
+        cannot_read(queue, part);
+        return true;
+    }
+    *job = (struct queue_job){++queue->last_job, part};
+    agent->n_jobs++;
+    ok = send_open(queue, agent, job, fd) && (fd >= 0 || send_body(queue, agent, job));
+    if (fd >= 0) (void)disk_calls()->close(fd);
+    /* The agent's copy is on its way; another attempt reads it again. */
+    if (queue->resident_bytes > QUEUE_RESIDENT_BYTES) queue_unload(queue, message);
+    return ok;
+}
+
+void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
+    struct queue_destination *destination = agent->destination;
+    if (agent->handling) return; /* its results come first; then it is filled */
+    while (destination->first && agent->n_jobs < QUEUE_WINDOW && frame_backlog_empty(&agent->backlog)) {
+        struct queue_part *part = destination->first;
+        /* After a failure one job finds out whether the destination is back. */
+        if (agent->failed || destination->timer.place || (destination->failures && agent->n_jobs)) break;
+        queue_timer_clear(&queue->timers, &agent->timer);
+        queue_part_unschedule(queue, part);
+        if (give(queue, agent, part)) continue;
+        lose(queue, agent);
+        return;
+    }
+    queue_agent_idle(queue, agent);
+}
+
+/* The final address, where the envelope is in memory. */
+static struct span address_of(const struct queue_message *message, uint32_t index) {
+    struct message head;
+    struct recipient recipient = {0};
+    if (!message->resident) return (struct span){0};
+    queue_head(message, &head);
+    struct wire w = wire_over(head.recipients);
+    for (uint32_t i = 0; i <= index; i++) recipient_get(&w, &recipient);
+    return w.bad ? (struct span){0} : recipient.address;
+}
+
+void queue_log_result(struct queue *queue, enum log_event event, const struct queue_message *message, uint32_t index,
+                      const struct queue_note *note) {
+    struct log_line line;
+    char name[MESSAGE_NAME_SIZE];
+    const struct queue_part *part = &message->parts[message->recipients[index].part];
+    (void)queue;
+    message_name(message->number, name);
+    struct span address = address_of(message, index);
+    log_open(&line, event);
+    log_text(&line, KEY_MESSAGE, name);
+    if (address.n) log_span(&line, KEY_TO, address);
+    else log_number(&line, KEY_TO, index + 1);
+    log_span(&line, KEY_DESTINATION, span_of(part->destination->octets, part->destination->bytes));
+    log_number(&line, KEY_ATTEMPTS, part->attempts + 1U);
+    uint64_t now = clock_wall_ms();
+    log_number(&line, KEY_DELAY, now > message->arrival_ms ? now - message->arrival_ms : 0);
+    if (note) {
+        log_text(&line, KEY_STATUS, note->status);
+        if (note->remote_bytes) log_span(&line, KEY_REMOTE, queue_note_remote(note));
+        if (note->diagnostic_bytes) log_span(&line, KEY_WHY, queue_note_diagnostic(note));
+    }
+    log_send(&line);
+}
+
+static void took(struct queue *queue, struct queue_message *message, uint32_t index, bool relayed, struct queue_note *note) {
+    struct queue_recipient *recipient = &message->recipients[index];
+    /* RFC 3461 5.2.2, 5.2.3: who asked for SUCCESS hears of it from the last that knows of DSN. */
+    bool hop = message->parts[recipient->part].destination->kind == DESTINATION_SMARTHOST && !relayed;
+    bool report = recipient->notify & NOTIFY_SUCCESS && !(recipient->notify & NOTIFY_NEVER) && !hop;
+    queue_note_set(&recipient->note, report ? note : NULL);
+    recipient->state = report ? relayed ? RECIPIENT_RELAYED : RECIPIENT_DELIVERED : RECIPIENT_DONE;
+    if (!report) message->n_open--;
+    queue->delivered++;
+    queue_mark(queue, message, index);
+}
+
+static int handle_result(struct queue *queue, struct queue_agent *agent, struct wire *w, struct queue_job *job) {
+    uint16_t index = wire_get_u16(w);
+    uint8_t outcome = wire_get_u8(w);
+    uint16_t code = wire_get_u16(w);
+    struct span status = wire_get_span(w, 32), diagnostic = wire_get_span(w, 4096), remote = wire_get_span(w, 4096);
+    struct queue_message *message = job->part->message;
+    if (!wire_end(w) || index >= message->n_recipients) return -1;
+    struct queue_recipient *recipient = &message->recipients[index];
+    if (&message->parts[recipient->part] != job->part || !recipient->in_job || recipient->state != RECIPIENT_WAITING) return -1;
+    struct queue_note *note = queue_note_new(status, diagnostic, remote);
+    if (!note) return 0; /* as if it had not been answered: it is tried again */
+    note->references++;
+    bool unreachable = outcome == JOB_DEFERRED && code == 0 && span_starts_nocase(status, SPAN("4.4."));
+    if (outcome == JOB_DELIVERED || outcome == JOB_RELAYED) {
+        queue_log_result(queue, LOG_DELIVERED, message, index, note);
+        took(queue, message, index, outcome == JOB_RELAYED, note);
+    } else if (outcome == JOB_FAILED) {
+        queue_recipient_failed(queue, message, index, note);
+    } else {
+        queue->deferrals++;
+        queue_note_set(&recipient->note, note);
+        queue_log_result(queue, LOG_DEFERRED, message, index, note);
+    }
+    if (unreachable && !agent->failed) {
+        agent->failed = true;
+        queue_destination_failed(queue, agent->destination, note);
+    } else if (!unreachable && !agent->failed && agent->destination->failures) {
+        queue_destination_worked(queue, agent->destination);
+    }
+    struct queue_note *held = note;
+    queue_note_set(&held, NULL);
+    return 0;
+}
+
+static int handle_frame(struct queue *queue, struct queue_agent *agent, struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    uint64_t number = wire_get_u64(&w);
+    struct queue_job *job = NULL;
+    for (size_t i = 0; i < QUEUE_WINDOW && !job; i++)
+        if (number && agent->jobs[i].number == number) job = &agent->jobs[i];
+    if (!job) return -1;
+    if (frame->type == JOB_RESULT) return handle_result(queue, agent, &w, job);
+    if (frame->type != JOB_DONE || !wire_end(&w)) return -1;
+    job->number = 0;
+    agent->n_jobs--;
+    queue_part_ended(queue, job->part);
+    return 0;
+}
+
+static void agent_ready(void *context, uint32_t events) {
+    static uint8_t storage[FRAME_MAX];
+    struct queue_agent *agent = context;
+    struct queue *queue = agent->queue;
+    struct frame frame;
+    if (events & EPOLLOUT) {
+        if (frame_backlog_flush(&agent->backlog, agent->watch.fd) != 0) {
+            lose(queue, agent);
+            return;
+        }
+        if (frame_backlog_empty(&agent->backlog) && agent->polling_out) {
+            agent->polling_out = false;
+            if (loop_change(&queue->loop, &agent->watch, EPOLLIN) != 0) log_fault("watching an agent", errno);
+        }
+    }
+    agent->handling = true;
+    for (int i = 0; i < FRAMES_AT_ONCE; i++) {
+        enum frame_status status = frame_receive(agent->watch.fd, storage, false, &frame);
+        if (status == FRAME_NONE) break;
+        if (status == FRAME_RECEIVED && handle_frame(queue, agent, &frame) == 0) continue;
+        if (status != FRAME_CLOSED) {
+            struct log_line line;
+            log_open(&line, LOG_BAD_FRAME);
+            log_text(&line, KEY_PROCESS, "agent");
+            log_send(&line);
+        }
+        lose(queue, agent);
+        return;
+    }
+    agent->handling = false;
+    queue_agent_fill(queue, agent);
+}
+
+static struct queue_agent *find_asked(struct queue *queue, uint32_t number) {
+    for (struct queue_agent *agent = queue->agents; agent; agent = agent->next)
+        if (agent->number == number && agent->watch.fd < 0) return agent;
+    return NULL;
+}
+
+void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    struct queue_agent *agent = find_asked(queue, wire_get_u32(&w));
+    if (frame->type == AGENT_FAILED) {
+        (void)wire_get_span(&w, 1024);
+        if (!wire_end(&w)) log_bug("frame from delivery does not parse");
+        if (!agent) return;
+        queue_destination_failed(queue, agent->destination, NULL);
+        queue_agent_drop(queue, agent);
+        return;
+    }
+    if (frame->type != AGENT_READY || frame->fd < 0 || !wire_end(&w)) log_bug("frame from delivery does not parse");
+    if (!agent || queue_link_for(queue, agent->destination->kind) != link) return; /* given up; its channel is closed */
+    queue_timer_clear(&queue->timers, &agent->timer);
+    agent->watch = (struct loop_watch){frame->fd, agent_ready, agent};
+    frame->fd = -1;
+    if (loop_add(&queue->loop, &agent->watch, EPOLLIN) != 0) lose(queue, agent);
+    else queue_agent_fill(queue, agent);
+}
+
+void queue_agents_lost(struct queue *queue, uint8_t role) {
+    for (struct queue_agent *agent = queue->agents, *next; agent; agent = next) {
+        bool outbound = agent->destination->kind == DESTINATION_SMARTHOST;
+        next = agent->next;
+        if (agent->watch.fd < 0 && outbound == (role == ROLE_OUTBOUND)) {
+            queue_destination_failed(queue, agent->destination, NULL);
+            queue_agent_drop(queue, agent);
+            next = queue->agents; /* the list has changed */
+        }
+    }
+}

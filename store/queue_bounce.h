@@ -1,0 +1,32 @@
+/* queue_bounce.h - the text of a report on a message: multipart/report with a delivery status, RFC 3462, 3464. */
+#ifndef STORE_QUEUE_BOUNCE_H
+#define STORE_QUEUE_BOUNCE_H
+
+#include "store/message.h"
+
+struct bounce_recipient {
+    struct recipient recipient;
+    uint8_t state; /* RECIPIENT_DELIVERED, _RELAYED or _FAILED */
+    struct span status, diagnostic, remote;
+};
+
+struct bounce {
+    struct span hostname;
+    uint64_t number; /* of the report */
+    uint64_t now_ms; /* wall clock */
+    struct span to;  /* whom it is for; empty: postmaster */
+    const struct message *original;
+    struct span original_body; /* as far as it is at hand; only its header block is used unless `full` */
+    bool full;                 /* return all of it (RET=FULL) */
+    const struct bounce_recipient *recipients;
+    size_t n;
+};
+
+/* Room that bounce_put needs at most. */
+size_t bounce_bytes(const struct bounce *bounce);
+void bounce_put(struct buf *b, const struct bounce *bounce);
+
+/* The header block of a message, with its last line end and without the empty line. */
+struct span bounce_headers(struct span body);
+
+#endif

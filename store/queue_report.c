@@ -1,0 +1,230 @@
+/* queue_report.c - who is told of a message's end, and whether: reports to senders, notices to the postmaster.
+ * Runs in: queue. Trusts: auth for the way back. Never: answers a null sender, sends more than headers to somebody who has
+ * not proven who he is. */
+#include "store/queue_state.h"
+
+#include "store/clock.h"
+#include "store/disk.h"
+#include "store/queue_bounce.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+enum { ASK_AGAIN_MS = 30000, LATER_MS = 60000, DOMAIN_HOUR_MAX = 20, HEADERS_MAX = 64 << 10, HOUR_MS = 3600000 };
+enum { REPORT_NONE = 0, REPORT_BOUNCE, REPORT_NOTICE };
+
+static bool is_due(const struct queue_recipient *recipient) {
+    return recipient->state == RECIPIENT_DELIVERED || recipient->state == RECIPIENT_RELAYED ||
+           recipient->state == RECIPIENT_FAILED;
+}
+
+static uint32_t count_due(const struct queue_message *message) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < message->n_recipients; i++) n += is_due(&message->recipients[i]);
+    return n;
+}
+
+static void set_timer(struct queue *queue, struct queue_message *message, uint64_t wait_ms) {
+    if (queue_timer_set(&queue->timers, &message->report, clock_ms() + wait_ms) != 0)
+        log_fault("a timer cannot be set", ENOMEM);
+}
+
+/* Everything that was due has been said, or never will be. */
+static void settle(struct queue *queue, struct queue_message *message, const char *dropped) {
+    if (dropped) {
+        struct log_line line;
+        char name[MESSAGE_NAME_SIZE];
+        message_name(message->number, name);
+        log_open(&line, LOG_DROPPED);
+        log_text(&line, KEY_MESSAGE, name);
+        log_number(&line, KEY_RECIPIENTS, count_due(message));
+        log_text(&line, KEY_WHY, dropped);
+        log_send(&line);
+    }
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        if (!is_due(&message->recipients[i])) continue;
+        message->recipients[i].state = RECIPIENT_DONE;
+        message->n_open--;
+        queue_mark(queue, message, i);
+    }
+    message->reporting = REPORT_NONE;
+    queue_timer_clear(&queue->timers, &message->report);
+    if (!message->n_open && !message->active) queue_finish(queue, message);
+}
+
+/* No backscatter: whoever forges senders of a domain makes it get a few headers an hour and no more. */
+static bool domain_allows(struct queue *queue, struct span sender) {
+    uint64_t h = 0xcbf29ce484222325U, hour = clock_wall_ms() / HOUR_MS;
+    size_t at = sender.n;
+    while (at > 0 && sender.p[at - 1] != '@') at--;
+    for (size_t i = at; i < sender.n; i++) h = (h ^ octet_lower(sender.p[i])) * 0x100000001b3U;
+    struct queue_domain *domain = &queue->domains[(h ^ h >> 32) % QUEUE_DOMAINS];
+    if (domain->hour != hour) domain->hour = hour, domain->sent = 0;
+    if (domain->sent < DOMAIN_HOUR_MAX) {
+        domain->sent++;
+        return true;
+    }
+    queue->suppressed++;
+    return false;
+}
+
+static void ask_route(struct queue *queue, struct queue_message *message, struct span address) {
+    uint8_t storage[ENVELOPE_TEXT_MAX + 32];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u64(&b, message->number);
+    wire_put_u8(&b, message->reporting == REPORT_NOTICE ? ROUTE_NOTICE : ROUTE_BOUNCE);
+    wire_put_span(&b, message->reporting == REPORT_NOTICE ? (struct span){0} : address);
+    (void)queue_link_send(&queue->links[0], ROUTE_REQUEST, buf_span(&b), -1);
+    set_timer(queue, message, ASK_AGAIN_MS);
+}
+
+void queue_report_due(struct queue *queue, struct queue_message *message) {
+    struct message head;
+    if (message->active) return; /* the end of that job asks again */
+    if (!message->n_open) {
+        queue_finish(queue, message);
+        return;
+    }
+    if (!count_due(message)) return;
+    if (!queue_load(queue, message)) {
+        settle(queue, message, "the message cannot be read, so nobody can be told");
+        return;
+    }
+    queue_head(message, &head);
+    struct span sender = head.envelope.sender;
+    bool known = head.envelope.flags & ENVELOPE_PRINCIPAL;
+    bool ours = head.envelope.flags & ENVELOPE_BOUNCE;
+    if (message->flags & MESSAGE_NOTICE) settle(queue, message, "a notice to the postmaster has failed");
+    else if (!sender.n && !ours && !known) settle(queue, message, "it came with a null sender");
+    else if (sender.n && !known && !message->reporting && !domain_allows(queue, sender))
+        settle(queue, message, "too many reports to that domain this hour");
+    else {
+        if (!message->reporting) message->reporting = sender.n ? REPORT_BOUNCE : REPORT_NOTICE;
+        ask_route(queue, message, sender);
+        queue_unload(queue, message);
+    }
+}
+
+void queue_report_consider(struct queue *queue, struct queue_message *message) {
+    if (!message->active && !message->reporting && count_due(message)) queue_report_due(queue, message);
+}
+
+void queue_route_again(struct queue *queue) {
+    for (struct queue_message *message = queue->oldest, *next; message; message = next) {
+        next = message->next;
+        if (message->reporting && !message->active) set_timer(queue, message, 0);
+    }
+}
+
+static size_t collect(const struct queue_message *message, const struct message *head, struct bounce_recipient *out) {
+    struct wire w = wire_over(head->recipients);
+    size_t n = 0;
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        const struct queue_recipient *known = &message->recipients[i];
+        struct recipient recipient;
+        recipient_get(&w, &recipient);
+        if (!is_due(known)) continue;
+        out[n++] = (struct bounce_recipient){recipient, known->state,
+                                             known->note ? span_text(known->note->status) : (struct span){0},
+                                             queue_note_diagnostic(known->note), queue_note_remote(known->note)};
+    }
+    return n;
+}
+
+/* The beginning of a body that has its own file. */
+static struct span read_own(struct queue *queue, const struct queue_message *message, uint8_t *storage) {
+    char name[MESSAGE_NAME_SIZE];
+    message_name(message->number, name);
+    int fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0);
+    ssize_t n = fd < 0 ? -1 : disk_read(fd, storage, HEADERS_MAX, 0);
+    if (fd >= 0) (void)disk_calls()->close(fd);
+    return span_of(storage, n < 0 ? 0 : (size_t)n);
+}
+
+static int store_report(struct queue *queue, const struct message *original, struct bounce *bounce, uint32_t n,
+                        struct span recipients, bool notice) {
+    struct message head = {.number = bounce->number,
+                           .arrival_ms = bounce->now_ms,
+                           .flags = notice ? MESSAGE_NOTICE : 0,
+                           .n_recipients = n,
+                           .recipients = recipients};
+    head.envelope.flags =
+        (uint8_t)(ENVELOPE_BOUNCE | (original->envelope.flags & (ENVELOPE_8BIT | ENVELOPE_UTF8)));
+    size_t cap = bounce_bytes(bounce);
+    struct buf b = buf_over(malloc(cap), cap);
+    int result = -1;
+    if (b.p) bounce_put(&b, bounce);
+    if (b.p && buf_ok(&b)) {
+        head.body_bytes = b.n;
+        result = queue_store_own(queue, &head, buf_span(&b));
+    }
+    free(b.p);
+    return result;
+}
+
+static int write_report(struct queue *queue, struct queue_message *message, uint32_t n, struct span recipients) {
+    struct bounce_recipient *list = calloc(message->n_recipients, sizeof *list);
+    uint8_t *storage = malloc(HEADERS_MAX);
+    struct message head;
+    int result = -1;
+    if (!list || !storage || !queue_load(queue, message)) goto out;
+    queue_head(message, &head);
+    bool notice = message->reporting == REPORT_NOTICE;
+    bool full = !notice && head.envelope.dsn_return == RETURN_FULL && head.envelope.flags & ENVELOPE_PRINCIPAL &&
+                !(message->flags & MESSAGE_OWN_FILE);
+    struct bounce bounce = {.hostname = queue->setup.hostname,
+                            .number = queue_draw_number(queue),
+                            .now_ms = clock_wall_ms(),
+                            .to = notice ? (struct span){0} : head.envelope.sender,
+                            .original = &head,
+                            .full = full,
+                            .recipients = list,
+                            .n = collect(message, &head, list)};
+    bounce.original_body = message->flags & MESSAGE_OWN_FILE ? read_own(queue, message, storage) : queue_body(message);
+    if (!full) bounce.original_body = span_part(bounce.original_body, 0, HEADERS_MAX);
+    result = store_report(queue, &head, &bounce, n, recipients, notice);
+    if (result == 0) {
+        struct log_line line;
+        char name[MESSAGE_NAME_SIZE], report[MESSAGE_NAME_SIZE];
+        message_name(message->number, name);
+        message_name(bounce.number, report);
+        log_open(&line, LOG_BOUNCED);
+        log_text(&line, KEY_MESSAGE, name);
+        log_text(&line, KEY_WHAT, report);
+        log_span(&line, KEY_TO, bounce.to);
+        log_number(&line, KEY_RECIPIENTS, bounce.n);
+        log_send(&line);
+    }
+out:
+    queue_unload(queue, message);
+    free(storage);
+    free(list);
+    return result;
+}
+
+void queue_route_result(struct queue *queue, struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    uint64_t number = wire_get_u64(&w);
+    uint8_t ok = wire_get_u8(&w);
+    struct span recipients = w.rest;
+    uint32_t n = 0;
+    for (; w.rest.n && !w.bad; n++) {
+        struct recipient recipient;
+        recipient_get(&w, &recipient);
+    }
+    if (!wire_end(&w)) log_bug("frame from auth does not parse");
+    struct queue_message *message = queue_find(queue, number);
+    if (!message || !message->reporting || message->active) return;
+    if (!ok) {
+        set_timer(queue, message, LATER_MS);
+    } else if (n) {
+        if (write_report(queue, message, n, recipients) == 0) settle(queue, message, NULL);
+        else set_timer(queue, message, LATER_MS);
+    } else if (message->reporting == REPORT_BOUNCE) {
+        message->reporting = REPORT_NOTICE; /* the sender cannot be told; the postmaster is */
+        ask_route(queue, message, (struct span){0});
+    } else {
+        settle(queue, message, "there is no way to the postmaster");
+    }
+}

@@ -1,0 +1,276 @@
+/* queue_schedule.c - when which part of a message goes to which destination.
+ * Runs in: queue. Trusts: agents' results. Never: lets one destination's trouble take the turn of another. */
+#include "store/queue_state.h"
+
+#include "store/clock.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { NO_LINK_MS = 1000, LOST_MAX_MS = 3600000 };
+
+static uint32_t draw(void) {
+    uint32_t random = 0;
+    return getrandom(&random, sizeof random, 0) == sizeof random ? random : 0;
+}
+
+uint64_t queue_wall_to_clock(uint64_t wall_ms) {
+    uint64_t now = clock_wall_ms();
+    return wall_ms > now ? clock_ms() + (wall_ms - now) : clock_ms();
+}
+
+/* Destination keys come from auth; their hash need not withstand anybody. */
+static struct queue_destination **bucket(struct queue *queue, uint8_t kind, struct span name) {
+    uint64_t h = 0xcbf29ce484222325U ^ kind;
+    for (size_t i = 0; i < name.n; i++) h = (h ^ name.p[i]) * 0x100000001b3U;
+    return &queue->destinations[(h ^ h >> 32) % QUEUE_HASH];
+}
+
+struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, struct span name) {
+    struct queue_destination **first = bucket(queue, kind, name);
+    for (struct queue_destination *at = *first; at; at = at->hash_next)
+        if (at->kind == kind && span_equal(span_of(at->octets, at->bytes), name)) return at;
+    struct queue_destination *made = calloc(1, sizeof *made + name.n);
+    if (!made) return NULL;
+    made->timer.kind = TIMER_DESTINATION;
+    made->kind = kind, made->bytes = (uint16_t)name.n;
+    if (name.n) memcpy(made->octets, name.p, name.n);
+    made->hash_next = *first;
+    return *first = made;
+}
+
+void queue_destination_release(struct queue *queue, struct queue_destination *destination) {
+    if (destination->parts || destination->agent || destination->wanting) return;
+    struct queue_destination **at = bucket(queue, destination->kind, span_of(destination->octets, destination->bytes));
+    while (*at != destination) at = &(*at)->hash_next;
+    *at = destination->hash_next;
+    queue_timer_clear(&queue->timers, &destination->timer);
+    queue_note_set(&destination->note, NULL);
+    free(destination);
+}
+
+void queue_destination_want(struct queue *queue, struct queue_destination *destination) {
+    if (!destination->first || destination->timer.place || destination->wanting || queue->setup.stand_alone) return;
+    if (destination->agent) return; /* it is filled in this round */
+    destination->wanting = 1;
+    destination->next_wanting = NULL;
+    if (queue->last_wanting) queue->last_wanting->next_wanting = destination;
+    else queue->first_wanting = destination;
+    queue->last_wanting = destination;
+}
+
+static void leave_alone(struct queue *queue, struct queue_destination *destination, uint64_t wait_ms) {
+    if (queue_timer_set(&queue->timers, &destination->timer, clock_ms() + wait_ms) != 0)
+        log_fault("a timer cannot be set", ENOMEM);
+}
+
+void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note) {
+    if (destination->failures < UINT16_MAX) destination->failures++;
+    if (note) {
+        queue_note_set(&destination->note, note);
+        leave_alone(queue, destination, queue_retry_ms(&queue->setup, destination->failures, draw()));
+    } else { /* a trouble of our own: no agent */
+        unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
+        leave_alone(queue, destination, (uint64_t)NO_LINK_MS << shift);
+    }
+}
+
+void queue_destination_worked(struct queue *queue, struct queue_destination *destination) {
+    destination->failures = 0;
+    queue_timer_clear(&queue->timers, &destination->timer);
+}
+
+static void make_ready(struct queue *queue, struct queue_part *part) {
+    struct queue_destination *destination = part->destination;
+    part->state = PART_READY;
+    part->next = NULL;
+    part->previous = destination->last;
+    if (destination->last) destination->last->next = part;
+    else destination->first = part;
+    destination->last = part;
+    if (destination->agent && destination->agent->watch.fd >= 0 && !destination->timer.place)
+        queue_agent_fill(queue, destination->agent);
+    else queue_destination_want(queue, destination);
+}
+
+void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
+    struct queue_destination *destination = part->destination;
+    queue_timer_clear(&queue->timers, &part->timer);
+    if (part->state != PART_READY) return;
+    if (part->previous) part->previous->next = part->next;
+    else destination->first = part->next;
+    if (part->next) part->next->previous = part->previous;
+    else destination->last = part->previous;
+    part->next = part->previous = NULL;
+    part->state = PART_WAITING;
+}
+
+void queue_part_schedule(struct queue *queue, struct queue_part *part) {
+    part->state = PART_WAITING;
+    uint64_t at = queue_wall_to_clock(part->next_ms);
+    if (at <= clock_ms()) make_ready(queue, part);
+    else if (queue_timer_set(&queue->timers, &part->timer, at) != 0) make_ready(queue, part);
+}
+
+static bool has_waiting(const struct queue_part *part) {
+    const struct queue_message *message = part->message;
+    uint16_t index = (uint16_t)(part - message->parts);
+    for (uint32_t i = 0; i < message->n_recipients; i++)
+        if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING) return true;
+    return false;
+}
+
+/* What happened while the parts were walked may have ended the message; that is seen to when nobody holds it. */
+static void release(struct queue *queue, struct queue_message *message) {
+    if (--message->active || message->n_open) return;
+    if (queue_timer_set(&queue->timers, &message->report, clock_ms()) != 0) log_fault("a timer cannot be set", ENOMEM);
+}
+
+void queue_schedule_message(struct queue *queue, struct queue_message *message) {
+    message->active++; /* so that nothing that happens here lets the message go */
+    for (uint16_t i = 0; i < message->n_parts; i++) {
+        if (has_waiting(&message->parts[i])) queue_part_schedule(queue, &message->parts[i]);
+        else message->parts[i].state = PART_DONE;
+    }
+    release(queue, message);
+}
+
+void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index, struct queue_note *note) {
+    struct queue_recipient *recipient = &message->recipients[index];
+    /* RFC 3461 4.1: NEVER and a list without FAILURE ask for silence. */
+    bool silent = recipient->notify & NOTIFY_NEVER ||
+                  (recipient->notify != NOTIFY_DEFAULT && !(recipient->notify & NOTIFY_FAILURE));
+    queue_note_set(&recipient->note, note);
+    recipient->state = silent ? RECIPIENT_DONE : RECIPIENT_FAILED;
+    if (silent) message->n_open--;
+    queue->failed++;
+    queue_mark(queue, message, index);
+    queue_log_result(queue, LOG_FAILED, message, index, note);
+}
+
+static void expire(struct queue *queue, struct queue_message *message, uint32_t index) {
+    struct queue_recipient *recipient = &message->recipients[index];
+    uint8_t storage[MARK_TEXT_MAX];
+    struct buf b = BUF_OVER(storage);
+    buf_put_text(&b, "expired in the queue");
+    if (recipient->note && recipient->note->diagnostic_bytes < MARK_TEXT_MAX - 40) {
+        buf_put_text(&b, "; last: ");
+        buf_put_span(&b, queue_note_diagnostic(recipient->note));
+    }
+    /* RFC 3463 3.5: delivery time expired */
+    struct queue_note *note = queue_note_new(SPAN("5.4.7"), buf_span(&b), queue_note_remote(recipient->note));
+    queue_recipient_failed(queue, message, index, note);
+}
+
+/* Everybody in the part was tried and some must be tried again. */
+static void defer_part(struct queue *queue, struct queue_part *part, bool lost) {
+    struct queue_message *message = part->message;
+    uint16_t index = (uint16_t)(part - message->parts);
+    uint64_t now = clock_wall_ms();
+    if (lost) {
+        if (part->again < 20) part->again++;
+        uint64_t wait = (uint64_t)NO_LINK_MS << (part->again - 1);
+        part->next_ms = now + (wait < LOST_MAX_MS ? wait : LOST_MAX_MS);
+        if (now >= message->arrival_ms + queue->setup.expire_ms) part->next_ms = 0;
+    } else {
+        part->attempts++;
+        part->next_ms = queue_retry_at(&queue->setup, message->arrival_ms, now, part->attempts, draw());
+    }
+    bool over = part->next_ms == 0;
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        struct queue_recipient *recipient = &message->recipients[i];
+        if (recipient->part != index || recipient->state != RECIPIENT_WAITING) continue;
+        recipient->in_job = 0;
+        if (over) expire(queue, message, i);
+        else queue_mark(queue, message, i);
+    }
+    if (over) part->state = PART_DONE;
+    else queue_part_schedule(queue, part);
+}
+
+void queue_part_ended(struct queue *queue, struct queue_part *part) {
+    struct queue_message *message = part->message;
+    uint16_t index = (uint16_t)(part - message->parts);
+    bool untried = false, waiting = false, lost = part->state == PART_WAITING;
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        struct queue_recipient *recipient = &message->recipients[i];
+        if (recipient->part != index || recipient->state != RECIPIENT_WAITING) continue;
+        waiting = true;
+        if (!recipient->in_job) untried = true;
+    }
+    if (!waiting) part->state = PART_DONE;
+    else if (untried && !lost) part->next_ms = 0, queue_part_schedule(queue, part);
+    else defer_part(queue, part, lost);
+    message->active--;
+    if (message->active) return;
+    if (!message->n_open) queue_finish(queue, message);
+    else {
+        queue_unload(queue, message);
+        queue_report_consider(queue, message);
+    }
+}
+
+void queue_retry_now(struct queue *queue, struct queue_message *message) {
+    message->active++;
+    for (uint16_t i = 0; i < message->n_parts; i++) {
+        struct queue_part *part = &message->parts[i];
+        if (part->state != PART_WAITING && part->state != PART_READY) continue;
+        queue_timer_clear(&queue->timers, &part->destination->timer);
+        queue_part_unschedule(queue, part);
+        part->next_ms = 0;
+        queue_part_schedule(queue, part);
+    }
+    release(queue, message);
+}
+
+#define OWNER(pointer, type, member) ((type *)(void *)((uint8_t *)(pointer)-offsetof(type, member)))
+
+static void timer_due(struct queue *queue, struct queue_timer *timer) {
+    switch (timer->kind) {
+    case TIMER_PART: make_ready(queue, OWNER(timer, struct queue_part, timer)); break;
+    case TIMER_DESTINATION: {
+        struct queue_destination *destination = OWNER(timer, struct queue_destination, timer);
+        if (destination->agent && destination->agent->watch.fd >= 0) queue_agent_fill(queue, destination->agent);
+        else queue_destination_want(queue, destination);
+        break;
+    }
+    case TIMER_AGENT: {
+        struct queue_agent *agent = OWNER(timer, struct queue_agent, timer);
+        struct queue_destination *destination = agent->destination;
+        if (agent->n_jobs) break;
+        if (agent->watch.fd < 0) queue_destination_failed(queue, destination, NULL); /* asked for and never came */
+        queue_agent_drop(queue, agent);
+        break;
+    }
+    case TIMER_REPORT: queue_report_due(queue, OWNER(timer, struct queue_message, report)); break;
+    default: log_bug("unknown timer");
+    }
+}
+
+/* An agent that has nothing to do makes room for a destination that waits for one. */
+static bool make_room(struct queue *queue) {
+    if (queue->n_agents < queue->setup.agents_max) return true;
+    for (struct queue_agent *agent = queue->agents; agent; agent = agent->next) {
+        if (agent->n_jobs || agent->watch.fd < 0) continue;
+        queue_agent_drop(queue, agent);
+        return true;
+    }
+    return false;
+}
+
+int queue_schedule_run(struct queue *queue) {
+    uint64_t now = clock_ms();
+    for (struct queue_timer *timer; (timer = queue_timer_take(&queue->timers, now));) timer_due(queue, timer);
+    while (queue->first_wanting && make_room(queue)) {
+        struct queue_destination *destination = queue->first_wanting;
+        if (!(queue->first_wanting = destination->next_wanting)) queue->last_wanting = NULL;
+        destination->wanting = 0;
+        if (!destination->first) queue_destination_release(queue, destination);
+        else if (!queue_agent_ask(queue, destination)) leave_alone(queue, destination, NO_LINK_MS);
+    }
+    if (!queue->timers.n) return 1000;
+    uint64_t at = queue->timers.heap[0]->at_ms;
+    return at <= now ? 0 : at - now < 1000 ? (int)(at - now) : 1000;
+}

@@ -1,0 +1,297 @@
+/* queue_state.h - what the files of the queue program share: messages in memory, destinations and agents, transactions and
+ * sessions, and the one state that holds them. */
+#ifndef STORE_QUEUE_STATE_H
+#define STORE_QUEUE_STATE_H
+
+#include "store/control.h"
+#include "store/journal.h"
+#include "store/log.h"
+#include "store/loop.h"
+#include "store/message.h"
+#include "store/queue_timer.h"
+#include "store/role.h"
+
+enum { QUEUE_WINDOW = 32, QUEUE_JOB_RECIPIENTS = 100, QUEUE_HASH = 4096, QUEUE_LINKS = 3, QUEUE_DOMAINS = 256 };
+enum { QUEUE_INLINE_BYTES = 256 << 10, QUEUE_RESIDENT_BYTES = 64 << 20, QUEUE_AGENT_IDLE_MS = 5000, QUEUE_MARK_MS = 300 };
+
+enum queue_timer_kind { TIMER_NONE = 0, TIMER_PART, TIMER_DESTINATION, TIMER_AGENT, TIMER_REPORT };
+
+/* What was said last of a recipient or a destination; shared where it is the same. */
+struct queue_note {
+    uint32_t references;
+    uint16_t diagnostic_bytes, remote_bytes;
+    char status[MARK_STATUS_MAX + 1];
+    uint8_t octets[]; /* diagnostic, remote */
+};
+
+enum part_state { PART_WAITING = 0, PART_READY, PART_ACTIVE, PART_DONE };
+
+/* The recipients of one message that share a destination: what an agent gets at once. */
+struct queue_part {
+    struct queue_timer timer; /* while it waits */
+    struct queue_message *message;
+    struct queue_destination *destination;
+    struct queue_part *next, *previous; /* of the destination's ready ones */
+    uint64_t next_ms;                   /* wall clock */
+    uint16_t attempts;
+    uint8_t state, again;
+};
+
+struct queue_recipient {
+    struct queue_note *note;
+    uint16_t part;
+    uint8_t state; /* enum recipient_state */
+    uint8_t notify;
+    uint8_t in_job;
+};
+
+/* A message that is not done. Envelope and body lie in the log or in a file; `resident` holds them while they are used. */
+struct queue_message {
+    struct queue_message *hash_next, *next, *previous; /* by age */
+    struct queue_timer report;                         /* while a report is being routed or must be tried again */
+    uint64_t number, arrival_ms, body_bytes;
+    struct record_place place; /* RECORD_FILE: deferred/ */
+    uint64_t marks_from;       /* the oldest segment with marks of it since its states were written whole; 0: none */
+    uint32_t payload_bytes, body_at, n_recipients, n_open;
+    uint16_t n_parts, active;
+    uint8_t flags, envelope_flags, reporting;
+    uint8_t *resident;
+    struct queue_part *parts;
+    struct queue_recipient recipients[];
+};
+
+struct queue_destination {
+    struct queue_timer timer; /* while it is left alone after a failure */
+    struct queue_destination *hash_next, *next_wanting;
+    struct queue_part *first, *last; /* ready */
+    struct queue_agent *agent;
+    struct queue_note *note;
+    uint32_t parts; /* that refer to it */
+    uint16_t failures;
+    uint8_t kind, wanting;
+    uint16_t bytes;
+    uint8_t octets[];
+};
+
+struct queue_job {
+    uint64_t number; /* 0: free */
+    struct queue_part *part;
+};
+
+struct queue_agent {
+    struct queue *queue;
+    struct queue_timer timer; /* idle; or asked for and not there */
+    struct queue_agent *next;
+    struct queue_destination *destination;
+    struct loop_watch watch; /* fd -1: asked for */
+    struct frame_backlog backlog;
+    uint32_t number;
+    unsigned n_jobs;
+    bool failed; /* a result said that the destination cannot be reached */
+    bool polling_out;
+    bool handling; /* its frames are being read */
+    struct queue_job jobs[QUEUE_WINDOW];
+};
+
+/* A channel to another process: auth, delivery, outbound. */
+struct queue_link {
+    struct queue *queue;
+    struct loop_watch watch;
+    struct frame_backlog backlog;
+    uint8_t role;
+    bool polling_out;
+};
+
+struct queue_session {
+    struct queue *queue;
+    struct queue_session *hash_next;
+    uint64_t number;
+    struct loop_watch watch;
+    struct frame_backlog backlog;
+    struct queue_transaction *transactions;
+    bool dropped; /* to be freed at the end of the round */
+    struct queue_session *next_dropped;
+};
+
+struct queue_transaction {
+    struct queue_transaction *hash_next, *session_next, *next_commit;
+    struct queue_session *session;
+    uint8_t name[TRANSACTION_BYTES];
+    uint64_t session_number;
+    uint8_t *head; /* encoded envelope, then `envelope` has views of it */
+    struct envelope envelope;
+    uint8_t *recipients;
+    size_t recipients_bytes, recipients_cap;
+    uint32_t n_recipients, n_indexes, *indexes, indexes_cap;
+    uint8_t *body; /* while in memory */
+    size_t body_cap;
+    uint64_t bytes; /* of the body so far */
+    int fd;         /* its own file */
+    uint64_t number; /* of the message; 0: not drawn */
+    uint32_t trace_bytes; /* in its own file, before the body */
+    uint32_t commit_recipients;
+    uint8_t failed; /* enum body_outcome and 1; 0: sound */
+    bool committing;
+    struct queue_message *message; /* while its batch is being written */
+};
+
+struct queue_domain { /* of senders without a principal: how many bounces this hour */
+    uint64_t hour;
+    uint32_t sent;
+};
+
+struct queue {
+    struct role_start *start;
+    struct queue_setup setup;
+    struct loop loop;
+    struct loop_watch master;
+    bool draining, ready;
+    int directory, bodies, deferred, lock;
+    struct journal journal;
+    /* messages */
+    struct queue_message **messages, *oldest, *newest;
+    size_t messages_cap, n_messages, resident_bytes;
+    uint64_t last_number, queued_bytes;
+    /* marks that are not on disk yet, and what may go once they are */
+    struct buf marks;
+    uint64_t marks_since_ms;
+    struct queue_gone {
+        uint64_t number;
+        uint8_t own_file, deferred;
+    } *gone;
+    size_t n_gone, gone_cap;
+    uint8_t dirty_deferred[256 / 8]; /* directories with a removal that is not synced */
+    /* schedule */
+    struct queue_timers timers;
+    struct queue_destination *destinations[QUEUE_HASH], *first_wanting, *last_wanting;
+    struct queue_agent *agents;
+    unsigned n_agents;
+    uint32_t last_agent;
+    uint64_t last_job;
+    /* sessions and transactions */
+    struct queue_link links[QUEUE_LINKS]; /* auth, delivery, outbound */
+    struct queue_transaction *transactions[QUEUE_HASH], *first_commit, **last_commit;
+    struct queue_session *sessions[QUEUE_HASH], *dropped;
+    size_t n_sessions, n_transactions, in_flight;
+    bool auth_drained;
+    /* space */
+    uint64_t space_checked_ms, probe_ms;
+    bool full, stopped, space_told;
+    /* reports */
+    struct queue_domain domains[QUEUE_DOMAINS];
+    uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
+    /* maintenance */
+    uint64_t maintained_ms;
+    bool moving_failed;
+    struct control_server control;
+    uint64_t accepted, delivered, failed, deferrals; /* since start */
+};
+
+/* ---- queue_index.c: messages in memory */
+struct queue_message *queue_find(struct queue *queue, uint64_t number);
+/* Makes a message; it is not filed yet. NULL when there is no memory or the recipients do not parse. */
+struct queue_message *queue_message_new(struct queue *queue, const struct message *message, struct record_place place,
+                                        size_t payload_bytes, size_t body_at);
+/* Files it; -1 when there is no memory. */
+int queue_file(struct queue *queue, struct queue_message *message) MUST_USE;
+/* Takes it out (where it was filed) and frees it; its place in the log's account goes too. */
+void queue_forget(struct queue *queue, struct queue_message *message);
+/* Sees to it that envelope and body are in memory; false when the disk does not give them (logged). */
+bool queue_load(struct queue *queue, struct queue_message *message) MUST_USE;
+void queue_unload(struct queue *queue, struct queue_message *message);
+/* Views into the resident message; queue_load before. */
+void queue_head(const struct queue_message *message, struct message *out);
+struct span queue_body(const struct queue_message *message);
+struct queue_note *queue_note_new(struct span status, struct span diagnostic, struct span remote);
+void queue_note_set(struct queue_note **place, struct queue_note *note);
+static inline struct span queue_note_diagnostic(const struct queue_note *note) {
+    return note ? span_of(note->octets, note->diagnostic_bytes) : (struct span){0};
+}
+static inline struct span queue_note_remote(const struct queue_note *note) {
+    return note ? span_of(note->octets + note->diagnostic_bytes, note->remote_bytes) : (struct span){0};
+}
+uint64_t queue_draw_number(struct queue *queue);
+
+/* ---- queue_store.c: what goes to the disk, and when */
+int queue_store_open(struct queue *queue) MUST_USE;
+/* Reads everything back and begins a segment. */
+int queue_recover(struct queue *queue) MUST_USE;
+/* Notes a recipient's state for the next flush. */
+void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index);
+void queue_mark_whole(struct queue *queue, struct queue_message *message);
+void queue_mark_gone(struct queue *queue, uint64_t number);
+/* All recipients are done: the message goes, its files once the marks are durable. */
+void queue_finish(struct queue *queue, struct queue_message *message);
+/* Adds the marks that wait to the journal's batch. False: it is full or cannot be had. */
+bool queue_marks_add(struct queue *queue) MUST_USE;
+/* After a flush: the marks are durable, or wait again. */
+void queue_marks_flushed(struct queue *queue, bool durable);
+/* Writes marks that wait, now. */
+int queue_marks_flush(struct queue *queue);
+/* Writes a message of our own (a report): durable and filed on return. */
+int queue_store_own(struct queue *queue, const struct message *head, struct span body) MUST_USE;
+/* Moves what keeps old segments alive, drops those that are done. */
+void queue_maintain(struct queue *queue);
+/* Names below deferred/. */
+enum { DEFERRED_NAME_MAX = 32 };
+void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]);
+struct span queue_deferred_part(struct span payload, struct span *marks_out);
+/* Free space, at most once a second; tells auth. */
+void queue_space_check(struct queue *queue, bool now);
+
+/* ---- queue_schedule.c: when which part goes where */
+struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, struct span name);
+void queue_destination_release(struct queue *queue, struct queue_destination *destination);
+/* A part may go as soon as there is an agent, or waits until its time. */
+void queue_part_schedule(struct queue *queue, struct queue_part *part);
+void queue_part_unschedule(struct queue *queue, struct queue_part *part);
+void queue_schedule_message(struct queue *queue, struct queue_message *message);
+/* Calls timers that are due, asks for agents, hands out jobs. Returns how long the loop may wait, in ms. */
+int queue_schedule_run(struct queue *queue);
+void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note);
+void queue_destination_worked(struct queue *queue, struct queue_destination *destination);
+void queue_destination_want(struct queue *queue, struct queue_destination *destination);
+/* A job of the part ended: recipients that have not been answered are deferred. */
+void queue_part_ended(struct queue *queue, struct queue_part *part);
+void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index, struct queue_note *note);
+void queue_retry_now(struct queue *queue, struct queue_message *message);
+uint64_t queue_wall_to_clock(uint64_t wall_ms);
+
+/* ---- queue_agent.c: channels to delivery, outbound and agents */
+bool queue_agent_ask(struct queue *queue, struct queue_destination *destination);
+void queue_agent_fill(struct queue *queue, struct queue_agent *agent);
+void queue_agent_idle(struct queue *queue, struct queue_agent *agent);
+void queue_agents_lost(struct queue *queue, uint8_t role);
+void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
+void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);
+/* Whether a job of this message is with an agent. */
+void queue_log_result(struct queue *queue, enum log_event event, const struct queue_message *message, uint32_t index,
+                      const struct queue_note *note);
+
+/* ---- queue_transaction.c: auth's and the sessions' frames */
+void queue_auth_frame(struct queue *queue, struct frame *frame);
+void queue_transaction_free(struct queue *queue, struct queue_transaction *transaction);
+void queue_auth_lost(struct queue *queue);
+void queue_sessions_sweep(struct queue *queue);
+void queue_session_answer(struct queue *queue, struct queue_transaction *transaction, enum body_outcome outcome,
+                          uint64_t number);
+
+/* ---- queue_commit.c: the batch of a round */
+void queue_commit_round(struct queue *queue);
+
+/* ---- queue_report.c: who is told, and whether */
+void queue_report_consider(struct queue *queue, struct queue_message *message);
+void queue_report_due(struct queue *queue, struct queue_message *message);
+void queue_route_result(struct queue *queue, struct frame *frame);
+void queue_route_again(struct queue *queue);
+
+/* ---- queue_control.c: the command line */
+int queue_control_open(struct queue *queue) MUST_USE;
+
+/* ---- queue.c */
+bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, int passed);
+/* Reads what auth has sent so far. */
+void queue_auth_drain(struct queue *queue);
+struct queue_link *queue_link_for(struct queue *queue, uint8_t destination_kind);
+
+#endif

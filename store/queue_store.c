@@ -1,0 +1,209 @@
+/* queue_store.c - marks, removals, free space.
+ * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a file before the mark that allows it is durable. */
+#include "store/queue_state.h"
+
+#include "store/clock.h"
+#include "store/disk.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
+
+enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64 };
+
+static int take_lock(struct queue *queue) {
+    queue->lock = disk_calls()->open(queue->directory, "lock", O_RDWR | O_CREAT, 0600);
+    if (queue->lock < 0) return -1;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(queue->lock, LOCK_EX | LOCK_NB) == 0) return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR) return -1;
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
+int queue_store_open(struct queue *queue) {
+    queue->lock = queue->bodies = queue->deferred = -1;
+    queue->directory = role_descriptor(queue->start, DESCRIPTOR_DIRECTORY, 0);
+    if (queue->directory < 0 && (queue->directory = disk_calls()->open(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0)) < 0) {
+        log_fault("the queue's directory cannot be opened", errno);
+        return -1;
+    }
+    if (take_lock(queue) != 0) {
+        log_fault("the lock on the queue's directory cannot be had", errno);
+        return -1;
+    }
+    queue->bodies = disk_directory(queue->directory, "body");
+    queue->deferred = disk_directory(queue->directory, "deferred");
+    if (queue->bodies >= 0 && queue->deferred >= 0)
+        return journal_open(&queue->journal, queue->directory, queue->setup.segment_bytes);
+    log_fault("a directory of the queue cannot be opened", errno);
+    return -1;
+}
+
+static bool room_for_marks(struct queue *queue, size_t n) {
+    if (queue->marks.cap - queue->marks.n >= n) return true;
+    size_t cap = 2 * (queue->marks.cap + n);
+    uint8_t *grown = realloc(queue->marks.p, cap);
+    if (!grown) return false;
+    queue->marks.p = grown, queue->marks.cap = cap;
+    return true;
+}
+
+static void put_mark(struct queue *queue, const struct mark *mark) {
+    if (!room_for_marks(queue, MARK_BYTES + mark->status.n + mark->diagnostic.n + mark->remote.n)) {
+        /* Without it the recipient may get the message twice after a crash; that is permitted. */
+        log_fault("a mark is lost", ENOMEM);
+        return;
+    }
+    if (!queue->marks.n) queue->marks_since_ms = clock_ms();
+    mark_put(&queue->marks, mark);
+}
+
+void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index) {
+    const struct queue_recipient *recipient = &message->recipients[index];
+    const struct queue_part *part = &message->parts[recipient->part];
+    const struct queue_note *note = recipient->state == RECIPIENT_DONE ? NULL : recipient->note;
+    struct mark mark = {.number = message->number,
+                        .index = index,
+                        .state = recipient->state,
+                        .again = part->again,
+                        .attempts = part->attempts,
+                        .next_ms = part->next_ms,
+                        .status = note ? span_text(note->status) : (struct span){0},
+                        .diagnostic = queue_note_diagnostic(note),
+                        .remote = queue_note_remote(note)};
+    if (!message->marks_from) message->marks_from = queue->journal.last_segment;
+    put_mark(queue, &mark);
+}
+
+void queue_mark_whole(struct queue *queue, struct queue_message *message) {
+    message->marks_from = queue->journal.last_segment;
+    for (uint32_t i = 0; i < message->n_recipients; i++)
+        if (message->recipients[i].state != RECIPIENT_WAITING || message->parts[message->recipients[i].part].attempts)
+            queue_mark(queue, message, i);
+}
+
+void queue_mark_gone(struct queue *queue, uint64_t number) {
+    struct mark mark = {.number = number, .index = MARK_ALL, .state = RECIPIENT_DONE};
+    put_mark(queue, &mark);
+}
+
+void queue_finish(struct queue *queue, struct queue_message *message) {
+    bool own_file = message->flags & MESSAGE_OWN_FILE, deferred = message->place.segment == RECORD_FILE;
+    if (own_file || deferred) {
+        if (queue->n_gone == queue->gone_cap) {
+            size_t cap = queue->gone_cap ? 2 * queue->gone_cap : 64;
+            void *grown = realloc(queue->gone, cap * sizeof *queue->gone);
+            if (grown) queue->gone = grown, queue->gone_cap = cap;
+        }
+        /* Without memory the files stay; recovery removes them. */
+        if (queue->n_gone < queue->gone_cap)
+            queue->gone[queue->n_gone++] = (struct queue_gone){message->number, own_file, deferred};
+    }
+    queue_forget(queue, message);
+}
+
+bool queue_marks_add(struct queue *queue) {
+    struct record_place place;
+    if (!queue->marks.n) return true;
+    return journal_add(&queue->journal, RECORD_MARKS, buf_span(&queue->marks), &place) == JOURNAL_ADDED;
+}
+
+/* The files of messages whose end is durable. A removal that a power cut undoes is found at recovery. */
+static void remove_gone(struct queue *queue) {
+    for (size_t i = 0; i < queue->n_gone; i++) {
+        char name[DEFERRED_NAME_MAX];
+        struct queue_gone *gone = &queue->gone[i];
+        message_name(gone->number, name);
+        if (gone->own_file && disk_calls()->unlink(queue->bodies, name) != 0 && errno != ENOENT)
+            log_fault("a body cannot be removed", errno);
+        if (!gone->deferred) continue;
+        queue_deferred_name(gone->number, name);
+        unsigned long directory = strtoul(name, NULL, 16) & 0xff;
+        queue->dirty_deferred[directory / 8] |= (uint8_t)(1U << directory % 8);
+        if (disk_calls()->unlink(queue->deferred, name) != 0 && errno != ENOENT)
+            log_fault("a deferred message cannot be removed", errno);
+    }
+    queue->n_gone = 0;
+}
+
+void queue_marks_flushed(struct queue *queue, bool durable) {
+    if (!durable) return;
+    buf_clear(&queue->marks);
+    remove_gone(queue);
+}
+
+int queue_marks_flush(struct queue *queue) {
+    if (!queue->marks.n) return 0;
+    int result = queue_marks_add(queue) ? journal_flush(&queue->journal) : -1;
+    queue_marks_flushed(queue, result == 0);
+    if (result != 0) queue->marks_since_ms = clock_ms(); /* try again in a while */
+    return result;
+}
+
+int queue_store_own(struct queue *queue, const struct message *head, struct span body) {
+    struct record_place place;
+    size_t cap = message_bytes(head) + body.n;
+    struct buf b = buf_over(malloc(cap), cap);
+    struct queue_message *message = NULL;
+    if (!b.p) return -1;
+    message_put(&b, head);
+    size_t body_at = b.n;
+    buf_put_span(&b, body);
+    if (buf_ok(&b) && journal_add(&queue->journal, RECORD_MESSAGE, buf_span(&b), &place) == JOURNAL_ADDED)
+        message = queue_message_new(queue, head, place, b.n, body_at);
+    bool marks = message && queue_marks_add(queue);
+    int result = journal_flush(&queue->journal);
+    if (marks) queue_marks_flushed(queue, result == 0);
+    if (!message || result != 0 || queue_file(queue, message) != 0) {
+        if (message) queue_forget(queue, message);
+        queue_mark_gone(queue, head->number);
+        free(b.p);
+        return -1;
+    }
+    message->resident = b.p;
+    queue->resident_bytes += b.n;
+    queue_schedule_message(queue, message);
+    return 0;
+}
+
+static void tell_space(struct queue *queue) {
+    uint8_t storage[1];
+    struct buf b = BUF_OVER(storage);
+    bool enough = !queue->full && !queue->stopped;
+    if (queue->space_told == enough) return;
+    queue->space_told = enough;
+    wire_put_u8(&b, enough);
+    (void)queue_link_send(&queue->links[0], QUEUE_SPACE, buf_span(&b), -1);
+    struct log_line line;
+    log_open(&line, enough ? LOG_STORAGE_BACK : LOG_STORAGE_FULL);
+    log_text(&line, KEY_WHY, enough ? "" : queue->full ? "less than the reserve is free" : "the log cannot be synced");
+    log_send(&line);
+}
+
+/* After two failed flushes in a row nothing is accepted until one has worked. */
+static void probe(struct queue *queue) {
+    struct record_place place;
+    if (queue->journal.failures >= 2) queue->stopped = true;
+    if (!queue->stopped || clock_ms() - queue->probe_ms < 5000) return;
+    queue->probe_ms = clock_ms();
+    if (journal_add(&queue->journal, RECORD_MARKS, (struct span){0}, &place) == JOURNAL_ADDED &&
+        journal_flush(&queue->journal) == 0)
+        queue->stopped = false;
+}
+
+void queue_space_check(struct queue *queue, bool now) {
+    uint64_t bytes = 0, inodes = 0, at = clock_ms();
+    if (!now && at - queue->space_checked_ms < 1000) return;
+    queue->space_checked_ms = at;
+    if (disk_calls()->free_bytes(queue->directory, &bytes, &inodes) != 0) log_fault("free space", errno);
+    else queue->full = bytes < queue->setup.reserve_bytes || inodes < INODES_MIN;
+    probe(queue);
+    tell_space(queue);
+}
