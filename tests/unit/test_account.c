@@ -1,0 +1,111 @@
+/* test_account.c - users, hashes, senders and aliases as rows; and what Dovecot gets of them. */
+#include "auth/account.h"
+#include "auth/dovecot_export.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct database *db;
+
+static void begin(void) {
+    char directory[] = "/tmp/gatepost-account-XXXXXX";
+    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    cr_assert_not_null(db = database_open("gatepost.db", DATABASE_ACCOUNTS));
+}
+
+static void end(void) { database_close(db); }
+
+TestSuite(account, .init = begin, .fini = end, .timeout = 60);
+
+static bool gather(void *context, const struct account_row *row) {
+    struct buf *b = context;
+    buf_put_span(b, row->login);
+    buf_put_span(b, row->pattern);
+    buf_put_span(b, row->address);
+    buf_put_span(b, row->target);
+    buf_put_octet(b, '\n');
+    return true;
+}
+
+Test(account, users) {
+    struct account account;
+    char hash[VERIFY_HASH_BYTES];
+    cr_expect_eq(account_find(db, SPAN("a@example.test"), &account), ACCOUNT_NONE);
+    cr_expect_eq(account_add(db, SPAN("a@example.test"), SPAN("hash-1")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_add(db, SPAN("a@example.test"), SPAN("hash-2")), ACCOUNT_EXISTS);
+    cr_assert_eq(account_find(db, SPAN("a@example.test"), &account), ACCOUNT_FOUND);
+    cr_expect(account.enabled);
+    cr_assert_eq(account_hash(db, account.id, hash), ACCOUNT_FOUND);
+    cr_expect_str_eq(hash, "hash-1");
+    cr_expect_eq(account_set_hash(db, SPAN("a@example.test"), SPAN("hash-3")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_hash(db, account.id, hash), ACCOUNT_FOUND);
+    cr_expect_str_eq(hash, "hash-3");
+    cr_expect_eq(account_set_hash(db, SPAN("b@example.test"), SPAN("x")), ACCOUNT_MISSING);
+    cr_expect_eq(account_enable(db, SPAN("a@example.test"), false), ACCOUNT_CHANGED);
+    cr_expect_eq(account_of(db, account.id, &account), ACCOUNT_FOUND);
+    cr_expect_not(account.enabled);
+    cr_expect_eq(account_enable(db, SPAN("b@example.test"), false), ACCOUNT_MISSING);
+    cr_expect_eq(account_count(db), 1);
+    cr_expect_eq(account_remove(db, SPAN("a@example.test")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_remove(db, SPAN("a@example.test")), ACCOUNT_MISSING);
+    cr_expect_eq(account_hash(db, account.id, hash), ACCOUNT_NONE, "credentials go with the user");
+}
+
+Test(account, senders_and_aliases) {
+    uint8_t storage[1024];
+    struct buf b = BUF_OVER(storage);
+    cr_assert_eq(account_add(db, SPAN("a@example.test"), SPAN("h")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_allow(db, SPAN("a@example.test"), SPAN("*@x.example")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_allow(db, SPAN("a@example.test"), SPAN("*@x.example")), ACCOUNT_EXISTS);
+    cr_expect_eq(account_allow(db, SPAN("b@example.test"), SPAN("*@x.example")), ACCOUNT_MISSING);
+    cr_expect_eq(account_senders(db, SPAN("a@example.test"), gather, &b), ACCOUNT_FOUND);
+    cr_expect(span_equal(buf_span(&b), SPAN("a@example.test*@x.example\n")));
+    cr_expect_eq(account_deny(db, SPAN("a@example.test"), SPAN("*@x.example")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_deny(db, SPAN("a@example.test"), SPAN("*@x.example")), ACCOUNT_MISSING);
+    cr_expect_eq(account_alias_add(db, SPAN("l@example.test"), SPAN("t1"), false), ACCOUNT_CHANGED);
+    cr_expect_eq(account_alias_add(db, SPAN("l@example.test"), SPAN("t2"), true), ACCOUNT_CHANGED);
+    cr_expect_eq(account_alias_add(db, SPAN("l@example.test"), SPAN("t2"), true), ACCOUNT_EXISTS);
+    buf_clear(&b);
+    cr_expect_eq(account_aliases(db, SPAN("l@example.test"), gather, &b), ACCOUNT_FOUND);
+    cr_expect(span_equal(buf_span(&b), SPAN("l@example.testt1\nl@example.testt2\n")));
+    cr_expect_eq(account_alias_remove(db, SPAN("l@example.test"), SPAN("t1")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_alias_remove(db, SPAN("l@example.test"), SPAN("")), ACCOUNT_CHANGED);
+    cr_expect_eq(account_alias_remove(db, SPAN("l@example.test"), SPAN("")), ACCOUNT_MISSING);
+}
+
+/* What another reader of the file sees. */
+static void expect_dovecot(const char *wanted) {
+    uint8_t storage[1024];
+    struct buf b = BUF_OVER(storage);
+    struct database *reader = database_open(DOVECOT_EXPORT_FILE, DATABASE_DOVECOT);
+    cr_assert_not_null(reader);
+    struct statement *statement =
+        database_statement(reader, "SELECT username || ' ' || password || ' ' || home || ' ' || uid FROM users");
+    while (statement_step(statement) == DATABASE_ROW) {
+        buf_put_span(&b, statement_get_text(statement, 0));
+        buf_put_octet(&b, '\n');
+    }
+    cr_expect(span_equal(buf_span(&b), span_text(wanted)), "%.*s", (int)b.n, (const char *)b.p);
+    database_close(reader);
+}
+
+Test(account, dovecot) {
+    struct auth_setup setup = {.mail_uid = 7, .mail_gid = 8, .mail_directory = SPAN("/m")};
+    struct dovecot_export dovecot;
+    struct stat status;
+    dovecot_export_open(&dovecot);
+    cr_assert_not_null(dovecot.db);
+    cr_assert_eq(account_add(db, SPAN("a@example.test"), SPAN("h1")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(db, SPAN("b@example.test"), SPAN("h2")), ACCOUNT_CHANGED);
+    cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);
+    expect_dovecot("a@example.test {ARGON2ID}h1 /m/example.test/a 7\nb@example.test {ARGON2ID}h2 /m/example.test/b 7\n");
+    cr_assert_eq(account_enable(db, SPAN("a@example.test"), false), ACCOUNT_CHANGED);
+    cr_assert_eq(account_set_hash(db, SPAN("b@example.test"), SPAN("h3")), ACCOUNT_CHANGED);
+    cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);
+    expect_dovecot("b@example.test {ARGON2ID}h3 /m/example.test/b 7\n");
+    cr_assert_eq(stat(DOVECOT_EXPORT_FILE, &status), 0);
+    cr_expect_eq(status.st_mode & 0777, 0640);
+    dovecot_export_close(&dovecot);
+}

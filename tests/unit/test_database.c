@@ -1,0 +1,100 @@
+/* test_database.c - opening, versions, transactions. */
+#include "store/database.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void begin(void) {
+    char directory[] = "/tmp/gatepost-database-XXXXXX";
+    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+}
+
+TestSuite(database, .init = begin, .timeout = 60);
+
+static int count(struct database *db) {
+    struct statement *statement = database_statement(db, "SELECT count(*) FROM users");
+    cr_assert_eq(statement_step(statement), DATABASE_ROW);
+    int n = (int)statement_get_number(statement, 0);
+    statement_reset(statement);
+    return n;
+}
+
+static int add(struct database *db, const char *login) {
+    struct statement *statement =
+        database_statement(db, "INSERT INTO users(login, created) VALUES(?1, 0) ON CONFLICT DO NOTHING");
+    statement_put_text(statement, 1, span_text(login));
+    return statement_run(statement);
+}
+
+Test(database, changes_last) {
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    cr_assert_not_null(db);
+    cr_expect_eq(add(db, "a"), 1);
+    cr_expect_eq(add(db, "a"), 0, "there already");
+    cr_assert_eq(database_begin(db), 0);
+    cr_expect_eq(add(db, "b"), 1);
+    database_rollback(db);
+    cr_expect_eq(count(db), 1);
+    cr_assert_eq(database_begin(db), 0);
+    cr_expect_eq(add(db, "c"), 1);
+    cr_assert_eq(database_commit(db), 0);
+    cr_assert_eq(database_copy(db, "copy.db"), 0);
+    cr_expect_eq(database_copy(db, "copy.db"), -1, "never over a file");
+    database_close(db);
+    static const char *const files[] = {"a.db", "copy.db"};
+    for (size_t i = 0; i < 2; i++) {
+        db = database_open(files[i], DATABASE_ACCOUNTS);
+        cr_assert_not_null(db);
+        cr_expect_eq(count(db), 2, "%s", files[i]);
+        database_close(db);
+    }
+}
+
+Test(database, of_another_version_or_owner) {
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    cr_assert_not_null(db);
+    cr_expect_geq(statement_run(database_statement(db, "PRAGMA user_version=2")), 0);
+    database_close(db);
+    cr_expect_null(database_open("a.db", DATABASE_ACCOUNTS), "a newer version");
+    cr_expect_null(database_open("a.db", DATABASE_DOVECOT), "another kind");
+    int fd = open("b.db", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && write(fd, "not a database, but long enough to have a head: 0123456789 0123456789 0123456789 "
+                                   "0123456789 0123456789", 100) == 100);
+    close(fd);
+    cr_expect_null(database_open("b.db", DATABASE_ACCOUNTS), "no database");
+    cr_assert_eq(symlink("a.db", "c.db"), 0);
+    cr_expect_null(database_open("c.db", DATABASE_ACCOUNTS), "a link");
+}
+
+Test(database, failures) {
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    cr_assert_not_null(db);
+    cr_expect_eq(statement_step(database_statement(db, "SELECT nothing FROM nowhere")), DATABASE_FAILED);
+    struct statement *statement = database_statement(db, "INSERT INTO senders(user_id, pattern) VALUES(99, 'x')");
+    cr_expect_eq(statement_run(statement), -1, "a foreign key");
+    statement = database_statement(db, "INSERT INTO users(login, created) VALUES('x', ?1)");
+    statement_put_text(statement, 1, SPAN("soon"));
+    cr_expect_eq(statement_run(statement), -1, "a strict table");
+    cr_expect_eq(count(db), 0);
+    database_close(db);
+}
+
+Test(database, not_across_a_fork) {
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    int status = 0;
+    cr_assert_not_null(db);
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGABRT, SIG_DFL);
+        _exit(add(db, "a") == 1 ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    cr_expect_eq(count(db), 0);
+    database_close(db);
+}

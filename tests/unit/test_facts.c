@@ -1,0 +1,192 @@
+/* test_facts.c - expansion, classes of recipients, sender rights. */
+#include "auth/facts.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct auth_domain locals[] = {{SPAN("example.test"), 1}, {SPAN("xn--bcher-kva.example"), 1}};
+static struct auth_setup setup = {.recipient_delimiter = SPAN("+"),
+                                  .postmaster = SPAN("alice@example.test"),
+                                  .local_domains = locals,
+                                  .n_local_domains = 2,
+                                  .foreign = DESTINATION_SMARTHOST};
+static struct house house = {NULL, &setup};
+static struct expansion ends;
+
+static void alias(const char *address, const char *target, bool forward) {
+    cr_assert_eq(account_alias_add(house.db, span_text(address), span_text(target), forward), ACCOUNT_CHANGED);
+}
+
+static void begin(void) {
+    char directory[] = "/tmp/gatepost-facts-XXXXXX";
+    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    cr_assert_not_null(house.db = database_open("gatepost.db", DATABASE_ACCOUNTS));
+    cr_assert_eq(account_add(house.db, SPAN("alice@example.test"), SPAN("h")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(house.db, SPAN("bob@example.test"), SPAN("h")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(house.db, SPAN("carl@xn--bcher-kva.example"), SPAN("h")), ACCOUNT_CHANGED);
+    alias("team@example.test", "alice@example.test", false);
+    alias("team@example.test", "bob@example.test", false);
+    alias("all@example.test", "team@example.test", false);
+    alias("all@example.test", "alice+x@example.test", false);
+    alias("away@example.test", "alice@elsewhere.example", true);
+    alias("was-ours@example.test", "alice@elsewhere.example", false);
+    alias("dangling@example.test", "nobody@example.test", false);
+    alias("ring@example.test", "ring2@example.test", false);
+    alias("ring2@example.test", "ring@example.test", false);
+    alias("odd%one@example.test", "bob@example.test", false);
+    alias("*@xn--bcher-kva.example", "bob@example.test", false);
+}
+
+static void end(void) { database_close(house.db); }
+
+TestSuite(facts, .init = begin, .fini = end, .timeout = 60);
+
+static const struct facts_client stranger = {.role = RELAY_ROLE_MX};
+
+static void users(struct buf *b) {
+    for (size_t i = 0; i < ends.n; i++) {
+        if (ends.entries[i].kind == DESTINATION_NONE) continue;
+        if (ends.entries[i].login_n) buf_put_span(b, span_of(ends.entries[i].login, span_find(span_of(ends.entries[i].login, ends.entries[i].login_n), '@')));
+        else buf_put_span(b, span_of(ends.entries[i].address, ends.entries[i].address_n));
+        buf_put_octet(b, ' ');
+    }
+}
+
+Test(facts, recipients) {
+    static const struct {
+        const char *argument;
+        enum relay_recipient recipient;
+        const char *users;
+    } rows[] = {
+        {"<Alice@example.test>", RECIPIENT_LOCAL, "alice "},
+        {"<\"alice\"@example.test>", RECIPIENT_LOCAL, "alice "},
+        {"<alice+tag@example.test>", RECIPIENT_LOCAL, "alice "},
+        {"<+alice@example.test>", RECIPIENT_NOBODY, ""},
+        {"<\"alice+tag\"@example.test>", RECIPIENT_LOCAL, "alice "},
+        {"<\"alice +tag\"@example.test>", RECIPIENT_NOBODY, ""},
+        {"<team@example.test>", RECIPIENT_LOCAL, "alice bob "},
+        {"<team+x@example.test>", RECIPIENT_LOCAL, "alice bob "},
+        {"<all@example.test>", RECIPIENT_LOCAL, "alice bob "},
+        {"<away@example.test>", RECIPIENT_FORWARD, "alice@elsewhere.example "},
+        {"<was-ours@example.test>", RECIPIENT_NOBODY, ""},
+        {"<dangling@example.test>", RECIPIENT_NOBODY, ""},
+        {"<ring@example.test>", RECIPIENT_NOBODY, ""},
+        {"<nobody@example.test>", RECIPIENT_NOBODY, ""},
+        {"<x%y@example.test>", RECIPIENT_SECOND_ROUTING, ""},
+        {"<x!y@example.test>", RECIPIENT_SECOND_ROUTING, ""},
+        {"<odd%one@example.test>", RECIPIENT_LOCAL, "bob "},
+        {"<carl@b\xc3\xbc" "cher.example>", RECIPIENT_LOCAL, "carl "},
+        {"<carl@B\xc3\x9c" "CHER.example>", RECIPIENT_LOCAL, "carl "},
+        {"<anyone@XN--BCHER-KVA.example>", RECIPIENT_LOCAL, "bob "},
+        {"<x%y@xn--bcher-kva.example>", RECIPIENT_SECOND_ROUTING, ""},
+        {"<postmaster>", RECIPIENT_POSTMASTER, "alice "},
+        {"<PostMaster@example.test>", RECIPIENT_POSTMASTER, "alice "},
+        {"<alice@example.test.>", RECIPIENT_LOCAL, "alice "},
+        {"<alice@sub.example.test>", RECIPIENT_FOREIGN, "alice@sub.example.test "},
+        {"<a%b@elsewhere.example>", RECIPIENT_FOREIGN, "a%b@elsewhere.example "},
+        {"<Alice@Elsewhere.Example>", RECIPIENT_FOREIGN, "Alice@elsewhere.example "},
+        {"<\"alice@example.test\"@elsewhere.example>", RECIPIENT_FOREIGN,
+         "\"alice@example.test\"@elsewhere.example "},
+        {"<alice@[127.0.0.1]>", RECIPIENT_LITERAL, ""},
+        {"<alice@example.test@elsewhere.example>", RECIPIENT_MALFORMED, ""},
+        {"<>", RECIPIENT_MALFORMED, ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t storage[1024];
+        struct buf b = BUF_OVER(storage);
+        struct facts_sender sender;
+        struct facts_recipient recipient;
+        cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+        (void)!facts_rcpt(&house, &sender.facts, span_text(rows[i].argument), &recipient, &ends);
+        cr_expect_eq(sender.facts.recipient, rows[i].recipient, "%s: %d", rows[i].argument, sender.facts.recipient);
+        users(&b);
+        cr_expect(span_equal(buf_span(&b), span_text(rows[i].users)), "%s: %.*s", rows[i].argument, (int)b.n, storage);
+    }
+}
+
+Test(facts, senders) {
+    struct account alice;
+    cr_assert_eq(account_find(house.db, SPAN("alice@example.test"), &alice), ACCOUNT_FOUND);
+    cr_assert_eq(account_allow(house.db, SPAN("alice@example.test"), SPAN("*@news.example")), ACCOUNT_CHANGED);
+    struct facts_client client = {.role = RELAY_ROLE_SUBMISSION, .user_id = alice.id};
+    static const struct {
+        const char *argument;
+        enum reason reason;
+    } rows[] = {
+        {"<alice@example.test>", REASON_SENDER_ACCEPTED},
+        {"<Alice+x@Example.Test>", REASON_SENDER_ACCEPTED},
+        {"<team@example.test>", REASON_SENDER_ACCEPTED},
+        {"<all@example.test>", REASON_SENDER_ACCEPTED},
+        {"<>", REASON_SENDER_ACCEPTED},
+        {"<anything@news.example>", REASON_SENDER_ACCEPTED},
+        {"<anything@sub.news.example>", REASON_SENDER_NOT_YOURS},
+        {"<bob@example.test>", REASON_SENDER_NOT_YOURS},
+        {"<nobody@example.test>", REASON_SENDER_NOT_YOURS},
+        {"<alice@elsewhere.example>", REASON_SENDER_NOT_YOURS},
+        {"<alice@example.test", REASON_MALFORMED_SENDER},
+    };
+    struct facts_sender sender;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_eq(facts_mail(&house, &client, span_text(rows[i].argument), &sender), rows[i].reason, "%s",
+                     rows[i].argument);
+    cr_assert_eq(account_enable(house.db, SPAN("alice@example.test"), false), ACCOUNT_CHANGED);
+    cr_expect_eq(facts_mail(&house, &client, SPAN("<alice@example.test>"), &sender), REASON_ACCOUNT_SUSPENDED);
+    cr_assert_eq(account_remove(house.db, SPAN("alice@example.test")), ACCOUNT_CHANGED);
+    cr_expect_eq(facts_mail(&house, &client, SPAN("<alice@example.test>"), &sender), REASON_ACCOUNT_SUSPENDED);
+    cr_expect_eq(facts_enabled(&house, client.user_id), FACT_NO);
+}
+
+Test(facts, no_way_out) {
+    struct account alice;
+    struct facts_sender sender;
+    struct facts_recipient recipient;
+    struct auth_setup closed = setup;
+    struct house at = {house.db, &closed};
+    closed.foreign = DESTINATION_NONE;
+    cr_assert_eq(account_find(house.db, SPAN("alice@example.test"), &alice), ACCOUNT_FOUND);
+    struct facts_client client = {.role = RELAY_ROLE_SUBMISSION, .user_id = alice.id};
+    cr_assert_eq(facts_mail(&at, &client, SPAN("<alice@example.test>"), &sender), REASON_SENDER_ACCEPTED);
+    cr_expect_eq(facts_foreign(&at, &sender.facts), REASON_RELAY_DENIED);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<x@elsewhere.example>"), &recipient, &ends), REASON_RELAY_DENIED);
+    cr_expect(recipient.no_way_out);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<away@example.test>"), &recipient, &ends), REASON_RELAY_DENIED);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<bob@example.test>"), &recipient, &ends), REASON_LOCAL_RECIPIENT);
+    cr_expect_eq(facts_foreign(&house, &sender.facts), REASON_RELAY_AUTHENTICATED);
+}
+
+Test(facts, too_many_targets) {
+    char text[64];
+    for (int i = 0; i < 120; i++) {
+        snprintf(text, sizeof text, "t%d@elsewhere.example", i);
+        alias("many@example.test", text, true);
+    }
+    struct facts_sender sender;
+    struct facts_recipient recipient;
+    cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<many@example.test>"), &recipient, &ends), REASON_NOT_DECIDED);
+}
+
+Test(facts, a_lost_database_decides_nothing) {
+    struct facts_sender sender;
+    struct facts_recipient recipient;
+    cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+    cr_assert_geq(statement_run(database_statement(house.db, "DROP TABLE aliases")), 0);
+    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<nobody@example.test>"), &recipient, &ends), REASON_NOT_DECIDED);
+}
+
+Test(facts, patterns) {
+    static const struct {
+        const char *pattern, *address;
+        bool matches;
+    } rows[] = {
+        {"*", "a@b", true},           {"a@b", "a@b", true},         {"a@b", "a@bc", false},
+        {"*@b", "xyz@b", true},       {"*@b", "xyz@cb", false},     {"*@b", "x@y@b", false},
+        {"a*@b", "abc@b", true},      {"a*c@b", "abcbc@b", true},   {"*@*.b", "x@y.z.b", true},
+        {"*@*.b", "x@b", false},      {"", "a@b", false},           {"a+*@b", "a@b", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_eq(facts_pattern_matches(span_text(rows[i].pattern), span_text(rows[i].address)), rows[i].matches,
+                     "%s %s", rows[i].pattern, rows[i].address);
+}

@@ -1,0 +1,52 @@
+/* test_password.c - hashes, what they say of themselves, and the state between two steps. */
+#include "auth/password.h"
+#include "auth/seal.h"
+
+#include <criterion/criterion.h>
+
+Test(password, round) {
+    char hash[VERIFY_HASH_BYTES], other[VERIFY_HASH_BYTES];
+    struct password_cost cost;
+    cr_assert_eq(password_hash(SPAN("secret-word"), 1 << 20, 2, hash), 0);
+    cr_assert_eq(password_hash(SPAN("secret-word"), 1 << 20, 2, other), 0);
+    cr_expect_str_neq(hash, other, "salted");
+    cr_expect(password_check(SPAN("secret-word"), hash));
+    cr_expect_not(password_check(SPAN("secret-worD"), hash));
+    cr_expect_not(password_check(SPAN("secret-word "), hash));
+    cr_expect_not(password_check(SPAN(""), hash));
+    cr_assert(password_format_read(span_text(hash), &cost));
+    cr_expect(cost.memory_kib == 1024 && cost.passes == 2);
+    cr_expect_eq(password_hash(SPAN("x"), 128ULL << 20, 1, hash), -1, "over the cap");
+}
+
+Test(password, formats_refused) {
+    static const char *const rows[] = {
+        "", "$argon2id$v=19$m=65537,t=2,p=1$c2FsdA$aGFzaA", "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=17,p=1$c2FsdA$aGFzaA", "$argon2id$v=19$m=65536,t=2,p=2$c2FsdA$aGFzaA",
+        "$argon2id$v=16$m=65536,t=2,p=1$c2FsdA$aGFzaA", "$argon2i$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$", "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGF'zaA",
+        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA$x", "$argon2id$v=19$m=65536,t=0,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=18446744073709551617,t=2,p=1$c2FsdA$aGFzaA", "$2b$10$abcdefghijklmnopqrstuv",
+    };
+    struct password_cost cost;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_expect_not(password_format_read(span_text(rows[i]), &cost), "%s", rows[i]);
+        cr_expect_not(password_check(SPAN("x"), rows[i]), "%s", rows[i]);
+    }
+    cr_expect(password_format_read(SPAN("$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA"), &cost));
+}
+
+Test(password, seals) {
+    uint8_t key[32] = {7}, other[32] = {8}, state[VERIFY_STATE_BYTES], name[VERIFY_NAME_BYTES];
+    cr_assert(seal_close(key, 5, 1000, SPAN("alice@example.test"), state));
+    cr_assert(seal_open(key, 5, 1000, state, name));
+    cr_expect_str_eq((const char *)name, "alice@example.test");
+    cr_expect_not(seal_open(key, 5, 1001, state, name), "too late");
+    cr_expect_not(seal_open(key, 6, 999, state, name), "another exchange");
+    cr_expect_not(seal_open(other, 5, 999, state, name), "another key");
+    for (size_t i = 0; i < sizeof state; i += 37) {
+        state[i] ^= 1;
+        cr_expect_not(seal_open(key, 5, 999, state, name), "octet %zu changed", i);
+        state[i] ^= 1;
+    }
+}
