@@ -36,7 +36,7 @@ void auth_fixture_setup(struct auth_fixture *fixture) {
                   .n_local_sender_hosts = 1, .foreign = DESTINATION_CAPTURE, .verifiers = 1, .waiting_max = 10,
                   .argon2_memory_bytes = 1 << 20, .argon2_passes = 1, .connections = 100,
                   .connections_per_address = 8, .connections_per_network = 12, .network_ipv4_bits = 24,
-                  .network_ipv6_bits = 64, .waiting_for_auth = 6, .messages_per_session = 100,
+                  .network_ipv6_bits = 64, .waiting_for_auth = 6, .messages_per_session = 10000,
                   .recipients_per_message = 5, .failures_per_session = 10, .message_bytes = 100000,
                   .login_ms = 60000, .mail_uid = 1234, .mail_gid = 1234, .mail_directory = SPAN("/var/mail")},
         .listener = -1, .queue = -1, .keys = -1, .verifier = -1};
@@ -221,4 +221,12 @@ bool auth_fixture_ended(int fd) {
         if (status == FRAME_CLOSED || status == FRAME_ERROR) return true;
         if (frame.fd >= 0) close(frame.fd);
     }
+}
+
+size_t auth_fixture_drain(int fd) {
+    struct frame frame;
+    size_t n = 0;
+    for (; frame_receive(fd, storage, true, &frame) == FRAME_RECEIVED; n++)
+        if (frame.fd >= 0) close(frame.fd);
+    return n;
 }

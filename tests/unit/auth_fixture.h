@@ -45,6 +45,8 @@ void auth_fixture_tls(int session);
 
 /* Receives a frame of this type; fails the test on any other. */
 void auth_fixture_expect(int fd, unsigned type, uint8_t *storage, struct frame *out);
+/* Reads and drops what is there; returns how many frames. */
+size_t auth_fixture_drain(int fd);
 /* Whether the other end closes the channel within some seconds (frames before that are skipped). */
 bool auth_fixture_ended(int fd);
 

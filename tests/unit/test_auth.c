@@ -4,6 +4,7 @@
 #include "store/envelope.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -334,4 +335,30 @@ Test(auth, queue_gone) {
     int tries = 100;
     while (tries-- && auth_fixture_mail(without, "<>").reason != REASON_SENDER_ACCEPTED) usleep(10000);
     cr_expect(tries > 0, "a new queue is taken into use");
+}
+
+Test(auth, a_full_channel_delays_the_answer) {
+    struct buf b = BUF_OVER(text);
+    struct frame frame;
+    int session = stranger(), other = stranger();
+    size_t asked = 0;
+    wire_put_u8(&b, 1);
+    wire_put_text(&b, "client.example");
+    wire_put_text(&b, "<>");
+    /* Nobody reads the queue's end: at some point no answer comes. */
+    for (;;) {
+        cr_assert_eq(frame_send(session, SESSION_MAIL, buf_span(&b)), 0);
+        asked++;
+        struct pollfd wait = {session, POLLIN, 0};
+        if (poll(&wait, 1, 300) == 0) break;
+        auth_fixture_expect(session, SESSION_MAIL_RESULT, storage, &frame);
+        cr_assert_lt(asked, fixture.setup.messages_per_session, "the channel never was full");
+    }
+    /* Others are served; one who waits may not ask again. */
+    cr_assert_eq(frame_send(other, SESSION_KEYS, span_of(NULL, 0)), 0);
+    auth_fixture_expect(other, SESSION_CHANNEL, storage, &frame);
+    size_t read = auth_fixture_drain(fixture.queue);
+    auth_fixture_expect(session, SESSION_MAIL_RESULT, storage, &frame);
+    read += auth_fixture_drain(fixture.queue);
+    cr_expect_eq(read, 2 * asked - 1, "an OPEN for each MAIL, and a CLOSE for each but the last");
 }
