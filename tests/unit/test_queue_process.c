@@ -1,0 +1,315 @@
+/* test_queue_process.c - the queue process between an auth, sessions and a delivery of the test's.
+ * Runs in: the test runner. Trusts: nothing. Never: asserts a time. */
+#include "tests/unit/queue_driver.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct queue_driver driver;
+static struct drive_job job;
+
+static void setup(void) { drive_make(&driver); }
+static void teardown(void) { drive_remove(&driver); }
+
+TestSuite(queue_process, .init = setup, .fini = teardown, .timeout = 120);
+
+static bool holds(struct span s, const char *text) { return memmem(s.p, s.n, text, strlen(text)) != NULL; }
+
+/* One agent for that destination, one job, one answer. */
+static void deliver(enum job_outcome outcome, const char *destination) {
+    char wanted[256];
+    int agent = drive_agent(&driver, 20000, wanted);
+    cr_assert(agent >= 0);
+    cr_assert_str_eq(wanted, destination);
+    cr_assert(drive_job(agent, 20000, &job));
+    drive_answer(agent, &job, outcome, outcome == JOB_FAILED ? 550 : 0, outcome == JOB_FAILED ? "5.1.1" : "2.0.0", "words");
+    struct frame frame;
+    /* The queue closes the channel when the agent has had nothing to do; the test need not wait for that. */
+    (void)drive_frame(agent, 50, &frame);
+    close(agent);
+}
+
+Test(queue_process, accepts_and_delivers) {
+    char name[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "alice@example.test", "Subject: x\r\n\r\nhello\r\n", name),
+                 BODY_DURABLE);
+    cr_assert_eq(strlen(name), MESSAGE_NAME_CHARS);
+    deliver(JOB_DELIVERED, "alice@example.test");
+    cr_assert_str_eq(job.name, name);
+    cr_assert_str_eq(job.sender, "a@client.example");
+    cr_assert_eq(job.again, 0);
+    struct span body = buf_span(&job.body);
+    cr_assert(holds(body, "Received: from client.example ([192.0.2.7])\r\n\tby mx.example.test with ESMTP"));
+    cr_assert(holds(body, "for <alice@example.test>"));
+    cr_assert(holds(body, "Subject: x\r\n\r\nhello\r\n"));
+    cr_assert_not(holds(body, "Message-ID")); /* a stranger's mail is left as it is */
+    cr_assert_eq(drive_end(&driver, false), 0);
+    drive_start(&driver); /* the mark was written: nothing is delivered again */
+    cr_assert_eq(drive_agent(&driver, 300, name), -1);
+    drive_end(&driver, true);
+}
+
+Test(queue_process, survives_kill) {
+    char name[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    for (uint8_t t = 1; t <= 20; t++)
+        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    drive_end(&driver, true);
+    drive_start(&driver);
+    int agent = drive_agent(&driver, 20000, name), n = 0;
+    for (; n < 20 && drive_job(agent, 20000, &job); n++) {
+        cr_assert_eq(job.again, 1); /* nobody knows whether the mark was lost */
+        drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+    }
+    cr_assert_eq(n, 20);
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+Test(queue_process, large_body_has_its_own_file) {
+    static char body[600000];
+    char name[256];
+    memset(body, 'x', sizeof body - 1);
+    for (int kill_it = 0; kill_it < 2; kill_it++) {
+        drive_start(&driver);
+        int session = drive_session(&driver, 7);
+        cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", body, name), BODY_DURABLE);
+        if (kill_it) {
+            drive_end(&driver, true);
+            drive_start(&driver);
+        }
+        deliver(JOB_DELIVERED, "bob@example.test");
+        cr_assert(job.fd >= 0);
+        cr_assert(job.body.n > sizeof body - 1);
+        cr_assert(memcmp(job.body.p + job.body.n - (sizeof body - 1), body, sizeof body - 1) == 0);
+        cr_assert_eq(drive_end(&driver, false), 0);
+    }
+    char path[128];
+    snprintf(path, sizeof path, "ls -A %s/body | grep -c .", driver.path);
+    FILE *files = popen(path, "r");
+    int left = -1;
+    cr_assert(files && fscanf(files, "%d", &left) == 1);
+    pclose(files);
+    cr_assert_eq(left, 0);
+}
+
+Test(queue_process, commit_rules) {
+    static const char *const two[] = {"alice@example.test", "bob@example.test", NULL};
+    char name[256];
+    drive_start(&driver);
+    int mine = drive_session(&driver, 7), other = drive_session(&driver, 8);
+    drive_commit(mine, 99, 1); /* unknown T */
+    cr_assert_eq(drive_result(mine, name), BODY_REFUSED);
+    drive_open(&driver, 1, 7, "a@client.example", two);
+    drive_data(other, 1, SPAN("stolen\r\n"));
+    drive_commit(other, 1, 2); /* another session's */
+    cr_assert_eq(drive_result(other, name), BODY_REFUSED);
+    drive_data(mine, 1, SPAN("mine\r\n"));
+    drive_commit(mine, 1, 1); /* another number than was accepted */
+    cr_assert_eq(drive_result(mine, name), BODY_REFUSED);
+    drive_commit(mine, 1, 2); /* that was its end */
+    cr_assert_eq(drive_result(mine, name), BODY_REFUSED);
+    drive_open(&driver, 2, 7, "a@client.example", two);
+    drive_data(mine, 2, SPAN("good\r\n"));
+    drive_commit(mine, 2, 2);
+    drive_commit(mine, 2, 2); /* a used one */
+    int first = drive_result(mine, name), second = drive_result(mine, name);
+    cr_assert((first == BODY_DURABLE) + (second == BODY_DURABLE) == 1);
+    cr_assert(first + second == BODY_DURABLE + BODY_REFUSED);
+    drive_open(&driver, 3, 7, "a@client.example", two);
+    uint8_t t[TRANSACTION_BYTES] = {3, 1, 2, 3};
+    cr_assert_eq(frame_send(driver.auth, TRANSACTION_CLOSE, span_of(t, sizeof t)), 0); /* RSET */
+    drive_commit(mine, 3, 2);
+    cr_assert_eq(drive_result(mine, name), BODY_REFUSED);
+    drive_open_flags(&driver, 4, 7, "a@client.example", two, 0, 0, 10);
+    drive_data(mine, 4, SPAN("more than ten octets\r\n"));
+    drive_commit(mine, 4, 2);
+    cr_assert_eq(drive_result(mine, name), BODY_TOO_LARGE);
+    int rows;
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
+    cr_assert_eq(rows, 1);
+    drive_end(&driver, false);
+}
+
+Test(queue_process, bad_frames_drop_the_session_only) {
+    static const struct {
+        uint16_t type;
+        size_t n;
+    } frames[] = {{BODY_DATA, 3}, {BODY_COMMIT, 16}, {BODY_ABORT, 17}, {TRANSACTION_OPEN, 40}, {MASTER_DRAIN, 0}, {0, 0}};
+    static const uint8_t zeros[64];
+    char name[256];
+    drive_start(&driver);
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        int session = drive_session(&driver, 100 + i);
+        cr_assert_eq(frame_send(session, frames[i].type, span_of(zeros, frames[i].n)), 0);
+        cr_assert_eq(drive_result(session, name), -1, "frame %zu", i);
+        close(session);
+    }
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+Test(queue_process, defers_and_tries_again) {
+    char name[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    int agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job));
+    drive_answer(agent, &job, JOB_DEFERRED, 450, "4.2.0", "busy");
+    cr_assert(drive_job(agent, 20000, &job));
+    drive_answer(agent, &job, JOB_DEFERRED, 0, "4.4.1", "no answer"); /* the destination as a whole */
+    close(agent);
+    agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job));
+    close(agent); /* an agent that died with it */
+    agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job));
+    cr_assert_eq(job.again, 1);
+    drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+/* Answers a ROUTE_REQUEST with that recipient; returns its purpose. */
+static int route(const char *to, char address_out[256]) {
+    static uint8_t storage[2048];
+    struct buf b = BUF_OVER(storage);
+    struct frame frame;
+    do cr_assert(drive_frame(driver.auth, 20000, &frame));
+    while (frame.type != ROUTE_REQUEST);
+    struct wire w = wire_over(frame.body);
+    uint64_t request = wire_get_u64(&w);
+    int purpose = wire_get_u8(&w);
+    wire_get_text(&w, address_out, 256);
+    cr_assert(wire_end(&w));
+    struct recipient recipient = {.kind = DESTINATION_MAILDIR, .destination = span_text(to), .address = span_text(to), .original = span_text(to)};
+    wire_put_u64(&b, request);
+    wire_put_u8(&b, 1);
+    recipient_put(&b, &recipient);
+    cr_assert_eq(frame_send(driver.auth, ROUTE_RESULT, buf_span(&b)), 0);
+    return purpose;
+}
+
+Test(queue_process, bounces_once_then_tells_the_postmaster) {
+    char name[256], address[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test",
+                               "Subject: secret\r\n\r\nthe text\r\n", name), BODY_DURABLE);
+    deliver(JOB_FAILED, "bob@example.test");
+    cr_assert_eq(route("a@client.example", address), ROUTE_BOUNCE);
+    cr_assert_str_eq(address, "a@client.example");
+    deliver(JOB_FAILED, "a@client.example");
+    cr_assert_str_eq(job.sender, "");
+    cr_assert(holds(buf_span(&job.body), "Final-Recipient: rfc822; bob@example.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
+    cr_assert(holds(buf_span(&job.body), "Subject: secret"));
+    cr_assert_not(holds(buf_span(&job.body), "the text")); /* a stranger gets headers only */
+    cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
+    cr_assert_str_eq(address, "");
+    deliver(JOB_FAILED, "postmaster@example.test");
+    cr_assert_eq(drive_agent(&driver, 500, address), -1); /* and that is the end */
+    cr_assert_eq(drive_end(&driver, false), 0);
+    int rows;
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
+    cr_assert_eq(rows, 0);
+    drive_end(&driver, false);
+}
+
+Test(queue_process, null_sender_and_never_are_silent) {
+    static const char *const one[] = {"bob@example.test", NULL};
+    char name[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    deliver(JOB_FAILED, "bob@example.test");
+    drive_open_flags(&driver, 2, 7, "a@client.example", one, ENVELOPE_PRINCIPAL, NOTIFY_NEVER, 1000);
+    drive_data(session, 2, SPAN("x\r\n"));
+    drive_commit(session, 2, 1);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    deliver(JOB_FAILED, "bob@example.test");
+    cr_assert(holds(buf_span(&job.body), "Message-ID: <")); /* a submission without one */
+    struct frame frame;
+    while (drive_frame(driver.auth, 300, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST);
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+Test(queue_process, success_is_reported_where_asked) {
+    static const char *const one[] = {"bob@example.test", NULL};
+    char name[256], address[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    drive_open_flags(&driver, 2, 7, "a@example.test", one, ENVELOPE_PRINCIPAL, NOTIFY_SUCCESS, 1000);
+    drive_data(session, 2, SPAN("x\r\n"));
+    drive_commit(session, 2, 1);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    deliver(JOB_DELIVERED, "bob@example.test");
+    cr_assert_eq(route("a@example.test", address), ROUTE_BOUNCE);
+    deliver(JOB_DELIVERED, "a@example.test");
+    cr_assert(holds(buf_span(&job.body), "Action: delivered\r\nStatus: 2.0.0\r\n"));
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+Test(queue_process, control_verbs) {
+    char name[256], other[256];
+    int rows;
+    driver.setup.stand_alone = 0;
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name);
+    drive_submit(&driver, session, 2, 7, "b@client.example", "bob@example.test", "x\r\n", other);
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    const struct {
+        const char *verb, *argument, *value;
+        int code, rows;
+    } cases[] = {
+        {"queue list", NULL, NULL, 0, 2},
+        {"queue list", "sender", "A@CLIENT.example", 0, 1},
+        {"queue list", "sender", "@client.example", 0, 2},
+        {"queue list", "recipient", "alice@example.test", 0, 0},
+        {"queue show", "id", name, 0, 2},
+        {"queue show", "id", "0000000000000", CONTROL_NOT_FOUND, 0},
+        {"queue export", "id", name, 0, 1},
+        {"queue retry", "id", name, 0, 1},
+        {"queue retry", NULL, NULL, CONTROL_USAGE, 0},
+        {"queue status", NULL, NULL, 0, 1},
+        {"queue remove", "id", name, 0, 1},
+        {"queue list", NULL, NULL, 0, 1},
+        {"queue nonsense", NULL, NULL, CONTROL_USAGE, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert_eq(drive_control(&driver, cases[i].verb, cases[i].argument, cases[i].value, &rows), cases[i].code, "case %zu", i);
+        cr_assert_eq(rows, cases[i].rows, "case %zu: %d rows", i, rows);
+    }
+    drive_end(&driver, true);
+    drive_start(&driver); /* what was removed stays away */
+    drive_control(&driver, "queue list", NULL, NULL, &rows);
+    cr_assert_eq(rows, 1);
+    drive_end(&driver, false);
+}
+
+Test(queue_process, full_disk_is_told_to_auth) {
+    static const char *const one[] = {"bob@example.test", NULL};
+    char name[256];
+    struct frame frame;
+    driver.setup.reserve_bytes = UINT64_MAX;
+    drive_start(&driver);
+    cr_assert(drive_frame(driver.auth, 20000, &frame) && frame.type == QUEUE_SPACE && frame.body.p[0] == 0);
+    int session = drive_session(&driver, 7);
+    drive_open(&driver, 1, 7, "a@client.example", one);
+    drive_data(session, 1, SPAN("x\r\n"));
+    drive_commit(session, 1, 1);
+    cr_assert_eq(drive_result(session, name), BODY_NO_SPACE);
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
