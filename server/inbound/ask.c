@@ -26,7 +26,9 @@ void ask_open(int auth_fd, uint64_t wait_ms) {
     channels.wait_ms = wait_ms;
 }
 
-int ask_queue_fd(void) { return channels.queue_fd; }
+int ask_queue_fd(void) {
+    return channels.queue_fd;
+}
 
 static bool wait_for(int fd, short events, uint64_t deadline_ms) {
     for (;;) {
@@ -167,7 +169,9 @@ bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) 
     return wire_end(&w);
 }
 
-bool ask_reset(void) { return tell(channels.auth_fd, SESSION_RESET, span_of(NULL, 0)); }
+bool ask_reset(void) {
+    return tell(channels.auth_fd, SESSION_RESET, span_of(NULL, 0));
+}
 
 bool ask_failure(enum session_failure failure) {
     uint8_t octet = (uint8_t)failure;

@@ -1,5 +1,5 @@
-/* ask.h - what a session asks of auth and queue, one question at a time. Each function returns false when the answer did
- * not come or made no sense: the process behind the channel is gone or restarting, and the session has to end. */
+/* ask.h - what a session asks of auth and queue, one question at a time. Each function returns false when the answer
+ * did not come or made no sense: the process behind the channel is gone or restarting, and the session has to end. */
 #ifndef SERVER_INBOUND_ASK_H
 #define SERVER_INBOUND_ASK_H
 
@@ -48,7 +48,8 @@ bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) 
 bool ask_reset(void) MUST_USE;
 bool ask_failure(enum session_failure failure) MUST_USE;
 
-/* The body on its way to the queue: octets are collected in place and sent when a frame is full or the message ends. */
+/* The body on its way to the queue: octets are collected in place and sent when a frame is full or the message ends.
+ */
 struct buf *ask_body_start(const uint8_t transaction[TRANSACTION_BYTES]);
 bool ask_body_send(struct buf *body) MUST_USE;
 bool ask_body_commit(uint32_t recipients, struct ask_body *out) MUST_USE;

@@ -36,10 +36,14 @@ enum client_status body_take(struct smtp *smtp, bool chunk, uint64_t data_ms, ui
             enum client_status status = fill(data_ms, session_deadline_ms);
             if (status != CLIENT_FINE) return status;
         }
-        if (chunk && smtp->chunk_dropped) taken = drop(left);
-        else if (!pass(smtp, left, &taken)) return CLIENT_ALONE;
-        if (chunk) left -= taken;
-        else if (smtp->data.state == DATA_END) break;
+        if (chunk && smtp->chunk_dropped)
+            taken = drop(left);
+        else if (!pass(smtp, left, &taken))
+            return CLIENT_ALONE;
+        if (chunk)
+            left -= taken;
+        else if (smtp->data.state == DATA_END)
+            break;
     }
     return CLIENT_FINE;
 }

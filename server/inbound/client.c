@@ -27,9 +27,13 @@ void client_open(int fd, int auth_fd, int stop_fd, uint64_t stop_ms) {
     client.stop_ms = stop_ms;
 }
 
-struct span client_rest(void) { return span_of(received + client.from, client.to - client.from); }
+struct span client_rest(void) {
+    return span_of(received + client.from, client.to - client.from);
+}
 
-void client_take(size_t n) { client.from += n; }
+void client_take(size_t n) {
+    client.from += n;
+}
 
 void client_discard(void) {
     explicit_bzero(received + client.from, client.to - client.from);
@@ -40,7 +44,9 @@ void client_wipe(struct span taken) {
     if (taken.n) explicit_bzero(received + (taken.p - received), taken.n);
 }
 
-bool client_under_tls(void) { return client.tls; }
+bool client_under_tls(void) {
+    return client.tls;
+}
 
 /* No question is open while the client is waited for: whatever stirs on the channels is their end. */
 static enum client_status wait_for(short events, uint64_t deadline_ms, bool stoppable) {
@@ -106,7 +112,8 @@ static void make_room(void) {
     client.to = n;
 }
 
-/* Waits first where nothing can be there yet: a plain client answers after a wait. Under TLS OpenSSL may hold octets. */
+/* Waits first where nothing can be there yet: a plain client answers after a wait. Under TLS OpenSSL may hold octets.
+ */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) {
     short events;
     make_room();

@@ -1,5 +1,5 @@
-/* client.h - octets to and from the client, plain or under TLS: every wait has a deadline, and watches the channels whose
- * end is the session's end. */
+/* client.h - octets to and from the client, plain or under TLS: every wait has a deadline, and watches the channels
+ * whose end is the session's end. */
 #ifndef SERVER_INBOUND_CLIENT_H
 #define SERVER_INBOUND_CLIENT_H
 
@@ -10,13 +10,13 @@ enum { CLIENT_BUFFER_BYTES = 64 << 10 };
 enum client_status {
     CLIENT_GONE = 0, /* closed, reset, or TLS broke */
     CLIENT_FINE,
-    CLIENT_LATE,     /* the deadline passed */
-    CLIENT_ALONE,    /* auth or queue is gone */
-    CLIENT_STOPPED   /* the server is stopping: at once where the caller lets it, else when stop_ms have passed */
+    CLIENT_LATE,   /* the deadline passed */
+    CLIENT_ALONE,  /* auth or queue is gone */
+    CLIENT_STOPPED /* the server is stopping: at once where the caller lets it, else when stop_ms have passed */
 };
 
-/* The connection, auth's channel, and the descriptor whose end says that the server is stopping: from then on every wait
- * ends within stop_ms. */
+/* The connection, auth's channel, and the descriptor whose end says that the server is stopping: from then on every
+ * wait ends within stop_ms. */
 void client_open(int fd, int auth_fd, int stop_fd, uint64_t stop_ms);
 
 /* What has arrived and was not taken yet. */
@@ -32,7 +32,8 @@ void client_wipe(struct span taken);
 /* Waits for more octets. `stoppable`: the server's stopping ends the wait at once. */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) MUST_USE;
 
-/* Reads exactly n octets of what is not TLS yet, one by one if need be: for a header before the client's own octets. */
+/* Reads exactly n octets of what is not TLS yet, one by one if need be: for a header before the client's own octets.
+ */
 enum client_status client_read_exactly(uint8_t *p, size_t n, uint64_t deadline_ms) MUST_USE;
 
 /* Sends all of it. */

@@ -68,12 +68,16 @@ static void plain_octet(struct data *data, uint8_t c, struct buf *out) {
 static void step(struct data *data, uint8_t c, struct buf *out) {
     switch (data->state) {
     case DATA_LINE_START:
-        if (c == '.' && data->stuffed) data->state = DATA_DOT;
-        else plain_octet(data, c, out);
+        if (c == '.' && data->stuffed)
+            data->state = DATA_DOT;
+        else
+            plain_octet(data, c, out);
         break;
     case DATA_DOT: /* RFC 5321 4.5.2: the first dot of a longer line is not part of it */
-        if (c == '\r') data->state = DATA_DOT_CR;
-        else plain_octet(data, c, out);
+        if (c == '\r')
+            data->state = DATA_DOT_CR;
+        else
+            plain_octet(data, c, out);
         break;
     case DATA_DOT_CR:
         if (c == '\n') {
@@ -91,8 +95,11 @@ static void step(struct data *data, uint8_t c, struct buf *out) {
         blame(data, DATA_BARE_CR);
         plain_octet(data, c, out);
         break;
-    case DATA_TEXT: plain_octet(data, c, out); break;
-    case DATA_END: break;
+    case DATA_TEXT:
+        plain_octet(data, c, out);
+        break;
+    case DATA_END:
+        break;
     }
 }
 
@@ -122,6 +129,8 @@ size_t data_take(struct data *data, struct span in, struct buf *out) {
 }
 
 void data_finish(struct data *data, struct buf *out) {
-    if (data->state == DATA_CR) blame(data, DATA_BARE_CR);
-    else if (data->state == DATA_TEXT) pass_line_end(data, out);
+    if (data->state == DATA_CR)
+        blame(data, DATA_BARE_CR);
+    else if (data->state == DATA_TEXT)
+        pass_line_end(data, out);
 }

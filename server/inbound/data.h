@@ -20,15 +20,7 @@ enum data_state {
     DATA_END             /* CRLF.CRLF: all that follows is commands */
 };
 
-enum data_fault {
-    DATA_FINE = 0,
-    DATA_BARE_CR,
-    DATA_BARE_LF,
-    DATA_NUL,
-    DATA_LONG_LINE,
-    DATA_LOOP,
-    DATA_TOO_LARGE
-};
+enum data_fault { DATA_FINE = 0, DATA_BARE_CR, DATA_BARE_LF, DATA_NUL, DATA_LONG_LINE, DATA_LOOP, DATA_TOO_LARGE };
 
 struct data {
     enum data_state state;
@@ -48,8 +40,8 @@ void data_start(struct data *data, bool stuffed, uint64_t limit_bytes);
  * in.n + 2, and returns how many it took. What it took of a faulty message is dropped. */
 size_t data_take(struct data *data, struct span in, struct buf *out);
 
-/* After the last octet of BDAT LAST: ends the last line where the client did not (`out` has room for 2 octets); a CR at
- * the very end is at fault. */
+/* After the last octet of BDAT LAST: ends the last line where the client did not (`out` has room for 2 octets); a CR
+ * at the very end is at fault. */
 void data_finish(struct data *data, struct buf *out);
 
 /* Whether the fault is one by which one message is passed off as two. */

@@ -133,15 +133,21 @@ static bool hear_master(struct role_start *start) {
     int old;
     for (;;) {
         switch (role_listen(start, &link, &old, &number)) {
-        case ROLE_EVENT_GONE: return false;
-        case ROLE_EVENT_NONE: return true;
+        case ROLE_EVENT_GONE:
+            return false;
+        case ROLE_EVENT_NONE:
+            return true;
         case ROLE_EVENT_CHANNEL:
             if (link.kind == ROLE_AUTH) find_auth(start);
             break;
-        case ROLE_EVENT_DRAIN: drain(); break;
-        case ROLE_EVENT_SETUP: log_bug("a listener is replaced, not reconfigured");
+        case ROLE_EVENT_DRAIN:
+            drain();
+            break;
+        case ROLE_EVENT_SETUP:
+            log_bug("a listener is replaced, not reconfigured");
         case ROLE_EVENT_DESCRIPTOR:
-        case ROLE_EVENT_FORGET: break;
+        case ROLE_EVENT_FORGET:
+            break;
         }
     }
 }
@@ -170,10 +176,19 @@ static bool serve_round(struct role_start *start) {
     return true;
 }
 
+/* The master holds them against what the keys process has. */
+static void tell_certificates(void) {
+    uint8_t storage[SESSION_CERTIFICATES_MAX * KEY_NAME_BYTES];
+    struct buf b = BUF_OVER(storage);
+    tls_put_key_names(&b);
+    role_say(CHILD_CERTIFICATES, buf_span(&b));
+}
+
 int listener_run(struct role_start *start, uint32_t missing) {
     int directory = role_descriptor(start, DESCRIPTOR_DIRECTORY, 0);
     if (directory >= 0) close(directory);
     find_auth(start);
+    tell_certificates();
     refill();
     role_ready(missing);
     for (;;) {

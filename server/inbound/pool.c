@@ -179,8 +179,8 @@ static pid_t next_accepted(int fd) {
         struct cmsghdr header;
         uint8_t space[CMSG_SPACE(sizeof(struct ucred))];
     } control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                             .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     struct ucred credentials = {0};
     ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
@@ -203,8 +203,10 @@ static void log_crash(pid_t pid, int status) {
     struct log_line line;
     log_open(&line, LOG_SESSION_CRASHED);
     log_number(&line, KEY_PID, (uint64_t)pid);
-    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else
+        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
     log_send(&line);
 }
 
@@ -218,7 +220,7 @@ static void tell_end(const struct pool *pool, const struct pool_child *one, enum
     struct buf b = BUF_OVER(storage);
     wire_put_u32(&b, (uint32_t)one->pid);
     wire_put_u8(&b, (uint8_t)how);
-    if (one->auth == 0 || one->auth != pool->auth_number) return; /* this auth never heard of it */
+    if (one->auth == 0 || one->auth != pool->auth_number) return;      /* this auth never heard of it */
     if (!tell_auth(auth_channel, POOL_EXIT, buf_span(&b), -1)) return; /* its end is noticed elsewhere */
 }
 

@@ -24,7 +24,7 @@ struct pool {
         pid_t pid;
         bool busy;
         uint32_t auth; /* which auth knows it: the pool's auth_number then */
-    } *children;
+    } * children;
     uint32_t n, idle, auth_number;
     uint64_t accepted, crashed;
     uint64_t wait_until_ms; /* children die before they get a connection: not again before then */

@@ -5,8 +5,8 @@
 #include "store/netaddr.h"
 
 enum {
-    PROXY_V1_MAX = 107,   /* with its CRLF */
-    PROXY_START = 12,     /* enough to tell the versions apart, and shorter than any header */
+    PROXY_V1_MAX = 107, /* with its CRLF */
+    PROXY_START = 12,   /* enough to tell the versions apart, and shorter than any header */
     PROXY_V2_HEAD = 16,
     PROXY_V2_REST_MAX = 1024 /* addresses and TLVs */
 };

@@ -7,10 +7,9 @@
 static const struct {
     uint16_t code;
     const char *enhanced, *text;
-} replies[REPLY_COUNT] = {
-    [REPLY_NONE] = {451, "4.3.0", "Something failed on our side, please try again later"},
+} replies[REPLY_COUNT] = {[REPLY_NONE] = {451, "4.3.0", "Something failed on our side, please try again later"},
 #define ROW(name, code, enhanced, text) [REPLY_##name] = {code, enhanced, text},
-    REPLIES(ROW)
+                          REPLIES(ROW)
 #undef ROW
 };
 

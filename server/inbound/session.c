@@ -1,6 +1,6 @@
 /* session.c - the life of one connection: who it is, TLS, then lines and bodies until one side leaves.
- * Runs in: session. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet of the client's
- * before auth knows who it is. */
+ * Runs in: session. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet of the
+ * client's before auth knows who it is. */
 #include "server/inbound/session.h"
 
 #include "auth/relay.h"
@@ -30,9 +30,13 @@ static struct {
 static uint8_t out_storage[OUT_BYTES];
 static struct buf out;
 
-static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t sooner(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
 
-static uint64_t deadline_in(uint64_t ms) { return sooner(clock_ms() + ms, session.session_deadline_ms); }
+static uint64_t deadline_in(uint64_t ms) {
+    return sooner(clock_ms() + ms, session.session_deadline_ms);
+}
 
 static bool waits_for_login(void) {
     return session.smtp.role != RELAY_ROLE_MX && session.smtp.auth_offered && !session.smtp.authenticated;
@@ -67,11 +71,17 @@ static enum session_exit late(void) {
 /* The client cannot go on being served: why, by what the last wait said. */
 static enum session_exit end_by(enum client_status status) {
     switch (status) {
-    case CLIENT_LATE: return late();
-    case CLIENT_ALONE: say_last(REPLY_SHUTDOWN); return leave("auth or queue restarted", SESSION_EXIT_FAULT);
-    case CLIENT_STOPPED: say_last(REPLY_SHUTDOWN); return leave("server stopping", SESSION_EXIT_FINE);
+    case CLIENT_LATE:
+        return late();
+    case CLIENT_ALONE:
+        say_last(REPLY_SHUTDOWN);
+        return leave("auth or queue restarted", SESSION_EXIT_FAULT);
+    case CLIENT_STOPPED:
+        say_last(REPLY_SHUTDOWN);
+        return leave("server stopping", SESSION_EXIT_FINE);
     case CLIENT_GONE:
-    case CLIENT_FINE: break;
+    case CLIENT_FINE:
+        break;
     }
     return leave("client left", SESSION_EXIT_FINE);
 }
@@ -111,9 +121,12 @@ static bool read_proxy(void) {
     uint64_t deadline = clock_ms() + PROXY_MS;
     if (client_read_exactly(start, sizeof start, deadline) != CLIENT_FINE) return false;
     switch (proxy_version(start)) {
-    case PROXY_V1: return read_proxy_v1(start, deadline);
-    case PROXY_V2: return read_proxy_v2(start, deadline);
-    case PROXY_NONE: break;
+    case PROXY_V1:
+        return read_proxy_v1(start, deadline);
+    case PROXY_V2:
+        return read_proxy_v2(start, deadline);
+    case PROXY_NONE:
+        break;
     }
     return false;
 }
@@ -249,7 +262,8 @@ static bool handle_line(enum smtp_next *next_out) {
         *next_out = smtp_bad_line(&session.smtp, REPLY_BAD_LINE, &out);
         client_wipe(span_part(rest, 0, used));
         return true;
-    case LINE_GOOD: break;
+    case LINE_GOOD:
+        break;
     }
     client_take(used);
     bool fits = used <= smtp_line_limit(&session.smtp, line);

@@ -8,12 +8,12 @@
 enum { SESSION_SOCKETS_MAX = 32, SESSION_CERTIFICATES_MAX = 32, SESSION_NAMES_MAX = 32 };
 
 struct session_socket { /* DESCRIPTOR_SOCKET of the same index */
-    uint8_t role; /* enum relay_role */
-    uint8_t auth; /* AUTH is offered (after TLS) */
+    uint8_t role;       /* enum relay_role */
+    uint8_t auth;       /* AUTH is offered (after TLS) */
 };
 
 struct session_certificate {
-    struct span chain_pem; /* public */
+    struct span chain_pem;                /* public */
     struct span names[SESSION_NAMES_MAX]; /* SNI; none: those in the certificate */
     uint32_t n_names;
 };

@@ -1,16 +1,23 @@
 /* smtp.c - the verb table, and what is common to all verbs: order, limits, failures.
- * Runs in: session. Trusts: auth for verdicts; nothing in a line. Never: does I/O with the client, accepts what auth did
- * not. */
+ * Runs in: session. Trusts: auth for verdicts; nothing in a line. Never: does I/O with the client, accepts what auth
+ * did not. */
 #include "server/inbound/smtp.h"
 
 #include "auth/relay.h"
 
-enum flag { NEEDS_TLS = 1, ENDS_GROUP = 2, COUNTS_AS_JUNK = 4, SECRET_ARGUMENTS = 8, TAKES_NOTHING = 16, IN_GROUP = 32 };
+enum flag {
+    NEEDS_TLS = 1,
+    ENDS_GROUP = 2,
+    COUNTS_AS_JUNK = 4,
+    SECRET_ARGUMENTS = 8,
+    TAKES_NOTHING = 16,
+    IN_GROUP = 32
+};
 
 enum {
-    JUNK_MAX = 100, /* commands that lead nowhere, between two messages */
+    JUNK_MAX = 100,                                 /* commands that lead nowhere, between two messages */
     MAIL_LINE_MAX = 512 + 26 + 17 + 500 + 110 + 10, /* RFC 1870 3, 6152 2, 4954 3, 3461 4 (RET, ENVID), 6531 3.3 */
-    RCPT_LINE_MAX = 512 + 500 + 32                   /* RFC 3461 4 (ORCPT, NOTIFY) */
+    RCPT_LINE_MAX = 512 + 500 + 32                  /* RFC 3461 4 (ORCPT, NOTIFY) */
 };
 
 static const struct verb {
@@ -118,10 +125,14 @@ size_t smtp_line_limit(const struct smtp *smtp, struct span start) {
 
 static enum smtp_next wrong_state(struct smtp *smtp, const struct verb *verb, struct buf *out) {
     enum reply reply = REPLY_MAIL_FIRST;
-    if (smtp->state == SMTP_GREETED) reply = REPLY_HELLO_FIRST;
-    else if (smtp->state == SMTP_CHUNKS) reply = REPLY_BDAT_OPEN;
-    else if (verb->handle == smtp_auth) reply = REPLY_AUTH_IN_MAIL;
-    else if (smtp->state == SMTP_MAIL) reply = REPLY_MAIL_OPEN;
+    if (smtp->state == SMTP_GREETED)
+        reply = REPLY_HELLO_FIRST;
+    else if (smtp->state == SMTP_CHUNKS)
+        reply = REPLY_BDAT_OPEN;
+    else if (verb->handle == smtp_auth)
+        reply = REPLY_AUTH_IN_MAIL;
+    else if (smtp->state == SMTP_MAIL)
+        reply = REPLY_MAIL_OPEN;
     return smtp_fail(smtp, reply, out);
 }
 

@@ -1,5 +1,5 @@
-/* smtp.h - the machine of one SMTP session: lines in, replies out. It asks auth and queue (ask.h) and never touches the
- * client: what has to be done there is its answer. */
+/* smtp.h - the machine of one SMTP session: lines in, replies out. It asks auth and queue (ask.h) and never touches
+ * the client: what has to be done there is its answer. */
 #ifndef SERVER_INBOUND_SMTP_H
 #define SERVER_INBOUND_SMTP_H
 
@@ -9,9 +9,9 @@
 #include "server/inbound/session_setup.h"
 
 enum {
-    SMTP_LINE_MAX = 512,       /* RFC 5321 4.5.3.1.4, with CRLF */
+    SMTP_LINE_MAX = 512,        /* RFC 5321 4.5.3.1.4, with CRLF */
     SMTP_AUTH_LINE_MAX = 12288, /* RFC 4954 4 */
-    SMTP_OUT_MIN = 24 << 10,   /* room that `out` has before a line is handled */
+    SMTP_OUT_MIN = 24 << 10,    /* room that `out` has before a line is handled */
     SMTP_HELO_MAX = 255,
     SMTP_SENDER_MAX = 320
 };
@@ -50,8 +50,8 @@ struct smtp {
     bool secret;     /* the line just handled held one: wipe it */
     bool ends_group; /* send its reply at once, RFC 2920 3.2 */
     int keys_fd;
-    bool keys_asked;   /* auth answers that once */
-    const char *why;   /* it leaves, for the log */
+    bool keys_asked;    /* auth answers that once */
+    const char *why;    /* it leaves, for the log */
     bool auth_has_mail; /* since the last reset auth may not have heard how a transaction ended */
 
     uint8_t helo[SMTP_HELO_MAX];

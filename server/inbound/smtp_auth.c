@@ -8,21 +8,28 @@ static uint8_t response_storage[SMTP_AUTH_LINE_MAX];
 static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answer, struct buf *out) {
     smtp->state = SMTP_HELLO;
     switch (answer->outcome) {
-    case AUTH_ACCEPTED: smtp->authenticated = true; return smtp_say(REPLY_AUTH_ACCEPTED, out);
+    case AUTH_ACCEPTED:
+        smtp->authenticated = true;
+        return smtp_say(REPLY_AUTH_ACCEPTED, out);
     case AUTH_CONTINUE:
         smtp->state = SMTP_AUTHING;
         reply_put_challenge(out, answer->challenge);
         return SMTP_MORE;
-    case AUTH_REJECTED: return smtp_say(REPLY_AUTH_REJECTED, out);
-    case AUTH_MALFORMED: return smtp_fail(smtp, REPLY_AUTH_MALFORMED, out);
-    case AUTH_CANCELLED: return smtp_fail(smtp, REPLY_AUTH_CANCELLED, out);
-    case AUTH_UNKNOWN_MECHANISM: return smtp_fail(smtp, REPLY_AUTH_MECHANISM, out);
+    case AUTH_REJECTED:
+        return smtp_say(REPLY_AUTH_REJECTED, out);
+    case AUTH_MALFORMED:
+        return smtp_fail(smtp, REPLY_AUTH_MALFORMED, out);
+    case AUTH_CANCELLED:
+        return smtp_fail(smtp, REPLY_AUTH_CANCELLED, out);
+    case AUTH_UNKNOWN_MECHANISM:
+        return smtp_fail(smtp, REPLY_AUTH_MECHANISM, out);
     case AUTH_TOO_MANY:
         smtp->exit = SESSION_EXIT_ABUSE;
         smtp->why = "too many failed logins";
         reply_put(out, REPLY_AUTH_TOO_MANY);
         return SMTP_LEAVE;
-    case AUTH_FAILED_TEMPORARILY: break;
+    case AUTH_FAILED_TEMPORARILY:
+        break;
     }
     return smtp_say(REPLY_AUTH_LATER, out);
 }

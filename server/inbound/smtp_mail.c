@@ -209,9 +209,12 @@ enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) {
         smtp->junk = 0;
         reply_put_queued(out, answer.message_name);
         return SMTP_MORE;
-    case BODY_TOO_LARGE: return smtp_fail_reason(smtp, REASON_MESSAGE_TOO_LARGE, out);
-    case BODY_NO_SPACE: return smtp_fail_reason(smtp, REASON_STORAGE_FULL, out);
-    case BODY_REFUSED: break;
+    case BODY_TOO_LARGE:
+        return smtp_fail_reason(smtp, REASON_MESSAGE_TOO_LARGE, out);
+    case BODY_NO_SPACE:
+        return smtp_fail_reason(smtp, REASON_STORAGE_FULL, out);
+    case BODY_REFUSED:
+        break;
     }
     return smtp_fail_reason(smtp, REASON_STORAGE_FAULT, out);
 }

@@ -1,6 +1,6 @@
 /* tls.c - certificates and one TLS connection.
- * Runs in: listener (tls_prepare), session. Trusts: the master for certificates. Never: holds a private key, allocates
- * outside the arena, keeps anything of a connection for another. */
+ * Runs in: listener (tls_prepare), session. Trusts: the master for certificates. Never: holds a private key,
+ * allocates outside the arena, keeps anything of a connection for another. */
 #include "server/inbound/tls.h"
 
 #include "server/inbound/tls_arena.h"
@@ -20,6 +20,7 @@ static struct certificate {
     X509 *chain[CHAIN_MAX];
     size_t n_chain;
     EVP_PKEY *key;
+    uint8_t key_name[KEY_NAME_BYTES];
     const struct session_certificate *setup;
 } certificates[SESSION_CERTIFICATES_MAX];
 static size_t n_certificates;
@@ -38,7 +39,13 @@ static int fault(const char *what) {
     return -1;
 }
 
-bool tls_available(void) { return n_certificates > 0; }
+bool tls_available(void) {
+    return n_certificates > 0;
+}
+
+void tls_put_key_names(struct buf *b) {
+    for (size_t i = 0; i < n_certificates; i++) buf_put(b, certificates[i].key_name, KEY_NAME_BYTES);
+}
 
 /* ---- the name that the client wants (RFC 6066 3) */
 
@@ -79,8 +86,8 @@ static SSL_CTX *make_context(void) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                      SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_read_ahead(context, 1);
@@ -112,6 +119,7 @@ static int read_certificate(struct certificate *certificate, const struct sessio
     EVP_PKEY *public_key = X509_get0_pubkey(certificate->chain[0]);
     certificate->key = public_key ? tls_key_for(public_key) : NULL;
     if (!certificate->key) return fault("a certificate's key is neither EC nor RSA");
+    if (!tls_key_name(public_key, certificate->key_name)) return fault("naming a certificate's key");
     certificate->context = make_context();
     return certificate->context ? 0 : fault("making a TLS context");
 }
@@ -183,11 +191,17 @@ static void keep_reason(const char *otherwise) {
 
 static enum tls_step step_of(int result) {
     switch (SSL_get_error(connection, result)) {
-    case SSL_ERROR_NONE: return TLS_DONE;
-    case SSL_ERROR_WANT_READ: return TLS_WANTS_READ;
-    case SSL_ERROR_WANT_WRITE: return TLS_WANTS_WRITE;
-    case SSL_ERROR_ZERO_RETURN: return TLS_CLOSED;
-    default: keep_reason("the client closed the connection"); return TLS_FAILED;
+    case SSL_ERROR_NONE:
+        return TLS_DONE;
+    case SSL_ERROR_WANT_READ:
+        return TLS_WANTS_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WANTS_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLOSED;
+    default:
+        keep_reason("the client closed the connection");
+        return TLS_FAILED;
     }
 }
 
@@ -205,8 +219,12 @@ enum tls_step tls_shake_hands(void) {
     return TLS_DONE;
 }
 
-const char *tls_description(void) { return description; }
-const char *tls_reason(void) { return reason; }
+const char *tls_description(void) {
+    return description;
+}
+const char *tls_reason(void) {
+    return reason;
+}
 
 enum tls_step tls_read(uint8_t *p, size_t size, size_t *n_out) {
     ERR_clear_error();

@@ -1,5 +1,5 @@
-/* tls.h - the one door to OpenSSL's TLS: certificates at start, then one connection per process. TLS 1.2 and 1.3, ECDHE
- * only, no tickets, no session cache, no renegotiation, no client certificates (RFC 8996, 9325). */
+/* tls.h - the one door to OpenSSL's TLS: certificates at start, then one connection per process. TLS 1.2 and 1.3,
+ * ECDHE only, no tickets, no session cache, no renegotiation, no client certificates (RFC 8996, 9325). */
 #ifndef SERVER_INBOUND_TLS_H
 #define SERVER_INBOUND_TLS_H
 
@@ -10,6 +10,9 @@
 int tls_prepare(const struct session_setup *setup) MUST_USE;
 
 bool tls_available(void);
+
+/* Appends the names of the certificates' keys, KEY_NAME_BYTES each, in the setup's order. */
+void tls_put_key_names(struct buf *b);
 
 enum tls_step {
     TLS_FAILED = 0, /* the connection is of no use any more */

@@ -27,14 +27,16 @@ static void *free_blocks[CLASSES];
 static unsigned class_of(size_t n, size_t *size_out) {
     unsigned class = 0;
     for (size_t base = SMALLEST; class < CLASSES; base *= 2)
-        for (size_t quarter = 0; quarter < 4 && class < CLASSES; quarter++, class++) {
+        for (size_t quarter = 0; quarter < 4 && class < CLASSES; quarter++, class ++) {
             *size_out = base + quarter * (base / 4);
             if (*size_out >= n) return class;
         }
     return CLASSES;
 }
 
-static struct head *head_of(void *p) { return (struct head *)(void *)((uint8_t *)p - sizeof(struct head)); }
+static struct head *head_of(void *p) {
+    return (struct head *)(void *)((uint8_t *)p - sizeof(struct head));
+}
 
 void *tls_arena_take(size_t n) {
     size_t size;
@@ -44,7 +46,8 @@ void *tls_arena_take(size_t n) {
     if (p) {
         memcpy(&free_blocks[class], p, sizeof p);
     } else {
-        size_t whole = sizeof(struct head) + (size + TLS_ARENA_ALIGNMENT - 1) / TLS_ARENA_ALIGNMENT * TLS_ARENA_ALIGNMENT;
+        size_t whole =
+            sizeof(struct head) + (size + TLS_ARENA_ALIGNMENT - 1) / TLS_ARENA_ALIGNMENT * TLS_ARENA_ALIGNMENT;
         if (whole > sizeof arena - used) return NULL;
         p = arena + used + sizeof(struct head);
         used += whole;
@@ -87,7 +90,9 @@ void tls_arena_seal(void) {
     sealed = used;
 }
 
-size_t tls_arena_used(void) { return used; }
+size_t tls_arena_used(void) {
+    return used;
+}
 
 static void *take_for_openssl(size_t n, const char *file, int line) {
     (void)file, (void)line;

@@ -1,5 +1,5 @@
-/* tls_arena.h - OpenSSL's memory: a fixed piece of the program, so that a session needs no more of the kernel's after it
- * has begun. Blocks are handed out by size class and come back to their class; one thread. */
+/* tls_arena.h - OpenSSL's memory: a fixed piece of the program, so that a session needs no more of the kernel's after
+ * it has begun. Blocks are handed out by size class and come back to their class; one thread. */
 #ifndef SERVER_INBOUND_TLS_ARENA_H
 #define SERVER_INBOUND_TLS_ARENA_H
 

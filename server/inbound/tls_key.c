@@ -1,6 +1,6 @@
-/* tls_key.c - a provider built into the session: it knows public keys only, and has the TLS transcript signed by the keys
- * process, which sees the octets that are signed and refuses what is no transcript.
- * Runs in: listener, session. Trusts: the keys process. Never: holds a private key. */
+/* tls_key.c - a provider built into the session: it knows public keys only, and has the TLS transcript signed by the
+ * keys process, which sees the octets that are signed and refuses what is no transcript. Runs in: listener, session.
+ * Trusts: the keys process. Never: holds a private key. */
 #include "server/inbound/tls_key.h"
 
 #include "store/clock.h"
@@ -113,13 +113,12 @@ static void key_free(void *data) {
     OPENSSL_free(key);
 }
 
-/* The key's name: the first octets of SHA-256 over its SubjectPublicKeyInfo. */
-static bool name_key(struct key *key) {
+bool tls_key_name(const EVP_PKEY *public_key, uint8_t name_out[KEY_NAME_BYTES]) {
     uint8_t *der = NULL, digest[SHA256_DIGEST_LENGTH];
-    int n = i2d_PUBKEY(key->public_key, &der);
+    int n = i2d_PUBKEY(public_key, &der);
     if (n <= 0) return false;
     SHA256(der, (size_t)n, digest);
-    memcpy(key->name, digest, sizeof key->name);
+    memcpy(name_out, digest, KEY_NAME_BYTES);
     OPENSSL_free(der);
     return true;
 }
@@ -128,9 +127,10 @@ static int key_import(void *data, int selection, const OSSL_PARAM parameters[]) 
     struct key *key = data;
     if (!(selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY) || key->public_key) return 0;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, key->ec ? "EC" : "RSA", "provider=default");
-    int ok = context && EVP_PKEY_fromdata_init(context) == 1 &&
-             EVP_PKEY_fromdata(context, &key->public_key, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)(uintptr_t)parameters) == 1 &&
-             name_key(key);
+    int ok =
+        context && EVP_PKEY_fromdata_init(context) == 1 &&
+        EVP_PKEY_fromdata(context, &key->public_key, EVP_PKEY_PUBLIC_KEY, (OSSL_PARAM *)(uintptr_t)parameters) == 1 &&
+        tls_key_name(key->public_key, key->name);
     EVP_PKEY_CTX_free(context);
     return ok;
 }
@@ -274,18 +274,21 @@ static int sign(void *data, unsigned char *out, size_t *n_out, size_t size, cons
 
 /* ---- the provider */
 
-#define ROW(id, function) {id, (void (*)(void))(function)}
-#define KEY_ROWS                                                                                                      \
-    ROW(OSSL_FUNC_KEYMGMT_FREE, key_free), ROW(OSSL_FUNC_KEYMGMT_IMPORT, key_import),                                 \
-        ROW(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, key_types), ROW(OSSL_FUNC_KEYMGMT_EXPORT, key_export),                    \
-        ROW(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, key_types), ROW(OSSL_FUNC_KEYMGMT_HAS, key_has),                          \
-        ROW(OSSL_FUNC_KEYMGMT_MATCH, key_match), ROW(OSSL_FUNC_KEYMGMT_GET_PARAMS, key_get_params),                   \
+#define ROW(id, function)                                                                                            \
+    { id, (void (*)(void))(function) }
+#define KEY_ROWS                                                                                                     \
+    ROW(OSSL_FUNC_KEYMGMT_FREE, key_free), ROW(OSSL_FUNC_KEYMGMT_IMPORT, key_import),                                \
+        ROW(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, key_types), ROW(OSSL_FUNC_KEYMGMT_EXPORT, key_export),                   \
+        ROW(OSSL_FUNC_KEYMGMT_EXPORT_TYPES, key_types), ROW(OSSL_FUNC_KEYMGMT_HAS, key_has),                         \
+        ROW(OSSL_FUNC_KEYMGMT_MATCH, key_match), ROW(OSSL_FUNC_KEYMGMT_GET_PARAMS, key_get_params),                  \
         ROW(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, key_gettable)
 
-static const OSSL_DISPATCH rsa_keys[] = {ROW(OSSL_FUNC_KEYMGMT_NEW, key_new), KEY_ROWS,
+static const OSSL_DISPATCH rsa_keys[] = {ROW(OSSL_FUNC_KEYMGMT_NEW, key_new),
+                                         KEY_ROWS,
                                          ROW(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, key_operation_rsa),
                                          {0, NULL}};
-static const OSSL_DISPATCH ec_keys[] = {ROW(OSSL_FUNC_KEYMGMT_NEW, key_new_ec), KEY_ROWS,
+static const OSSL_DISPATCH ec_keys[] = {ROW(OSSL_FUNC_KEYMGMT_NEW, key_new_ec),
+                                        KEY_ROWS,
                                         ROW(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, key_operation_ec),
                                         {0, NULL}};
 static const OSSL_DISPATCH signatures[] = {ROW(OSSL_FUNC_SIGNATURE_NEWCTX, sign_new),
@@ -330,7 +333,8 @@ EVP_PKEY *tls_key_for(EVP_PKEY *public_key) {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *context = type ? EVP_PKEY_CTX_new_from_name(NULL, type, PROPERTIES) : NULL;
     if (context && EVP_PKEY_todata(public_key, EVP_PKEY_PUBLIC_KEY, &parameters) == 1 &&
-        EVP_PKEY_fromdata_init(context) == 1 && EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
+        EVP_PKEY_fromdata_init(context) == 1 &&
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
         key = NULL;
     OSSL_PARAM_free(parameters);
     EVP_PKEY_CTX_free(context);

@@ -7,13 +7,19 @@
 static const struct {
     const char *text, *octets;
 } good[] = {
-    {"", ""},         {"Zg==", "f"},         {"Zm8=", "fo"},         {"Zm9v", "foo"}, /* RFC 4648 10 */
-    {"Zm9vYg==", "foob"}, {"Zm9vYmE=", "fooba"}, {"Zm9vYmFy", "foobar"}, {"VXNlcm5hbWU6", "Username:"},
+    {"", ""},
+    {"Zg==", "f"},
+    {"Zm8=", "fo"},
+    {"Zm9v", "foo"}, /* RFC 4648 10 */
+    {"Zm9vYg==", "foob"},
+    {"Zm9vYmE=", "fooba"},
+    {"Zm9vYmFy", "foobar"},
+    {"VXNlcm5hbWU6", "Username:"},
 };
 
 static const char *const bad[] = {
-    "Z", "Zg", "Zg=", "Zg===", "====", "Z===", "Zm9v=", "Zm=v", "Z=9v", "Zm9v\r\n", "Zm 9v", "Zm9v\n", "Zm9-", "Zm9_",
-    "Zh==", /* stray bits, RFC 4648 3.5 */
+    "Z",    "Zg",       "Zg=",      "Zg===",      "====", "Z===", "Zm9v=", "Zm=v",
+    "Z=9v", "Zm9v\r\n", "Zm 9v",    "Zm9v\n",     "Zm9-", "Zm9_", "Zh==", /* stray bits, RFC 4648 3.5 */
     "Zm9=", "Zg==Zg==", "Zg==Zm9v", "\xc3\xa9==",
 };
 

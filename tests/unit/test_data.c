@@ -34,34 +34,24 @@ static const struct {
 } cases[] = {
 #define FINE(in, out, after) {SPAN(in after), DATA_FINE, SPAN(out), SPAN(after)},
 #define FAULT(in, fault, after) {SPAN(in after), fault, SPAN(""), SPAN(after)},
-    FINE(".\r\n", "", "")
-    FINE(".\r\n", "", "QUIT\r\n")
-    FINE("a\r\n.\r\n", "a\r\n", "RSET\r\n")
-    FINE("a\r\n\r\nb\r\n.\r\n", "a\r\n\r\nb\r\n", "")
+    FINE(".\r\n", "", "") FINE(".\r\n", "", "QUIT\r\n") FINE("a\r\n.\r\n", "a\r\n", "RSET\r\n")
+        FINE("a\r\n\r\nb\r\n.\r\n", "a\r\n\r\nb\r\n", "")
     /* RFC 5321 4.5.2 */
-    FINE("..\r\n.\r\n", ".\r\n", "")
-    FINE("..a\r\n...\r\n.\r\n", ".a\r\n..\r\n", "")
-    FINE(".a\r\n.\r\n", "a\r\n", "")
-    FINE("a.\r\n.\r\n", "a.\r\n", "")
-    FINE("a\r\n. \r\n.\r\n", "a\r\n \r\n", "")
-    FINE("\xff\x80\r\n.\r\n", "\xff\x80\r\n", "")
+    FINE("..\r\n.\r\n", ".\r\n", "") FINE("..a\r\n...\r\n.\r\n", ".a\r\n..\r\n", "") FINE(".a\r\n.\r\n", "a\r\n", "")
+        FINE("a.\r\n.\r\n", "a.\r\n", "") FINE("a\r\n. \r\n.\r\n", "a\r\n \r\n", "")
+            FINE("\xff\x80\r\n.\r\n", "\xff\x80\r\n", "")
     /* smuggling: none of these ends the message, each makes it one that is refused, at its true end */
     FAULT("a\n.\n\r\n.\r\n", DATA_BARE_LF, "MAIL FROM:<x>\r\n")
-    FAULT("a\n.\r\nMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_LF, "QUIT\r\n")
-    FAULT("a\r\n.\nMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_LF, "")
-    FAULT("a\r.\r\nMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\r\n.\rMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\r.\rMAIL\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\r\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\r\n.\r\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\n\r.\r\n\r\n.\r\n", DATA_BARE_LF, "")
-    FAULT("\n.\r\n\r\n.\r\n", DATA_BARE_LF, "")
-    FAULT("\r.\r\n\r\n.\r\n", DATA_BARE_CR, "")
-    FAULT("a\r\n\0.\r\n.\r\n", DATA_NUL, "")
-    FAULT("a\0\r\n.\r\n", DATA_NUL, "")
-    FAULT("a\r\n.\0\r\n.\r\n", DATA_NUL, "")
-    FAULT("a\r\0\n.\r\n.\r\n", DATA_BARE_CR, "\r\n.\r\n")
-};
+        FAULT("a\n.\r\nMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_LF, "QUIT\r\n")
+            FAULT("a\r\n.\nMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_LF, "") FAULT("a\r.\r\nMAIL FROM:<evil>\r\n.\r\n",
+                                                                               DATA_BARE_CR, "")
+                FAULT("a\r\n.\rMAIL FROM:<evil>\r\n.\r\n", DATA_BARE_CR, "")
+                    FAULT("a\r.\rMAIL\r\n.\r\n", DATA_BARE_CR, "") FAULT("a\r\r\n.\r\n", DATA_BARE_CR, "")
+                        FAULT("a\r\n.\r\r\n.\r\n", DATA_BARE_CR, "") FAULT("a\n\r.\r\n\r\n.\r\n", DATA_BARE_LF, "")
+                            FAULT("\n.\r\n\r\n.\r\n", DATA_BARE_LF, "") FAULT("\r.\r\n\r\n.\r\n", DATA_BARE_CR, "")
+                                FAULT("a\r\n\0.\r\n.\r\n", DATA_NUL, "") FAULT("a\0\r\n.\r\n", DATA_NUL, "")
+                                    FAULT("a\r\n.\0\r\n.\r\n", DATA_NUL, "")
+                                        FAULT("a\r\0\n.\r\n.\r\n", DATA_BARE_CR, "\r\n.\r\n")};
 
 Test(test_data, every_case_at_every_split) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -110,7 +100,8 @@ Test(test_data, a_line_may_have_1000_octets_with_its_end) {
         size_t n;
         const char *before;
         enum data_fault fault;
-    } lines[] = {{998, "", DATA_FINE}, {999, "", DATA_LONG_LINE}, {997, "..", DATA_FINE}, {998, "..", DATA_LONG_LINE}};
+    } lines[] = {
+        {998, "", DATA_FINE}, {999, "", DATA_LONG_LINE}, {997, "..", DATA_FINE}, {998, "..", DATA_LONG_LINE}};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         uint8_t storage[2048];
         struct buf in = BUF_OVER(storage);
@@ -167,8 +158,12 @@ Test(test_data, chunks_obey_the_same_rules) {
     static const struct {
         struct span in;
         enum data_fault fault;
-    } chunks[] = {{SPAN("a\nb\r\n"), DATA_BARE_LF}, {SPAN("a\rb\r\n"), DATA_BARE_CR}, {SPAN("a\0b\r\n"), DATA_NUL},
-                  {SPAN("a\r"), DATA_BARE_CR},      {SPAN(""), DATA_FINE},            {SPAN("a\r\n"), DATA_FINE}};
+    } chunks[] = {{SPAN("a\nb\r\n"), DATA_BARE_LF},
+                  {SPAN("a\rb\r\n"), DATA_BARE_CR},
+                  {SPAN("a\0b\r\n"), DATA_NUL},
+                  {SPAN("a\r"), DATA_BARE_CR},
+                  {SPAN(""), DATA_FINE},
+                  {SPAN("a\r\n"), DATA_FINE}};
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         struct outcome outcome;
         start(&outcome, false, UINT64_MAX);

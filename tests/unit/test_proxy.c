@@ -5,11 +5,22 @@
 #include <criterion/criterion.h>
 
 static const char *const bad_lines[] = {
-    "PROXY", "PROXY ", "PROXY UNKNOWN", "PROXY UNKNOWN 192.0.2.1 192.0.2.2 1 2", "PROXY TCP4 192.0.2.1 192.0.2.2 1",
-    "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 ", "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536", "PROXY TCP4 192.0.2.1 192.0.2.2 1 x",
-    "PROXY TCP4 2001:db8::1 2001:db8::2 1 2", "PROXY TCP6 192.0.2.1 192.0.2.2 1 2", "PROXY TCP4 192.0.2 192.0.2.2 1 2",
-    "PROXY  TCP4 192.0.2.1 192.0.2.2 1 2", "proxy TCP4 192.0.2.1 192.0.2.2 1 2", "PROXY UDP4 192.0.2.1 192.0.2.2 1 2",
-    "PROXY TCP4 192.0.2.1  192.0.2.2 1 2", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3",
+    "PROXY",
+    "PROXY ",
+    "PROXY UNKNOWN",
+    "PROXY UNKNOWN 192.0.2.1 192.0.2.2 1 2",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 ",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1 x",
+    "PROXY TCP4 2001:db8::1 2001:db8::2 1 2",
+    "PROXY TCP6 192.0.2.1 192.0.2.2 1 2",
+    "PROXY TCP4 192.0.2 192.0.2.2 1 2",
+    "PROXY  TCP4 192.0.2.1 192.0.2.2 1 2",
+    "proxy TCP4 192.0.2.1 192.0.2.2 1 2",
+    "PROXY UDP4 192.0.2.1 192.0.2.2 1 2",
+    "PROXY TCP4 192.0.2.1  192.0.2.2 1 2",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3",
 };
 
 static void assert_address(const struct netaddr *address, const char *expected) {
@@ -50,7 +61,11 @@ Test(test_proxy, version_2) {
     cr_assert(proxy_v2(head, SPAN(V4), &client, &local));
     assert_address(&client, "192.0.2.1:12345");
     assert_address(&local, "198.51.100.2:25");
-    cr_assert(proxy_v2(head, SPAN(V4 "\x03\0\x04" "abcd"), &client, &local), "TLVs follow");
+    cr_assert(proxy_v2(head,
+                       SPAN(V4 "\x03\0\x04"
+                               "abcd"),
+                       &client, &local),
+              "TLVs follow");
     static const uint8_t six[36] = {0x20, 1, 0xd, 0xb8, [15] = 1, [16] = 0x20, 1, 0xd, 0xb8, [31] = 2, 0, 1, 2, 0x4b};
     cr_assert(proxy_v2((const uint8_t *)SIGNATURE "\x21\x21\0\x24", span_of(six, sizeof six), &client, &local));
     assert_address(&client, "[2001:db8::1]:1");
@@ -58,9 +73,9 @@ Test(test_proxy, version_2) {
 }
 
 Test(test_proxy, version_2_that_names_nobody) {
-    static const char *const heads[] = {SIGNATURE "\x20\x11\0\x0c", SIGNATURE "\x20\0\0\0",     SIGNATURE "\x21\0\0\x0c",
-                                        SIGNATURE "\x21\x12\0\x0c", SIGNATURE "\x21\x31\0\x0c", SIGNATURE "\x11\x11\0\x0c",
-                                        SIGNATURE "\x22\x11\0\x0c"};
+    static const char *const heads[] = {
+        SIGNATURE "\x20\x11\0\x0c", SIGNATURE "\x20\0\0\0",     SIGNATURE "\x21\0\0\x0c",  SIGNATURE "\x21\x12\0\x0c",
+        SIGNATURE "\x21\x31\0\x0c", SIGNATURE "\x11\x11\0\x0c", SIGNATURE "\x22\x11\0\x0c"};
     struct netaddr client, local;
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         cr_assert_not(proxy_v2((const uint8_t *)heads[i], SPAN(V4), &client, &local), "head %zu", i);

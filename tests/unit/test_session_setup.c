@@ -11,13 +11,29 @@ static struct span local_domains[2], relay_domains[1];
 static size_t put_sample(struct buf *b) {
     static struct session_setup setup;
     local_domains[0] = SPAN("a.example"), local_domains[1] = SPAN("b.example"), relay_domains[0] = SPAN("c.example");
-    setup = (struct session_setup){.hostname = SPAN("mx.example.test"), .sockets = {{1, 0}, {3, 1}}, .n_sockets = 2,
-                                   .certificates = {{SPAN("PEM"), {SPAN("mx.example.test")}, 1}}, .n_certificates = 1,
-                                   .proxy_from = networks, .n_proxy_from = 1, .local_domains = local_domains,
-                                   .n_local_domains = 2, .relay_domains = relay_domains, .n_relay_domains = 1,
-                                   .connections = 1, .pool = 2, .recipients_per_message = 3, .messages_per_session = 4,
-                                   .failures_per_session = 5, .message_bytes = 6, .command_ms = 7, .data_ms = 8,
-                                   .tls_ms = 9, .login_ms = 10, .session_ms = 11, .shutdown_ms = 12,
+    setup = (struct session_setup){.hostname = SPAN("mx.example.test"),
+                                   .sockets = {{1, 0}, {3, 1}},
+                                   .n_sockets = 2,
+                                   .certificates = {{SPAN("PEM"), {SPAN("mx.example.test")}, 1}},
+                                   .n_certificates = 1,
+                                   .proxy_from = networks,
+                                   .n_proxy_from = 1,
+                                   .local_domains = local_domains,
+                                   .n_local_domains = 2,
+                                   .relay_domains = relay_domains,
+                                   .n_relay_domains = 1,
+                                   .connections = 1,
+                                   .pool = 2,
+                                   .recipients_per_message = 3,
+                                   .messages_per_session = 4,
+                                   .failures_per_session = 5,
+                                   .message_bytes = 6,
+                                   .command_ms = 7,
+                                   .data_ms = 8,
+                                   .tls_ms = 9,
+                                   .login_ms = 10,
+                                   .session_ms = 11,
+                                   .shutdown_ms = 12,
                                    .legacy_auth_line = 1};
     session_setup_put(b, &setup);
     return b->n;

@@ -1,0 +1,177 @@
+/* test_smtp_mail.c - transactions by transcript.
+ * Runs in: the test runner. Trusts: nothing. Never: talks to a socket. */
+#include "auth/relay.h"
+#include "tests/unit/talk.h"
+
+#include <criterion/criterion.h>
+
+/* One question for a group; what needs none keeps its place. */
+Test(test_smtp_mail, groups_of_recipients) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_open_mail();
+    talk_out = BUF_OVER(talk_storage);
+    static const char *const lines[] = {"RCPT TO:<x@foreign.example>", "RCPT TO:<alice@example.test>",
+                                        "RCPT TO:<y@foreign.example>", "RCPT TO:<nobody@example.test>",
+                                        "RCPT TO:<bob@example.test> NOTIFY=NEVER"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        cr_assert_eq(smtp_line(&talk_machine, span_text(lines[i]), &talk_out), SMTP_MORE);
+    cr_assert_eq(talk_world.rcpt_questions, 0);
+    cr_assert_eq(smtp_line(&talk_machine, SPAN("DATA"), &talk_out), SMTP_DATA);
+    cr_assert_eq(talk_world.rcpt_questions, 1);
+    cr_assert_eq(talk_world.rcpts, 3);
+    static const char *const codes[] = {"550 5.7.1", "250 2.1.5", "550 5.7.1", "550 5.1.1", "250 2.1.5", "354"};
+    struct span rest = buf_span(&talk_out);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        cr_assert(span_starts_nocase(rest, span_text(codes[i])), "reply %zu", i);
+        rest = span_from(rest, span_find(rest, '\n') + 1);
+    }
+    cr_assert_eq(rest.n, 0);
+    cr_assert_eq(talk_machine.accepted, 2);
+}
+
+Test(test_smtp_mail, foreign_recipients_are_asked_about_unless_refused) {
+    static const struct {
+        enum reason foreign;
+        const char *line;
+        size_t questions;
+    } cases[] = {
+        {REASON_RELAY_DENIED, "RCPT TO:<x@foreign.example>", 0},
+        {REASON_RELAY_AUTHENTICATED, "RCPT TO:<x@foreign.example>", 1},
+        {REASON_NOT_DECIDED, "RCPT TO:<x@foreign.example>", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:<x@example.test>", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:<@foreign.example:x@example.test>", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:<@example.test:x@foreign.example>", 0},
+        {REASON_RELAY_DENIED,
+         "RCPT TO:<x@b\xc3\xbc"
+         "cher.example>",
+         1},
+        {REASON_RELAY_DENIED, "RCPT TO:<x@[192.0.2.1]>", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:<postmaster>", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:<x@foreign.example> FOO=1", 1},
+        {REASON_RELAY_DENIED, "RCPT TO:not a path", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        talk_start(RELAY_ROLE_MX, false);
+        talk_world.foreign = cases[i].foreign;
+        talk_open_mail();
+        talk_say(cases[i].line);
+        cr_assert_eq(talk_world.rcpt_questions, cases[i].questions, "%s", cases[i].line);
+    }
+}
+
+Test(test_smtp_mail, at_most_so_many_recipients) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_open_mail();
+    for (int i = 0; i < 100; i++) EXPECT("RCPT TO:<alice@example.test>", "250");
+    EXPECT("RCPT TO:<alice@example.test>", "452 4.5.3");
+    EXPECT("RCPT TO:<x@foreign.example>", "550 5.7.1");
+    cr_assert_eq(talk_world.rcpts, 100);
+    talk_out = BUF_OVER(talk_storage);
+    EXPECT("RSET", "250");
+    EXPECT("MAIL FROM:<a@b.example>", "250");
+    talk_setup.recipients_per_message = 3;
+    talk_out = BUF_OVER(talk_storage);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(smtp_line(&talk_machine, SPAN("RCPT TO:<alice@example.test>"), &talk_out), SMTP_MORE);
+    cr_assert_eq(smtp_flush(&talk_machine, &talk_out), SMTP_MORE);
+    cr_assert_eq(talk_machine.accepted, 3, "in one group too");
+}
+
+Test(test_smtp_mail, a_large_group_is_asked_about_in_parts) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_open_mail();
+    talk_out = BUF_OVER(talk_storage);
+    for (int i = 0; i < 70; i++)
+        cr_assert_eq(smtp_line(&talk_machine, SPAN("RCPT TO:<alice@example.test>"), &talk_out), SMTP_MORE);
+    cr_assert_eq(smtp_flush(&talk_machine, &talk_out), SMTP_MORE);
+    cr_assert_eq(talk_world.rcpt_questions, 2);
+    cr_assert_eq(talk_machine.accepted, 70);
+}
+
+Test(test_smtp_mail, faults_of_the_body) {
+    static const struct {
+        const char *text, *reply;
+    } bodies[] = {{"a\nb\r\n.\r\n", "554 5.6.0"}, {"a\rb\r\n.\r\n", "554 5.6.0"}};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        talk_start(RELAY_ROLE_MX, false);
+        talk_open_mail();
+        EXPECT("RCPT TO:<alice@example.test>", "250");
+        cr_assert_eq(talk_say("DATA"), SMTP_DATA);
+        talk_body(bodies[i].text);
+        cr_assert_eq(talk_end_body(), SMTP_MORE);
+        cr_assert(talk_starts(bodies[i].reply), "%s", (char *)talk_storage);
+        cr_assert(talk_world.aborts == 1 && talk_world.resets == 1 && talk_world.committed == 0 &&
+                  talk_world.failures == 1);
+        EXPECT("MAIL FROM:<a@b.example>", "250");
+    }
+}
+
+Test(test_smtp_mail, what_the_queue_says) {
+    static const struct {
+        enum body_outcome outcome;
+        const char *reply;
+    } outcomes[] = {{BODY_REFUSED, "451 4.3.0"},
+                    {BODY_DURABLE, "250 2.0.0"},
+                    {BODY_TOO_LARGE, "552 5.3.4"},
+                    {BODY_NO_SPACE, "452 4.3.1"},
+                    {(enum body_outcome)77, "451 4.3.0"}};
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+        talk_start(RELAY_ROLE_MX, false);
+        talk_world.outcome = outcomes[i].outcome;
+        talk_open_mail();
+        EXPECT("RCPT TO:<alice@example.test>", "250");
+        cr_assert_eq(talk_say("DATA"), SMTP_DATA);
+        talk_body("x\r\n.\r\n");
+        cr_assert_eq(talk_end_body(), SMTP_MORE);
+        cr_assert(talk_starts(outcomes[i].reply), "%s", (char *)talk_storage);
+    }
+}
+
+static enum smtp_next end_chunk(const char *text) {
+    talk_body(text);
+    enum smtp_next next = smtp_chunk_end(&talk_machine, &talk_out);
+    talk_storage[talk_out.n] = '\0';
+    return next;
+}
+
+/* RFC 3030 */
+Test(test_smtp_mail, chunks) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_open_mail();
+    EXPECT("RCPT TO:<alice@example.test>", "250");
+    cr_assert_eq(talk_say("BDAT 5"), SMTP_CHUNK);
+    cr_assert(talk_machine.chunk_bytes == 5 && !talk_machine.chunk_dropped && !talk_machine.chunk_last);
+    cr_assert_eq(end_chunk("abc\r\n"), SMTP_MORE);
+    cr_assert(talk_starts("250 2.0.0"));
+    EXPECT("DATA", "503 5.5.1");
+    EXPECT("MAIL FROM:<x@y.example>", "503 5.5.1");
+    EXPECT("RCPT TO:<alice@example.test>", "503 5.5.1");
+    cr_assert_eq(talk_say("bdat 0 last"), SMTP_CHUNK);
+    cr_assert(talk_machine.chunk_last);
+    cr_assert_eq(end_chunk(""), SMTP_MORE);
+    cr_assert(talk_starts("250 2.0.0 Queued"));
+    cr_assert_eq(talk_world.committed, 1);
+}
+
+Test(test_smtp_mail, chunks_out_of_turn_are_dropped_with_their_octets) {
+    talk_start(RELAY_ROLE_MX, false);
+    static const struct {
+        const char *before, *line, *reply;
+    } cases[] = {{NULL, "BDAT 3", "503 5.5.1"},
+                 {"EHLO x", "BDAT 3 LAST", "503 5.5.1"},
+                 {"MAIL FROM:<a@b.example>", "BDAT 3", "503 5.5.1"},
+                 {"RCPT TO:<nobody@example.test>", "BDAT 3", "554 5.5.1"},
+                 {"RCPT TO:<alice@example.test>", "BDAT 3 FIRST", "501 5.5.4"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (cases[i].before) talk_say(cases[i].before);
+        cr_assert_eq(talk_say(cases[i].line), SMTP_CHUNK, "%s", cases[i].line);
+        cr_assert(talk_machine.chunk_bytes == 3 && talk_machine.chunk_dropped);
+        talk_out = BUF_OVER(talk_storage);
+        cr_assert_eq(smtp_chunk_end(&talk_machine, &talk_out), SMTP_MORE);
+        cr_assert(talk_starts(cases[i].reply), "%s", cases[i].line);
+    }
+    static const char *const unknowable[] = {"BDAT",    "BDAT x",   "BDAT -1", "BDAT 99999999999999999999",
+                                             "BDAT 1x", "BDAT LAST"};
+    for (size_t i = 0; i < sizeof unknowable / sizeof *unknowable; i++)
+        cr_assert_eq(talk_say(unknowable[i]), SMTP_LEAVE, "%s", unknowable[i]);
+}
