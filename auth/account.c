@@ -4,7 +4,9 @@
 
 #include "store/clock.h"
 
-static int64_t now(void) { return (int64_t)(clock_wall_ms() / 1000); }
+static int64_t now(void) {
+    return (int64_t)(clock_wall_ms() / 1000);
+}
 
 static enum account_found read_account(struct statement *statement, struct account *out) {
     *out = (struct account){0};
@@ -31,7 +33,8 @@ enum account_found account_find(struct database *db, struct span login, struct a
 }
 
 enum account_found account_of(struct database *db, int64_t id, struct account *out) {
-    struct statement *statement = database_statement(db, "SELECT id, login, enabled, created FROM users WHERE id = ?1");
+    struct statement *statement =
+        database_statement(db, "SELECT id, login, enabled, created FROM users WHERE id = ?1");
     statement_put_number(statement, 1, id);
     return read_account(statement, out);
 }
@@ -156,9 +159,9 @@ static void fill_user(struct statement *statement, struct account_row *row) {
 
 enum account_found account_users(struct database *db, bool (*each)(void *context, const struct account_row *row),
                                  void *context) {
-    struct statement *statement = database_statement(
-        db, "SELECT login, enabled, u.created, secret FROM users u LEFT JOIN credentials c"
-            " ON c.user_id = u.id AND kind = 'argon2id' AND name = 'mailbox' ORDER BY login");
+    struct statement *statement =
+        database_statement(db, "SELECT login, enabled, u.created, secret FROM users u LEFT JOIN credentials c"
+                               " ON c.user_id = u.id AND kind = 'argon2id' AND name = 'mailbox' ORDER BY login");
     return walk(statement, fill_user, each, context);
 }
 
@@ -170,8 +173,9 @@ static void fill_sender(struct statement *statement, struct account_row *row) {
 enum account_found account_senders(struct database *db, struct span login,
                                    bool (*each)(void *context, const struct account_row *row), void *context) {
     struct statement *statement =
-        login.n ? database_statement(db, "SELECT login, pattern FROM senders JOIN users ON id = user_id WHERE login = ?1")
-                : database_statement(db, "SELECT login, pattern FROM senders JOIN users ON id = user_id ORDER BY login");
+        login.n
+            ? database_statement(db, "SELECT login, pattern FROM senders JOIN users ON id = user_id WHERE login = ?1")
+            : database_statement(db, "SELECT login, pattern FROM senders JOIN users ON id = user_id ORDER BY login");
     if (login.n) statement_put_text(statement, 1, login);
     return walk(statement, fill_sender, each, context);
 }
@@ -187,7 +191,8 @@ enum account_found account_aliases(struct database *db, struct span address,
                                    bool (*each)(void *context, const struct account_row *row), void *context) {
     struct statement *statement =
         address.n ? database_statement(db, "SELECT address, target, forward, created FROM aliases WHERE address = ?1")
-                  : database_statement(db, "SELECT address, target, forward, created FROM aliases ORDER BY address, target");
+                  : database_statement(
+                        db, "SELECT address, target, forward, created FROM aliases ORDER BY address, target");
     if (address.n) statement_put_text(statement, 1, address);
     return walk(statement, fill_alias, each, context);
 }

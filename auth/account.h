@@ -38,25 +38,29 @@ enum account_change account_allow(struct database *db, struct span login, struct
 enum account_change account_deny(struct database *db, struct span login, struct span pattern) MUST_USE;
 
 /* One target of an alias; *@domain as address catches all. Whether it makes a loop is the caller's question. */
-enum account_change account_alias_add(struct database *db, struct span address, struct span target, bool forward) MUST_USE;
+enum account_change account_alias_add(struct database *db, struct span address, struct span target,
+                                      bool forward) MUST_USE;
 /* An empty target: all of them. */
 enum account_change account_alias_remove(struct database *db, struct span address, struct span target) MUST_USE;
 
-/* A row at a time, until each returns false; it must not use the same function again. FAILED, or FOUND also for none. */
+/* A row at a time, until each returns false; it must not use the same function again. FAILED, or FOUND also for none.
+ */
 struct account_row {
-    struct span login, hash;      /* users */
-    struct span pattern;          /* senders; with login */
-    struct span address, target;  /* aliases */
+    struct span login, hash;     /* users */
+    struct span pattern;         /* senders; with login */
+    struct span address, target; /* aliases */
     bool enabled, forward;
     uint64_t created_ms;
 };
 enum account_found account_users(struct database *db, bool (*each)(void *context, const struct account_row *row),
-                                      void *context) MUST_USE;
+                                 void *context) MUST_USE;
 /* An empty login or address: of all. */
-enum account_found account_senders(struct database *db, struct span login, bool (*each)(void *context, const struct account_row *row),
-                                      void *context) MUST_USE;
-enum account_found account_aliases(struct database *db, struct span address, bool (*each)(void *context, const struct account_row *row),
-                                      void *context) MUST_USE;
+enum account_found account_senders(struct database *db, struct span login,
+                                   bool (*each)(void *context, const struct account_row *row),
+                                   void *context) MUST_USE;
+enum account_found account_aliases(struct database *db, struct span address,
+                                   bool (*each)(void *context, const struct account_row *row),
+                                   void *context) MUST_USE;
 
 /* How many users there are, or -1. */
 int64_t account_count(struct database *db) MUST_USE;

@@ -26,10 +26,17 @@ static void end_change(struct auth *auth, struct control_peer *peer, enum accoun
                        struct span who, const char *missing, const char *exists) {
     struct log_line line;
     switch (change) {
-    case ACCOUNT_CHANGED: break;
-    case ACCOUNT_EXISTS: control_end(peer, CONTROL_EXISTS, exists); return;
-    case ACCOUNT_MISSING: control_end(peer, CONTROL_NOT_FOUND, missing); return;
-    case ACCOUNT_CHANGE_FAILED: control_end(peer, CONTROL_FAILED, "the database could not be changed"); return;
+    case ACCOUNT_CHANGED:
+        break;
+    case ACCOUNT_EXISTS:
+        control_end(peer, CONTROL_EXISTS, exists);
+        return;
+    case ACCOUNT_MISSING:
+        control_end(peer, CONTROL_NOT_FOUND, missing);
+        return;
+    case ACCOUNT_CHANGE_FAILED:
+        control_end(peer, CONTROL_FAILED, "the database could not be changed");
+        return;
     }
     log_open(&line, LOG_ACCOUNT_CHANGED);
     log_text(&line, KEY_WHAT, verb);
@@ -209,7 +216,8 @@ static const char *alias_target(struct auth *auth, struct span text, bool forwar
     if (!ours && !forward) return "a target is in a domain that is not ours: --forward lets its mail leave this host";
     if (!ours && parsed.literal) return "a target is an address literal";
     out->forward = !ours;
-    if (ours) buf_put_span(&out->text, key_span(&out->key));
+    if (ours)
+        buf_put_span(&out->text, key_span(&out->key));
     else {
         buf_put_span(&out->text, parsed.local);
         buf_put_span(&out->text, span_from(key_span(&out->key), out->key.local_n));
@@ -220,7 +228,8 @@ static const char *alias_target(struct auth *auth, struct span text, bool forwar
     return failed ? "a target could not be looked up" : NULL;
 }
 
-static const char *check_targets(struct auth *auth, const struct control_request *request, const struct key *address) {
+static const char *check_targets(struct auth *auth, const struct control_request *request,
+                                 const struct key *address) {
     struct target target;
     const char *wrong = NULL;
     bool forward = control_given(request, "forward");
@@ -301,8 +310,10 @@ static bool row_alias(void *context, const struct account_row *row) {
 static void alias_list(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key = {0};
     struct span address = control_argument(request, "address");
-    if (address.n && !key_parse(&key, address)) control_end(peer, CONTROL_USAGE, "not an address");
-    else end_rows(account_aliases(auth->house.db, key_span(&key), row_alias, &answer));
+    if (address.n && !key_parse(&key, address))
+        control_end(peer, CONTROL_USAGE, "not an address");
+    else
+        end_rows(account_aliases(auth->house.db, key_span(&key), row_alias, &answer));
 }
 
 /* ---- senders */
@@ -406,11 +417,21 @@ static const struct {
     const char *verb;
     void (*run)(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 } verbs[] = {
-    {"user add", user_add},         {"user list", user_list},       {"user show", user_show},
-    {"user remove", user_remove},   {"user passwd", user_passwd},   {"user enable", user_enable},
-    {"user disable", user_enable},  {"alias add", alias_add},       {"alias list", alias_list},
-    {"alias remove", alias_remove}, {"sender allow", sender_change}, {"sender deny", sender_change},
-    {"sender list", sender_list},   {"explain", explain},           {"status", status},
+    {"user add", user_add},
+    {"user list", user_list},
+    {"user show", user_show},
+    {"user remove", user_remove},
+    {"user passwd", user_passwd},
+    {"user enable", user_enable},
+    {"user disable", user_enable},
+    {"alias add", alias_add},
+    {"alias list", alias_list},
+    {"alias remove", alias_remove},
+    {"sender allow", sender_change},
+    {"sender deny", sender_change},
+    {"sender list", sender_list},
+    {"explain", explain},
+    {"status", status},
     {"backup", backup},
 };
 

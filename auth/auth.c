@@ -1,5 +1,6 @@
 /* auth.c - the auth process: who is connected to it, and whose frame goes where.
- * Runs in: auth. Trusts: master, queue, verifiers, keys. Never: waits on a peer, opens what is not in its directory. */
+ * Runs in: auth. Trusts: master, queue, verifiers, keys. Never: waits on a peer, opens what is not in its directory.
+ */
 #include "auth/auth.h"
 
 #include "auth/account_control.h"
@@ -21,7 +22,8 @@ enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000 };
 
 struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned index) {
     for (size_t i = 0; i < auth->n_links; i++)
-        if (auth->links[i].kind == role && auth->links[i].index == index) return auth->links[i].alive ? &auth->links[i] : NULL;
+        if (auth->links[i].kind == role && auth->links[i].index == index)
+            return auth->links[i].alive ? &auth->links[i] : NULL;
     return NULL;
 }
 
@@ -83,9 +85,14 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
         if (frame_dispatch(listener_rows, sizeof listener_rows / sizeof *listener_rows, 1, link, frame) != 0)
             log_bug("bad frame from a listener");
         break;
-    case ROLE_QUEUE: transaction_queue_frame(link->auth, frame); break;
-    case ROLE_VERIFIER: login_verifier_frame(link, frame); break;
-    default: log_bug("a frame from a process that says nothing");
+    case ROLE_QUEUE:
+        transaction_queue_frame(link->auth, frame);
+        break;
+    case ROLE_VERIFIER:
+        login_verifier_frame(link, frame);
+        break;
+    default:
+        log_bug("a frame from a process that says nothing");
     }
 }
 
@@ -94,11 +101,16 @@ static bool read_link(struct auth_link *link) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
     switch (frame_receive(link->watch.fd, storage, link->kind == ROLE_LISTENER, &frame)) {
-    case FRAME_RECEIVED: take_frame(link, &frame); return true;
-    case FRAME_NONE: return false;
-    case FRAME_MALFORMED: log_bug("malformed frame from another process of ours");
+    case FRAME_RECEIVED:
+        take_frame(link, &frame);
+        return true;
+    case FRAME_NONE:
+        return false;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from another process of ours");
     case FRAME_CLOSED:
-    case FRAME_ERROR: break;
+    case FRAME_ERROR:
+        break;
     }
     link_lost(link);
     return false;
@@ -164,20 +176,24 @@ static void master_ready(void *context, uint32_t events) {
     (void)events;
     read_listeners(auth);
     switch (role_listen(auth->start, &link, &old, &number)) {
-    case ROLE_EVENT_GONE: _exit(0);
+    case ROLE_EVENT_GONE:
+        _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
         if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
             log_fault("dovecot.db was not brought up to date", 0);
         break;
-    case ROLE_EVENT_CHANNEL: add_link(auth, &link); break;
+    case ROLE_EVENT_CHANNEL:
+        add_link(auth, &link);
+        break;
     case ROLE_EVENT_DRAIN:
         database_close(auth->house.db);
         dovecot_export_close(&auth->dovecot);
         _exit(0);
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_DESCRIPTOR:
-    case ROLE_EVENT_FORGET: break;
+    case ROLE_EVENT_FORGET:
+        break;
     }
 }
 
@@ -198,7 +214,8 @@ static int lock_directory(void) {
 static int open_all(struct auth *auth) {
     int flags = fcntl(ROLE_CONTROL_FD, F_GETFL);
     umask(0077);
-    if (flags < 0 || fcntl(ROLE_CONTROL_FD, F_SETFL, flags | O_NONBLOCK) != 0 || loop_open(&auth->loop) != 0) return -1;
+    if (flags < 0 || fcntl(ROLE_CONTROL_FD, F_SETFL, flags | O_NONBLOCK) != 0 || loop_open(&auth->loop) != 0)
+        return -1;
     if (lock_directory() != 0) {
         log_fault("the lock of the directory", errno);
         return -1;
@@ -230,7 +247,9 @@ static bool command_gone(const struct auth *auth) {
     return true;
 }
 
-static int earlier(int a, int b) { return a < 0 ? b : b < 0 ? a : a < b ? a : b; }
+static int earlier(int a, int b) {
+    return a < 0 ? b : b < 0 ? a : a < b ? a : b;
+}
 
 int auth_run(struct role_start *start, uint32_t missing) {
     static struct auth auth;

@@ -42,7 +42,8 @@ struct auth {
 /* The link when it works, or NULL. */
 struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned index);
 
-/* Sends a frame that must not be lost, now or when the channel takes it. False: the link is broken or its backlog full. */
+/* Sends a frame that must not be lost, now or when the channel takes it. False: the link is broken or its backlog
+ * full. */
 bool auth_tell(struct auth_link *link, enum frame_type type, struct span body, int passed) MUST_USE;
 
 /* The process. Returns an exit status. */

@@ -12,7 +12,7 @@ struct auth_domain {
 };
 
 struct auth_relay_domain {
-    struct span name; /* sorted */
+    struct span name;  /* sorted */
     uint32_t first, n; /* its recipients in relay_recipients */
 };
 
@@ -24,12 +24,12 @@ struct auth_setup {
     struct span *relay_recipients; /* full addresses, lower case */
     struct network *trusted_networks, *local_sender_hosts;
     uint32_t n_local_domains, n_relay_domains, n_relay_recipients, n_trusted_networks, n_local_sender_hosts;
-    uint8_t mx_auth;         /* AUTH may be used on mx */
-    uint8_t foreign;         /* enum destination_kind for foreign mail: SMARTHOST, CAPTURE, or NONE: refuse as relay-denied
-                                with its own log line, also for principals */
-    uint8_t stand_alone;     /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
-    uint32_t verifiers;      /* how many channels to verifiers there are */
-    uint32_t waiting_max;    /* logins waiting for a verifier */
+    uint8_t mx_auth; /* AUTH may be used on mx */
+    uint8_t foreign; /* enum destination_kind for foreign mail: SMARTHOST, CAPTURE, or NONE: refuse as relay-denied
+                        with its own log line, also for principals */
+    uint8_t stand_alone;  /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
+    uint32_t verifiers;   /* how many channels to verifiers there are */
+    uint32_t waiting_max; /* logins waiting for a verifier */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;

@@ -16,9 +16,9 @@ struct dovecot_export {
 void dovecot_export_open(struct dovecot_export *dovecot);
 void dovecot_export_close(struct dovecot_export *dovecot);
 
-/* Makes its rows those of the enabled users who have a password, in one transaction, which writes only what differs. 0 or
- * -1 (logged). */
-int dovecot_export_reconcile(struct dovecot_export *dovecot, struct database *accounts, const struct auth_setup *setup)
-    MUST_USE;
+/* Makes its rows those of the enabled users who have a password, in one transaction, which writes only what differs.
+ * 0 or -1 (logged). */
+int dovecot_export_reconcile(struct dovecot_export *dovecot, struct database *accounts,
+                             const struct auth_setup *setup) MUST_USE;
 
 #endif

@@ -11,8 +11,10 @@ bool key_make(struct key *out, const struct address *address) {
     if (address->empty || address->postmaster || !address_local_normal(address, &b)) return false;
     out->local_n = b.n;
     buf_put_octet(&b, '@');
-    if (address->literal) address_domain_lower(address, &b);
-    else if (!domain_idn_normal(address->domain, &b)) return false;
+    if (address->literal)
+        address_domain_lower(address, &b);
+    else if (!domain_idn_normal(address->domain, &b))
+        return false;
     out->n = b.n;
     return buf_ok(&b);
 }
@@ -30,8 +32,10 @@ const struct auth_domain *house_local_domain(const struct house *house, struct s
         size_t middle = from + (to - from) / 2;
         int order = domain_compare(domain, domains[middle].name);
         if (order == 0) return &domains[middle];
-        if (order < 0) to = middle;
-        else from = middle + 1;
+        if (order < 0)
+            to = middle;
+        else
+            from = middle + 1;
     }
     return NULL;
 }
@@ -82,7 +86,8 @@ static bool take_target(void *context, const struct account_row *row) {
     struct key key;
     targets->any = true;
     bool ours = key_parse(&key, row->target) && house_local_domain(targets->house, key_domain(&key));
-    /* A target elsewhere without --forward: its domain was ours when the alias was made. It does not make us relay. */
+    /* A target elsewhere without --forward: its domain was ours when the alias was made. It does not make us relay.
+     */
     if (!ours && !row->forward) return true;
     uint8_t kind = ours ? DESTINATION_NONE : targets->house->setup->foreign;
     if (!ours && kind == DESTINATION_NONE) kind = DESTINATION_SMARTHOST; /* refused later: there is no way out */
@@ -98,8 +103,8 @@ static enum expand_outcome follow(const struct house *house, struct span address
     if (found == ACCOUNT_FAILED) return EXPAND_FAILED;
     if (found == ACCOUNT_FOUND) {
         for (size_t i = 0; i < all->n; i++) /* two addresses of one user: one copy */
-            if (all->entries[i].login_n && span_equal(span_of(all->entries[i].login, all->entries[i].login_n),
-                                                      account_login(&account)))
+            if (all->entries[i].login_n &&
+                span_equal(span_of(all->entries[i].login, all->entries[i].login_n), account_login(&account)))
                 return EXPAND_FOUND;
         entry->kind = DESTINATION_MAILDIR;
         entry->login_n = (uint16_t)account.login_n;
@@ -131,7 +136,8 @@ static bool second_routing(const struct key *key) {
 }
 
 /* Exact entry, then without its tag, then the domain's catch-all. */
-static enum expand_outcome look_up(const struct house *house, const struct key *key, size_t at, struct expansion *all) {
+static enum expand_outcome look_up(const struct house *house, const struct key *key, size_t at,
+                                   struct expansion *all) {
     uint8_t storage[ADDRESS_MAX + 2];
     struct buf b = BUF_OVER(storage);
     enum expand_outcome outcome = follow(house, key_span(key), at, all);

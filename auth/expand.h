@@ -11,15 +11,19 @@ struct house {
     const struct auth_setup *setup;
 };
 
-/* An address in the form in which addresses are compared: local part as address_local_normal writes it, domain as A-labels
- * in lower case (a literal in lower case). */
+/* An address in the form in which addresses are compared: local part as address_local_normal writes it, domain as
+ * A-labels in lower case (a literal in lower case). */
 struct key {
     uint8_t octets[ADDRESS_MAX];
     size_t n, local_n;
 };
 
-static inline struct span key_span(const struct key *key) { return span_of(key->octets, key->n); }
-static inline struct span key_local(const struct key *key) { return span_of(key->octets, key->local_n); }
+static inline struct span key_span(const struct key *key) {
+    return span_of(key->octets, key->n);
+}
+static inline struct span key_local(const struct key *key) {
+    return span_of(key->octets, key->local_n);
+}
 static inline struct span key_domain(const struct key *key) {
     return span_of(key->octets + key->local_n + 1, key->n - key->local_n - 1);
 }

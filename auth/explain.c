@@ -119,7 +119,8 @@ static void say_facts(struct explanation *to, const struct relay_facts *facts) {
         {"recipient_quota_left", facts->recipient_quota_left},
     };
     say_title(to, "Facts", span_of(NULL, 0));
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) say_fact(to, all[i].name, span_text(fact_word(all[i].fact)));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        say_fact(to, all[i].name, span_text(fact_word(all[i].fact)));
 }
 
 /* Each rule up to the one that answers. */

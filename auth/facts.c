@@ -1,11 +1,13 @@
 /* facts.c - what is true of a client, a sender and a recipient.
- * Runs in: auth. Trusts: the database, the setup, the client's address as announced. Never: takes a session's word for
- * anything but the octets of the command. */
+ * Runs in: auth. Trusts: the database, the setup, the client's address as announced. Never: takes a session's word
+ * for anything but the octets of the command. */
 #include "auth/facts.h"
 
 #include "auth/domain_idn.h"
 
-static enum fact is(bool holds) { return holds ? FACT_YES : FACT_NO; }
+static enum fact is(bool holds) {
+    return holds ? FACT_YES : FACT_NO;
+}
 
 static bool in_networks(const struct network *networks, uint32_t n, const struct netaddr *address) {
     for (uint32_t i = 0; i < n; i++)
@@ -106,7 +108,8 @@ enum reason facts_mail(const struct house *house, const struct facts_client *cli
         facts->sender_local = is(domain && domain->sender_needs_auth);
     }
     const struct auth_setup *setup = house->setup;
-    facts->local_sender_host = is(in_networks(setup->local_sender_hosts, setup->n_local_sender_hosts, &client->address));
+    facts->local_sender_host =
+        is(in_networks(setup->local_sender_hosts, setup->n_local_sender_hosts, &client->address));
     facts->trusted_network = is(in_networks(setup->trusted_networks, setup->n_trusted_networks, &client->address));
     principal_facts(house, client, out);
     return relay_decide_sender(facts);
@@ -116,7 +119,8 @@ static bool is_foreign(enum relay_recipient recipient) {
     return recipient == RECIPIENT_FOREIGN || recipient == RECIPIENT_RELAY_DOMAIN || recipient == RECIPIENT_LITERAL;
 }
 
-static enum reason decide(const struct house *house, const struct relay_facts *facts, bool foreign, bool *no_way_out) {
+static enum reason decide(const struct house *house, const struct relay_facts *facts, bool foreign,
+                          bool *no_way_out) {
     enum reason reason = relay_decide_recipient(facts);
     *no_way_out = foreign && house->setup->foreign == DESTINATION_NONE && reason_reply(reason)->accepts;
     return *no_way_out ? REASON_RELAY_DENIED : reason;
@@ -130,7 +134,8 @@ enum reason facts_foreign(const struct house *house, const struct relay_facts *f
 }
 
 /* The mail of postmaster: as an address of its own where there is one, else where the owner said. */
-static enum expand_outcome expand_postmaster(const struct house *house, const struct key *key, struct expansion *ends) {
+static enum expand_outcome expand_postmaster(const struct house *house, const struct key *key,
+                                             struct expansion *ends) {
     struct key owner;
     enum expand_outcome outcome = EXPAND_NOBODY;
     if (key->n) outcome = expand_address(house, key, key_span(key), ends);
@@ -157,10 +162,14 @@ static void put_foreign(const struct house *house, struct span address, struct e
 
 static enum relay_recipient of_outcome(enum expand_outcome outcome, const struct expansion *ends) {
     switch (outcome) {
-    case EXPAND_FOUND: return ends->forwards ? RECIPIENT_FORWARD : RECIPIENT_LOCAL;
-    case EXPAND_NOBODY: return RECIPIENT_NOBODY;
-    case EXPAND_SECOND_ROUTING: return RECIPIENT_SECOND_ROUTING;
-    case EXPAND_FAILED: break;
+    case EXPAND_FOUND:
+        return ends->forwards ? RECIPIENT_FORWARD : RECIPIENT_LOCAL;
+    case EXPAND_NOBODY:
+        return RECIPIENT_NOBODY;
+    case EXPAND_SECOND_ROUTING:
+        return RECIPIENT_SECOND_ROUTING;
+    case EXPAND_FAILED:
+        break;
     }
     return RECIPIENT_UNKNOWN;
 }

@@ -40,13 +40,26 @@ enum keys_form keys_form_of(struct span octets) {
 static bool rsa_scheme(uint16_t scheme, enum keys_form form, struct keys_scheme *out) {
     out->pss = scheme >= 0x0804;
     switch (scheme) {
-    case 0x0804: out->digest = "SHA256"; return true;
-    case 0x0805: out->digest = "SHA384"; return true;
-    case 0x0806: out->digest = "SHA512"; return true;
-    case 0x0401: out->digest = "SHA256"; break;
-    case 0x0501: out->digest = "SHA384"; break;
-    case 0x0601: out->digest = "SHA512"; break;
-    default: return false;
+    case 0x0804:
+        out->digest = "SHA256";
+        return true;
+    case 0x0805:
+        out->digest = "SHA384";
+        return true;
+    case 0x0806:
+        out->digest = "SHA512";
+        return true;
+    case 0x0401:
+        out->digest = "SHA256";
+        break;
+    case 0x0501:
+        out->digest = "SHA384";
+        break;
+    case 0x0601:
+        out->digest = "SHA512";
+        break;
+    default:
+        return false;
     }
     return form == KEYS_FORM_TLS12; /* RFC 8446 4.4.3: no PKCS #1 v1.5 in CertificateVerify */
 }
@@ -55,15 +68,18 @@ bool keys_form_scheme(enum keys_kind kind, enum keys_form form, uint16_t scheme,
     *out = (struct keys_scheme){0};
     if (form != KEYS_FORM_TLS12 && form != KEYS_FORM_TLS13) return false;
     switch (kind) {
-    case KEYS_KIND_RSA: return rsa_scheme(scheme, form, out);
+    case KEYS_KIND_RSA:
+        return rsa_scheme(scheme, form, out);
     case KEYS_KIND_P256:
     case KEYS_KIND_P384:
         out->digest = scheme == 0x0403 ? "SHA256" : "SHA384";
         /* TLS 1.3 ties the hash to the curve, TLS 1.2 does not. */
         if (form == KEYS_FORM_TLS13) return scheme == (kind == KEYS_KIND_P256 ? 0x0403 : 0x0503);
         return scheme == 0x0403 || scheme == 0x0503;
-    case KEYS_KIND_ED25519: return scheme == 0x0807;
-    case KEYS_KIND_NONE: break;
+    case KEYS_KIND_ED25519:
+        return scheme == 0x0807;
+    case KEYS_KIND_NONE:
+        break;
     }
     return false;
 }

@@ -1,5 +1,5 @@
-/* keys_form.h - what the keys process signs: octets that only a TLS server handshake has. Anything else would make it a
- * general oracle for whoever took a session over. */
+/* keys_form.h - what the keys process signs: octets that only a TLS server handshake has. Anything else would make it
+ * a general oracle for whoever took a session over. */
 #ifndef AUTH_KEYS_FORM_H
 #define AUTH_KEYS_FORM_H
 

@@ -1,6 +1,6 @@
 /* login.c - AUTH: who waits for a verifier, what a verifier hears, and when a failure is answered.
- * Runs in: auth. Trusts: the verifiers' results. Never: looks into a SASL message, answers a wrong password sooner than an
- * unknown user. */
+ * Runs in: auth. Trusts: the verifiers' results. Never: looks into a SASL message, answers a wrong password sooner
+ * than an unknown user. */
 #include "auth/login.h"
 
 #include "auth/account.h"
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 enum {
-    WAIT_MAX_MS = 10000,    /* for a verifier */
-    FAILURE_MIN_MS = 20,    /* however fast the hash is */
+    WAIT_MAX_MS = 10000,      /* for a verifier */
+    FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
     MECHANISM_MAX = 64,
     RESPONSE_MAX = 12288 /* RFC 4954 4: what a session may send; longer than any message that is understood */
@@ -40,7 +40,9 @@ static int answer(struct peer *peer, enum auth_outcome outcome, struct span chal
     return peer_answer(peer, SESSION_AUTH_RESULT, buf_span(&b), -1) ? 0 : -1;
 }
 
-static const char *mechanism_name(unsigned mechanism) { return mechanism == MECHANISM_LOGIN ? "LOGIN" : "PLAIN"; }
+static const char *mechanism_name(unsigned mechanism) {
+    return mechanism == MECHANISM_LOGIN ? "LOGIN" : "PLAIN";
+}
 
 static void log_failed(const struct peer *peer, const char *why) {
     struct log_line line;
@@ -197,8 +199,12 @@ static enum account_found find_user(struct peer *peer, struct span name, char ha
 static void identified(struct auth_link *link, struct peer *peer, struct span name) {
     char hash[VERIFY_HASH_BYTES] = "";
     switch (find_user(peer, name, hash)) {
-    case ACCOUNT_FOUND: tell_hash(link, true, hash); break;
-    case ACCOUNT_NONE: tell_hash(link, false, ""); break;
+    case ACCOUNT_FOUND:
+        tell_hash(link, true, hash);
+        break;
+    case ACCOUNT_NONE:
+        tell_hash(link, false, "");
+        break;
     case ACCOUNT_FAILED:
         tell_hash(link, true, "");
         refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "the accounts could not be read");
@@ -278,8 +284,10 @@ static int take_result(void *context, struct frame *frame) {
     struct span new_hash = span_part(span_of(hash, sizeof hash), 0, span_find(span_of(hash, sizeof hash), 0));
     if (!peer) return 0;
     if (!password_format_read(new_hash, &cost)) new_hash.n = 0;
-    if (ok && peer->exchange.user_id) accept_login(peer, new_hash);
-    else delay_failure(peer);
+    if (ok && peer->exchange.user_id)
+        accept_login(peer, new_hash);
+    else
+        delay_failure(peer);
     explicit_bzero(hash, sizeof hash);
     return 0;
 }
@@ -337,9 +345,12 @@ int login_round(struct auth *auth) {
         uint64_t due = exchange->state == EXCHANGE_DELAYED  ? exchange->due_ms
                        : exchange->state == EXCHANGE_QUEUED ? exchange->began_ms + WAIT_MAX_MS
                                                             : UINT64_MAX;
-        if (due > now) next = due < next ? due : next;
-        else if (exchange->state == EXCHANGE_DELAYED) answer_due(peer);
-        else give_up_waiting(peer);
+        if (due > now)
+            next = due < next ? due : next;
+        else if (exchange->state == EXCHANGE_DELAYED)
+            answer_due(peer);
+        else
+            give_up_waiting(peer);
     }
     return next == UINT64_MAX ? -1 : (int)(next - now);
 }

@@ -19,16 +19,20 @@ static struct login_line *find_line(struct login_queue *queue, const struct netw
 
 static void append_line(struct login_queue *queue, struct login_line *line) {
     line->next = NULL;
-    if (queue->last) queue->last->next = line;
-    else queue->first = line;
+    if (queue->last)
+        queue->last->next = line;
+    else
+        queue->first = line;
     queue->last = line;
 }
 
 static void unlink_line(struct login_queue *queue, struct login_line *line) {
     struct login_line *before = NULL;
     for (struct login_line *at = queue->first; at && at != line; at = at->next) before = at;
-    if (before) before->next = line->next;
-    else queue->first = line->next;
+    if (before)
+        before->next = line->next;
+    else
+        queue->first = line->next;
     if (queue->last == line) queue->last = before;
 }
 
@@ -37,8 +41,10 @@ void login_queue_drop(struct login_queue *queue, struct login_wait *wait) {
     struct login_wait *before = NULL;
     if (!line) return;
     for (struct login_wait *at = line->first; at != wait; at = at->next) before = at;
-    if (before) before->next = wait->next;
-    else line->first = wait->next;
+    if (before)
+        before->next = wait->next;
+    else
+        line->first = wait->next;
     if (line->last == wait) line->last = before;
     wait->next = NULL;
     wait->line = NULL;
@@ -57,7 +63,8 @@ static struct login_wait *yielding(const struct login_queue *queue, uint32_t tha
     return longest ? longest->last : NULL;
 }
 
-struct login_wait *login_queue_add(struct login_queue *queue, struct login_wait *wait, const struct network *network) {
+struct login_wait *login_queue_add(struct login_queue *queue, struct login_wait *wait,
+                                   const struct network *network) {
     struct login_wait *out = NULL;
     struct login_line *line = find_line(queue, network);
     if (queue->n >= queue->max) {
@@ -73,8 +80,10 @@ struct login_wait *login_queue_add(struct login_queue *queue, struct login_wait 
     }
     wait->next = NULL;
     wait->line = line;
-    if (line->last) line->last->next = wait;
-    else line->first = wait;
+    if (line->last)
+        line->last->next = wait;
+    else
+        line->first = wait;
     line->last = wait;
     line->n++;
     queue->n++;

@@ -16,10 +16,10 @@ struct login_queue {
     uint32_t n, max;
 };
 
-/* Adds to the end of its network's line. Returns what cannot wait, or NULL: when the queue is full, the last of the longest
- * line gives way (unless the newcomer's own line is as long: then the newcomer itself). */
-struct login_wait *login_queue_add(struct login_queue *queue, struct login_wait *wait, const struct network *network)
-    MUST_USE;
+/* Adds to the end of its network's line. Returns what cannot wait, or NULL: when the queue is full, the last of the
+ * longest line gives way (unless the newcomer's own line is as long: then the newcomer itself). */
+struct login_wait *login_queue_add(struct login_queue *queue, struct login_wait *wait,
+                                   const struct network *network) MUST_USE;
 
 /* Takes out the next one, or NULL. */
 struct login_wait *login_queue_take(struct login_queue *queue) MUST_USE;

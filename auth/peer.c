@@ -71,7 +71,8 @@ void peer_unpark_all(struct auth *auth) {
     for (struct peer *peer = auth->peers, *next; peer; peer = next) {
         next = peer->next;
         if (!peer->parked.waits) continue;
-        bool ok = peer_answer(peer, peer->parked.type, span_of(peer->parked.body, peer->parked.n), peer->parked.passed);
+        bool ok =
+            peer_answer(peer, peer->parked.type, span_of(peer->parked.body, peer->parked.n), peer->parked.passed);
         unpark(peer);
         if (!ok) peer_drop(peer);
     }
@@ -176,8 +177,8 @@ static int tls_begun(void *context, struct frame *frame) {
     peer->tls_said = true;
     for (size_t i = 0; i < description.n; i++) {
         uint8_t c = description.p[i];
-        bool good = (c >= '0' && c <= '9') || (octet_lower(c) >= 'a' && octet_lower(c) <= 'z') || c == '_' || c == '.' ||
-                    c == '-' || c == ' ';
+        bool good = (c >= '0' && c <= '9') || (octet_lower(c) >= 'a' && octet_lower(c) <= 'z') || c == '_' ||
+                    c == '.' || c == '-' || c == ' ';
         peer->tls[peer->tls_n++] = good ? c : '?';
     }
     return 0;
@@ -200,10 +201,18 @@ static int failure(void *context, struct frame *frame) {
     return 0;
 }
 
-static int mail(void *context, struct frame *frame) { return transaction_mail(context, frame); }
-static int rcpt(void *context, struct frame *frame) { return transaction_rcpt(context, frame); }
-static int auth_begin(void *context, struct frame *frame) { return login_start(context, frame); }
-static int auth_go_on(void *context, struct frame *frame) { return login_next(context, frame); }
+static int mail(void *context, struct frame *frame) {
+    return transaction_mail(context, frame);
+}
+static int rcpt(void *context, struct frame *frame) {
+    return transaction_rcpt(context, frame);
+}
+static int auth_begin(void *context, struct frame *frame) {
+    return login_start(context, frame);
+}
+static int auth_go_on(void *context, struct frame *frame) {
+    return login_next(context, frame);
+}
 
 static const struct frame_row rows[] = {
     {SESSION_ANNOUNCE, PEER_NEW, announce},
@@ -255,7 +264,7 @@ void peer_add(struct auth *auth, pid_t pid, int fd) {
     peer->parked.passed = -1;
     peer->watch = (struct loop_watch){fd, ready, peer};
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) goto failed;
+    if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) goto failed;
     if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) goto failed;
     if (loop_add(&auth->loop, &peer->watch, EPOLLIN) != 0) goto failed;
     peer->next = auth->peers;
@@ -297,8 +306,10 @@ int peer_expire(struct auth *auth) {
         following = peer->next;
         if (peer->state == PEER_NEW || !is_submission(peer) || peer->client.user_id) continue;
         uint64_t age = now - peer->since_ms;
-        if (age >= limit) peer_drop(peer);
-        else if (next < 0 || limit - age < (uint64_t)next) next = limit - age > 60000 ? 60000 : (int)(limit - age);
+        if (age >= limit)
+            peer_drop(peer);
+        else if (next < 0 || limit - age < (uint64_t)next)
+            next = limit - age > 60000 ? 60000 : (int)(limit - age);
     }
     return next;
 }

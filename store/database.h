@@ -1,6 +1,6 @@
 /* database.h - the one door to SQLite: opening with schema and version, prepared statements, transactions. Which
- * statements there are is the caller's matter (auth/account.c). One process opens a database, and never uses it across
- * a fork. */
+ * statements there are is the caller's matter (auth/account.c). One process opens a database, and never uses it
+ * across a fork. */
 #ifndef STORE_DATABASE_H
 #define STORE_DATABASE_H
 
@@ -17,8 +17,8 @@ enum database_step { DATABASE_FAILED = 0, DATABASE_ROW, DATABASE_DONE };
 struct database;
 struct statement;
 
-/* Opens, and creates what is missing; brings an older schema up to date and refuses a newer one. A relative name counts
- * from the working directory. NULL: it has been logged why. */
+/* Opens, and creates what is missing; brings an older schema up to date and refuses a newer one. A relative name
+ * counts from the working directory. NULL: it has been logged why. */
 struct database *database_open(const char *file, enum database_kind kind) MUST_USE;
 void database_close(struct database *db);
 

@@ -28,18 +28,42 @@ void auth_fixture_setup(struct auth_fixture *fixture) {
     relay_domains[0] = (struct auth_relay_domain){SPAN("backup.test"), 0, 1};
     relay_recipients[0] = SPAN("known@backup.test");
     cr_assert(network_parse(&trusted[0], SPAN("192.0.2.0/28")) && network_parse(&senders[0], SPAN("192.0.2.32/28")));
-    *fixture = (struct auth_fixture){
-        .setup = {.hostname = SPAN("mail.example.test"), .recipient_delimiter = SPAN("+"),
-                  .postmaster = SPAN("alice@example.test"), .local_domains = local_domains, .relay_domains = relay_domains,
-                  .relay_recipients = relay_recipients, .trusted_networks = trusted, .local_sender_hosts = senders,
-                  .n_local_domains = 2, .n_relay_domains = 1, .n_relay_recipients = 1, .n_trusted_networks = 1,
-                  .n_local_sender_hosts = 1, .foreign = DESTINATION_CAPTURE, .verifiers = 1, .waiting_max = 10,
-                  .argon2_memory_bytes = 1 << 20, .argon2_passes = 1, .connections = 100,
-                  .connections_per_address = 8, .connections_per_network = 12, .network_ipv4_bits = 24,
-                  .network_ipv6_bits = 64, .waiting_for_auth = 6, .messages_per_session = 10000,
-                  .recipients_per_message = 5, .failures_per_session = 10, .message_bytes = 100000,
-                  .login_ms = 60000, .mail_uid = 1234, .mail_gid = 1234, .mail_directory = SPAN("/var/mail")},
-        .listener = -1, .queue = -1, .keys = -1, .verifier = -1};
+    *fixture = (struct auth_fixture){.setup = {.hostname = SPAN("mail.example.test"),
+                                               .recipient_delimiter = SPAN("+"),
+                                               .postmaster = SPAN("alice@example.test"),
+                                               .local_domains = local_domains,
+                                               .relay_domains = relay_domains,
+                                               .relay_recipients = relay_recipients,
+                                               .trusted_networks = trusted,
+                                               .local_sender_hosts = senders,
+                                               .n_local_domains = 2,
+                                               .n_relay_domains = 1,
+                                               .n_relay_recipients = 1,
+                                               .n_trusted_networks = 1,
+                                               .n_local_sender_hosts = 1,
+                                               .foreign = DESTINATION_CAPTURE,
+                                               .verifiers = 1,
+                                               .waiting_max = 10,
+                                               .argon2_memory_bytes = 1 << 20,
+                                               .argon2_passes = 1,
+                                               .connections = 100,
+                                               .connections_per_address = 8,
+                                               .connections_per_network = 12,
+                                               .network_ipv4_bits = 24,
+                                               .network_ipv6_bits = 64,
+                                               .waiting_for_auth = 6,
+                                               .messages_per_session = 10000,
+                                               .recipients_per_message = 5,
+                                               .failures_per_session = 10,
+                                               .message_bytes = 100000,
+                                               .login_ms = 60000,
+                                               .mail_uid = 1234,
+                                               .mail_gid = 1234,
+                                               .mail_directory = SPAN("/var/mail")},
+                                     .listener = -1,
+                                     .queue = -1,
+                                     .keys = -1,
+                                     .verifier = -1};
 }
 
 static struct driver start(const struct auth_setup *setup, const struct driver_link *links, size_t n) {
@@ -200,8 +224,10 @@ unsigned auth_fixture_rcpt(int session, const char *argument, int *queue_out) {
     cr_assert_eq(wire_get_u16(&w), 1);
     unsigned reason = wire_get_u16(&w);
     cr_assert(wire_end(&w));
-    if (queue_out) *queue_out = frame.fd;
-    else if (frame.fd >= 0) close(frame.fd);
+    if (queue_out)
+        *queue_out = frame.fd;
+    else if (frame.fd >= 0)
+        close(frame.fd);
     return reason;
 }
 

@@ -14,14 +14,15 @@ struct auth_fixture {
     int listener, queue, keys, verifier; /* our ends */
 };
 
-/* A temporary directory becomes the working directory; a setup with example.test, other.test, backup.test (relay), capture. */
+/* A temporary directory becomes the working directory; a setup with example.test, other.test, backup.test (relay),
+ * capture. */
 void auth_fixture_setup(struct auth_fixture *fixture);
 /* Starts auth on it. */
 void auth_fixture_start(struct auth_fixture *fixture);
 void auth_fixture_stop(struct auth_fixture *fixture);
 
-/* Runs one verb in a stand-alone auth: name, value pairs, NULL at the end. Returns the exit code; *text_out collects the
- * lines and texts of the rows and the message, each followed by a line end. */
+/* Runs one verb in a stand-alone auth: name, value pairs, NULL at the end. Returns the exit code; *text_out collects
+ * the lines and texts of the rows and the message, each followed by a line end. */
 int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, const char *verb, ...);
 
 /* A hash of "secret-word" that costs little. */

@@ -15,7 +15,9 @@ static void begin(void) {
     cr_assert_not_null(db = database_open("gatepost.db", DATABASE_ACCOUNTS));
 }
 
-static void end(void) { database_close(db); }
+static void end(void) {
+    database_close(db);
+}
 
 TestSuite(account, .init = begin, .fini = end, .timeout = 60);
 
@@ -100,7 +102,8 @@ Test(account, dovecot) {
     cr_assert_eq(account_add(db, SPAN("a@example.test"), SPAN("h1")), ACCOUNT_CHANGED);
     cr_assert_eq(account_add(db, SPAN("b@example.test"), SPAN("h2")), ACCOUNT_CHANGED);
     cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);
-    expect_dovecot("a@example.test {ARGON2ID}h1 /m/example.test/a 7\nb@example.test {ARGON2ID}h2 /m/example.test/b 7\n");
+    expect_dovecot(
+        "a@example.test {ARGON2ID}h1 /m/example.test/a 7\nb@example.test {ARGON2ID}h2 /m/example.test/b 7\n");
     cr_assert_eq(account_enable(db, SPAN("a@example.test"), false), ACCOUNT_CHANGED);
     cr_assert_eq(account_set_hash(db, SPAN("b@example.test"), SPAN("h3")), ACCOUNT_CHANGED);
     cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);

@@ -15,20 +15,27 @@ static void begin(void) {
     struct buf b = BUF_OVER(text);
     auth_fixture_setup(&fixture);
     cr_assert_eq(auth_fixture_command(&fixture, &b, "user add", "login", "alice@example.test", "hash",
-                                      auth_fixture_hash(), NULL), CONTROL_OK, "%s", text);
+                                      auth_fixture_hash(), NULL),
+                 CONTROL_OK, "%s", text);
     buf_clear(&b);
     cr_assert_eq(auth_fixture_command(&fixture, &b, "user add", "login", "bob@example.test", "hash",
-                                      auth_fixture_hash(), NULL), CONTROL_OK);
+                                      auth_fixture_hash(), NULL),
+                 CONTROL_OK);
     cr_assert_eq(auth_fixture_command(&fixture, &b, "alias add", "address", "team@example.test", "target",
-                                      "alice@example.test", "target", "bob@example.test", NULL), CONTROL_OK);
+                                      "alice@example.test", "target", "bob@example.test", NULL),
+                 CONTROL_OK);
     auth_fixture_start(&fixture);
 }
 
-static void end(void) { auth_fixture_stop(&fixture); }
+static void end(void) {
+    auth_fixture_stop(&fixture);
+}
 
 TestSuite(auth, .init = begin, .fini = end, .timeout = 60);
 
-static int stranger(void) { return auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7"); }
+static int stranger(void) {
+    return auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
+}
 
 Test(auth, queue_hears_first) {
     struct frame frame;

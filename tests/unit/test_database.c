@@ -63,8 +63,10 @@ Test(database, of_another_version_or_owner) {
     cr_expect_null(database_open("a.db", DATABASE_ACCOUNTS), "a newer version");
     cr_expect_null(database_open("a.db", DATABASE_DOVECOT), "another kind");
     int fd = open("b.db", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    cr_assert(fd >= 0 && write(fd, "not a database, but long enough to have a head: 0123456789 0123456789 0123456789 "
-                                   "0123456789 0123456789", 100) == 100);
+    cr_assert(fd >= 0 && write(fd,
+                               "not a database, but long enough to have a head: 0123456789 0123456789 0123456789 "
+                               "0123456789 0123456789",
+                               100) == 100);
     close(fd);
     cr_expect_null(database_open("b.db", DATABASE_ACCOUNTS), "no database");
     cr_assert_eq(symlink("a.db", "c.db"), 0);

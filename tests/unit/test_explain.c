@@ -8,11 +8,11 @@
 static struct auth_fixture fixture;
 static uint8_t text[1 << 18];
 
-#define ASK(wanted, ...)                                                                                               \
-    do {                                                                                                               \
-        struct buf b = BUF_OVER(text);                                                                                 \
-        int code = auth_fixture_command(&fixture, &b, __VA_ARGS__, NULL);                                              \
-        cr_assert_eq(code, wanted, "%d %s", code, (const char *)text);                                                 \
+#define ASK(wanted, ...)                                                                                             \
+    do {                                                                                                             \
+        struct buf b = BUF_OVER(text);                                                                               \
+        int code = auth_fixture_command(&fixture, &b, __VA_ARGS__, NULL);                                            \
+        cr_assert_eq(code, wanted, "%d %s", code, (const char *)text);                                               \
     } while (0)
 
 static void begin(void) {
@@ -24,15 +24,17 @@ static void begin(void) {
 
 TestSuite(explain, .init = begin, .timeout = 120);
 
-static bool said(const char *what) { return strstr((const char *)text, what) != NULL; }
+static bool said(const char *what) {
+    return strstr((const char *)text, what) != NULL;
+}
 
 Test(explain, agrees_with_the_server) {
     static const char *const clients[] = {"198.51.100.7", "192.0.2.1", "192.0.2.33"};
     static const char *const senders[] = {"<>", "<carol@foreign.example>", "<bob@example.test>", "<bob@other.test>",
                                           "<bad@@example.test>"};
-    static const char *const recipients[] = {"<bob@example.test>", "<nobody@example.test>", "<x@elsewhere.example>",
-                                             "<postmaster>", "<a%b@example.test>", "<x@[192.0.2.9]>",
-                                             "<known@backup.test>", "<away@example.test>", "<bad@@example.test>"};
+    static const char *const recipients[] = {"<bob@example.test>",  "<nobody@example.test>", "<x@elsewhere.example>",
+                                             "<postmaster>",        "<a%b@example.test>",    "<x@[192.0.2.9]>",
+                                             "<known@backup.test>", "<away@example.test>",   "<bad@@example.test>"};
     enum { N = 9 };
     static unsigned mail[3][5], rcpt[3][5][N];
     auth_fixture_start(&fixture);
@@ -41,7 +43,8 @@ Test(explain, agrees_with_the_server) {
             for (size_t r = 0; r < N; r++) {
                 int session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, clients[c]);
                 mail[c][s] = auth_fixture_mail(session, senders[s]).reason;
-                if (mail[c][s] == REASON_SENDER_ACCEPTED) rcpt[c][s][r] = auth_fixture_rcpt(session, recipients[r], NULL);
+                if (mail[c][s] == REASON_SENDER_ACCEPTED)
+                    rcpt[c][s][r] = auth_fixture_rcpt(session, recipients[r], NULL);
                 close(session);
                 auth_fixture_drain(fixture.queue);
             }
@@ -72,10 +75,12 @@ Test(explain, words) {
     ASK(CONTROL_OK, "explain", "ip", "198.51.100.7", "role", "mx", "granted", "alice@example.test", "from",
         "carol@foreign.example", "to", "x@elsewhere.example");
     cr_expect(said("[relay-denied]"), "a grant is for own addresses");
-    ASK(CONTROL_OK, "explain", "ip", "198.51.100.7", "role", "mx", "from", "", "to", "bob@example.test", "json", "yes");
+    ASK(CONTROL_OK, "explain", "ip", "198.51.100.7", "role", "mx", "from", "", "to", "bob@example.test", "json",
+        "yes");
     cr_expect(said("reply\nrcpt\nlocal-recipient\ncode=250\n"));
     ASK(CONTROL_USAGE, "explain", "ip", "somewhere", "role", "mx", "from", "", "to", "bob@example.test");
-    ASK(CONTROL_NOT_FOUND, "explain", "ip", "192.0.2.1", "role", "mx", "auth", "x@example.test", "from", "", "to", "x@y");
+    ASK(CONTROL_NOT_FOUND, "explain", "ip", "192.0.2.1", "role", "mx", "auth", "x@example.test", "from", "", "to",
+        "x@y");
 }
 
 Test(explain, verbs) {

@@ -39,7 +39,9 @@ static void begin(void) {
     alias("*@xn--bcher-kva.example", "bob@example.test", false);
 }
 
-static void end(void) { database_close(house.db); }
+static void end(void) {
+    database_close(house.db);
+}
 
 TestSuite(facts, .init = begin, .fini = end, .timeout = 60);
 
@@ -48,8 +50,11 @@ static const struct facts_client stranger = {.role = RELAY_ROLE_MX};
 static void users(struct buf *b) {
     for (size_t i = 0; i < ends.n; i++) {
         if (ends.entries[i].kind == DESTINATION_NONE) continue;
-        if (ends.entries[i].login_n) buf_put_span(b, span_of(ends.entries[i].login, span_find(span_of(ends.entries[i].login, ends.entries[i].login_n), '@')));
-        else buf_put_span(b, span_of(ends.entries[i].address, ends.entries[i].address_n));
+        if (ends.entries[i].login_n)
+            buf_put_span(b, span_of(ends.entries[i].login,
+                                    span_find(span_of(ends.entries[i].login, ends.entries[i].login_n), '@')));
+        else
+            buf_put_span(b, span_of(ends.entries[i].address, ends.entries[i].address_n));
         buf_put_octet(b, ' ');
     }
 }
@@ -77,8 +82,12 @@ Test(facts, recipients) {
         {"<x%y@example.test>", RECIPIENT_SECOND_ROUTING, ""},
         {"<x!y@example.test>", RECIPIENT_SECOND_ROUTING, ""},
         {"<odd%one@example.test>", RECIPIENT_LOCAL, "bob "},
-        {"<carl@b\xc3\xbc" "cher.example>", RECIPIENT_LOCAL, "carl "},
-        {"<carl@B\xc3\x9c" "CHER.example>", RECIPIENT_LOCAL, "carl "},
+        {"<carl@b\xc3\xbc"
+         "cher.example>",
+         RECIPIENT_LOCAL, "carl "},
+        {"<carl@B\xc3\x9c"
+         "CHER.example>",
+         RECIPIENT_LOCAL, "carl "},
         {"<anyone@XN--BCHER-KVA.example>", RECIPIENT_LOCAL, "bob "},
         {"<x%y@xn--bcher-kva.example>", RECIPIENT_SECOND_ROUTING, ""},
         {"<postmaster>", RECIPIENT_POSTMASTER, "alice "},
@@ -102,7 +111,8 @@ Test(facts, recipients) {
         (void)!facts_rcpt(&house, &sender.facts, span_text(rows[i].argument), &recipient, &ends);
         cr_expect_eq(sender.facts.recipient, rows[i].recipient, "%s: %d", rows[i].argument, sender.facts.recipient);
         users(&b);
-        cr_expect(span_equal(buf_span(&b), span_text(rows[i].users)), "%s: %.*s", rows[i].argument, (int)b.n, storage);
+        cr_expect(span_equal(buf_span(&b), span_text(rows[i].users)), "%s: %.*s", rows[i].argument, (int)b.n,
+                  storage);
     }
 }
 
@@ -149,10 +159,12 @@ Test(facts, no_way_out) {
     struct facts_client client = {.role = RELAY_ROLE_SUBMISSION, .user_id = alice.id};
     cr_assert_eq(facts_mail(&at, &client, SPAN("<alice@example.test>"), &sender), REASON_SENDER_ACCEPTED);
     cr_expect_eq(facts_foreign(&at, &sender.facts), REASON_RELAY_DENIED);
-    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<x@elsewhere.example>"), &recipient, &ends), REASON_RELAY_DENIED);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<x@elsewhere.example>"), &recipient, &ends),
+                 REASON_RELAY_DENIED);
     cr_expect(recipient.no_way_out);
     cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<away@example.test>"), &recipient, &ends), REASON_RELAY_DENIED);
-    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<bob@example.test>"), &recipient, &ends), REASON_LOCAL_RECIPIENT);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<bob@example.test>"), &recipient, &ends),
+                 REASON_LOCAL_RECIPIENT);
     cr_expect_eq(facts_foreign(&house, &sender.facts), REASON_RELAY_AUTHENTICATED);
 }
 
@@ -165,7 +177,8 @@ Test(facts, too_many_targets) {
     struct facts_sender sender;
     struct facts_recipient recipient;
     cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
-    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<many@example.test>"), &recipient, &ends), REASON_NOT_DECIDED);
+    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<many@example.test>"), &recipient, &ends),
+                 REASON_NOT_DECIDED);
 }
 
 Test(facts, a_lost_database_decides_nothing) {
@@ -173,7 +186,8 @@ Test(facts, a_lost_database_decides_nothing) {
     struct facts_recipient recipient;
     cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
     cr_assert_geq(statement_run(database_statement(house.db, "DROP TABLE aliases")), 0);
-    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<nobody@example.test>"), &recipient, &ends), REASON_NOT_DECIDED);
+    cr_expect_eq(facts_rcpt(&house, &sender.facts, SPAN("<nobody@example.test>"), &recipient, &ends),
+                 REASON_NOT_DECIDED);
 }
 
 Test(facts, patterns) {
@@ -181,10 +195,9 @@ Test(facts, patterns) {
         const char *pattern, *address;
         bool matches;
     } rows[] = {
-        {"*", "a@b", true},           {"a@b", "a@b", true},         {"a@b", "a@bc", false},
-        {"*@b", "xyz@b", true},       {"*@b", "xyz@cb", false},     {"*@b", "x@y@b", false},
-        {"a*@b", "abc@b", true},      {"a*c@b", "abcbc@b", true},   {"*@*.b", "x@y.z.b", true},
-        {"*@*.b", "x@b", false},      {"", "a@b", false},           {"a+*@b", "a@b", false},
+        {"*", "a@b", true},         {"a@b", "a@b", true},    {"a@b", "a@bc", false},  {"*@b", "xyz@b", true},
+        {"*@b", "xyz@cb", false},   {"*@b", "x@y@b", false}, {"a*@b", "abc@b", true}, {"a*c@b", "abcbc@b", true},
+        {"*@*.b", "x@y.z.b", true}, {"*@*.b", "x@b", false}, {"", "a@b", false},      {"a+*@b", "a@b", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(facts_pattern_matches(span_text(rows[i].pattern), span_text(rows[i].address)), rows[i].matches,

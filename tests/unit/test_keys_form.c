@@ -26,14 +26,16 @@ Test(keys_form, transcripts) {
         size_t point;
     } curves[] = {{23, 65}, {24, 97}, {25, 133}, {29, 32}, {30, 56}};
     for (size_t i = 0; i < 5; i++)
-        cr_expect_eq(keys_form_of(span_of(octets, make12(octets, curves[i].curve, curves[i].point))), KEYS_FORM_TLS12);
+        cr_expect_eq(keys_form_of(span_of(octets, make12(octets, curves[i].curve, curves[i].point))),
+                     KEYS_FORM_TLS12);
 }
 
 Test(keys_form, nothing_else) {
     uint8_t octets[512];
     static const size_t hashes[] = {0, 1, 20, 31, 33, 47, 49, 64};
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
-        cr_expect_eq(keys_form_of(span_of(octets, make13(octets, hashes[i]))), KEYS_FORM_NONE, "hash of %zu", hashes[i]);
+        cr_expect_eq(keys_form_of(span_of(octets, make13(octets, hashes[i]))), KEYS_FORM_NONE, "hash of %zu",
+                     hashes[i]);
     size_t n = make13(octets, 32);
     for (size_t i = 0; i < 98; i++) { /* every octet before the hash is known */
         octets[i] ^= 1;
@@ -63,13 +65,13 @@ Test(keys_form, schemes) {
         enum keys_kind kind;
         bool tls12, tls13;
     } rows[] = {
-        {0x0403, KEYS_KIND_P256, true, true},     {0x0503, KEYS_KIND_P256, true, false},
-        {0x0503, KEYS_KIND_P384, true, true},     {0x0403, KEYS_KIND_P384, true, false},
-        {0x0804, KEYS_KIND_RSA, true, true},      {0x0806, KEYS_KIND_RSA, true, true},
-        {0x0401, KEYS_KIND_RSA, true, false},     {0x0601, KEYS_KIND_RSA, true, false},
-        {0x0807, KEYS_KIND_ED25519, true, true},  {0x0201, KEYS_KIND_RSA, false, false},
-        {0x0203, KEYS_KIND_P256, false, false},   {0x0403, KEYS_KIND_RSA, false, false},
-        {0x0804, KEYS_KIND_P256, false, false},   {0x0807, KEYS_KIND_P256, false, false},
+        {0x0403, KEYS_KIND_P256, true, true},      {0x0503, KEYS_KIND_P256, true, false},
+        {0x0503, KEYS_KIND_P384, true, true},      {0x0403, KEYS_KIND_P384, true, false},
+        {0x0804, KEYS_KIND_RSA, true, true},       {0x0806, KEYS_KIND_RSA, true, true},
+        {0x0401, KEYS_KIND_RSA, true, false},      {0x0601, KEYS_KIND_RSA, true, false},
+        {0x0807, KEYS_KIND_ED25519, true, true},   {0x0201, KEYS_KIND_RSA, false, false},
+        {0x0203, KEYS_KIND_P256, false, false},    {0x0403, KEYS_KIND_RSA, false, false},
+        {0x0804, KEYS_KIND_P256, false, false},    {0x0807, KEYS_KIND_P256, false, false},
         {0x0403, KEYS_KIND_ED25519, false, false}, {0, KEYS_KIND_RSA, false, false},
         {0x0804, KEYS_KIND_NONE, false, false},
     };

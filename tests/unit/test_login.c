@@ -30,9 +30,11 @@ static void begin(void) {
     auth_fixture_setup(&fixture);
     fixture.setup.n_local_domains = 1;
     cr_assert_eq(auth_fixture_command(&fixture, &b, "user add", "login", "alice@example.test", "hash",
-                                      auth_fixture_hash(), NULL), CONTROL_OK);
+                                      auth_fixture_hash(), NULL),
+                 CONTROL_OK);
     cr_assert_eq(auth_fixture_command(&fixture, &b, "user add", "login", "gone@example.test", "hash",
-                                      auth_fixture_hash(), NULL), CONTROL_OK);
+                                      auth_fixture_hash(), NULL),
+                 CONTROL_OK);
     cr_assert_eq(auth_fixture_command(&fixture, &b, "user disable", "login", "gone@example.test", NULL), CONTROL_OK);
     auth_fixture_start(&fixture);
     close(fixture.verifier);

@@ -21,12 +21,19 @@ Test(password, round) {
 
 Test(password, formats_refused) {
     static const char *const rows[] = {
-        "", "$argon2id$v=19$m=65537,t=2,p=1$c2FsdA$aGFzaA", "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdA$aGFzaA",
-        "$argon2id$v=19$m=65536,t=17,p=1$c2FsdA$aGFzaA", "$argon2id$v=19$m=65536,t=2,p=2$c2FsdA$aGFzaA",
-        "$argon2id$v=16$m=65536,t=2,p=1$c2FsdA$aGFzaA", "$argon2i$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA",
-        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$", "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGF'zaA",
-        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA$x", "$argon2id$v=19$m=65536,t=0,p=1$c2FsdA$aGFzaA",
-        "$argon2id$v=19$m=18446744073709551617,t=2,p=1$c2FsdA$aGFzaA", "$2b$10$abcdefghijklmnopqrstuv",
+        "",
+        "$argon2id$v=19$m=65537,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=17,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=2,p=2$c2FsdA$aGFzaA",
+        "$argon2id$v=16$m=65536,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2i$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$",
+        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGF'zaA",
+        "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA$x",
+        "$argon2id$v=19$m=65536,t=0,p=1$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=18446744073709551617,t=2,p=1$c2FsdA$aGFzaA",
+        "$2b$10$abcdefghijklmnopqrstuv",
     };
     struct password_cost cost;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

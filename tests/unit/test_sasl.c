@@ -3,7 +3,8 @@
 
 #include <criterion/criterion.h>
 
-#define MESSAGE(text) {(const uint8_t *)text, sizeof text - 1}
+#define MESSAGE(text)                                                                                                \
+    { (const uint8_t *)text, sizeof text - 1 }
 
 Test(sasl, plain) {
     static const struct {
@@ -14,7 +15,12 @@ Test(sasl, plain) {
         {MESSAGE("\0alice\0word"), true, "alice", "word"},
         {MESSAGE("alice\0alice\0word"), true, "alice", "word"},
         {MESSAGE("\0alice\0 w o r d "), true, "alice", " w o r d "},
-        {MESSAGE("\0al\xc3\xad" "ce\0w\xc3\xb6rd"), true, "al\xc3\xad" "ce", "w\xc3\xb6rd"},
+        {MESSAGE("\0al\xc3\xad"
+                 "ce\0w\xc3\xb6rd"),
+         true,
+         "al\xc3\xad"
+         "ce",
+         "w\xc3\xb6rd"},
         {MESSAGE("root\0alice\0word"), false, "", ""},
         {MESSAGE("\0alice\0"), false, "", ""},
         {MESSAGE("\0\0word"), false, "", ""},
