@@ -88,7 +88,7 @@ void drive_start(struct queue_driver *driver) {
     driver->delivery = channel(driver->master, ROLE_DELIVERY);
     driver->command = channel(driver->master, ROLE_COMMAND);
     MUST(frame_send(driver->master, MASTER_START, (struct span){0}) == 0);
-    if (drive_frame(driver->master, 20000, &frame)) cr_assert_eq(frame.type, CHILD_READY);
+    driver->ready = drive_frame(driver->master, 20000, &frame) && frame.type == CHILD_READY;
 }
 
 int drive_end(struct queue_driver *driver, bool kill_it) {

@@ -12,6 +12,7 @@ struct queue_driver {
     pid_t pid;
     int master, auth, delivery, command, log;
     struct queue_setup setup;
+    bool ready; /* it came up */
 };
 
 struct drive_job {

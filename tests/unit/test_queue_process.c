@@ -313,3 +313,53 @@ Test(queue_process, full_disk_is_told_to_auth) {
     cr_assert_eq(drive_result(session, name), BODY_NO_SPACE);
     cr_assert_eq(drive_end(&driver, false), 0);
 }
+
+static int count_files(const char *below) {
+    char command[160];
+    int n = -1;
+    snprintf(command, sizeof command, "find %s/%s -type f | grep -c .", driver.path, below);
+    FILE *files = popen(command, "r");
+    cr_assert(files && fscanf(files, "%d", &n) == 1);
+    pclose(files);
+    return n;
+}
+
+Test(queue_process, old_segments_give_way_to_files) {
+    char names[12][256], name[256];
+    static char body[2000];
+    int rows;
+    memset(body, 'x', sizeof body - 1);
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    for (uint8_t t = 1; t <= 12; t++)
+        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example", t % 2 ? "bob@example.test" : "eve@example.test", body, names[t - 1]), BODY_DURABLE);
+    int agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job)); /* something to remember */
+    drive_answer(agent, &job, JOB_DEFERRED, 450, "4.2.0", "busy");
+    usleep(600000); /* the mark is written within a second */
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver); /* what was read at a start may move at once */
+    for (int tries = 0; tries < 200 && !(count_files("deferred") == 12 && count_files("log") == 1); tries++) usleep(100000);
+    cr_assert_eq(count_files("deferred"), 12);
+    cr_assert_eq(count_files("log"), 1);
+    drive_end(&driver, true);
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
+    cr_assert_eq(rows, 12);
+    for (int i = 0; i < 12; i++) cr_assert_eq(drive_control(&driver, "queue export", "id", names[i], &rows), 0);
+    cr_assert_eq(drive_control(&driver, "queue remove", "id", names[3], &rows), 0);
+    drive_end(&driver, false);
+    cr_assert_eq(count_files("deferred"), 11);
+    driver.setup.stand_alone = 0;
+    drive_start(&driver);
+    int agents[2] = {drive_agent(&driver, 20000, name), drive_agent(&driver, 20000, name)}, n = 0;
+    for (int i = 0; i < 2; i++)
+        for (int most = i + 5; n < most + 6 && drive_job(agents[i], 3000, &job); n++) {
+            cr_assert(holds(buf_span(&job.body), "xxxx"));
+            drive_answer(agents[i], &job, JOB_DELIVERED, 0, "2.0.0", "");
+        }
+    cr_assert_eq(n, 11);
+    cr_assert_eq(drive_end(&driver, false), 0);
+    cr_assert_eq(count_files("deferred"), 0);
+}

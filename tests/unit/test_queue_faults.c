@@ -1,0 +1,123 @@
+/* test_queue_faults.c - the queue process on a disk that fails once, at every point of accepting mail.
+ * Runs in: the test runner. Trusts: nothing. Never: asserts a time. */
+#include "store/disk.h"
+#include "tests/unit/queue_driver.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MESSAGES = 4, POINTS = 14 };
+
+static struct queue_driver driver;
+static struct drive_job job;
+
+/* What fails, and from which call on, how often; counted in the queue's process. */
+static enum operation { OPEN, WRITE, SYNC, DATASYNC, ALLOCATE, RENAME, OPERATIONS } failing;
+static int first, last, error, calls;
+
+static bool fails(enum operation operation) {
+    if (operation != failing) return false;
+    calls++;
+    errno = error;
+    return calls >= first && calls <= last;
+}
+
+static int faulty_open(int directory, const char *name, int flags, mode_t mode) {
+    return fails(OPEN) ? -1 : disk_system.open(directory, name, flags, mode);
+}
+static ssize_t faulty_pwritev(int fd, const struct iovec *parts, int n, off_t offset) {
+    return fails(WRITE) ? -1 : disk_system.pwritev(fd, parts, n, offset);
+}
+static int faulty_fsync(int fd) { return fails(SYNC) ? -1 : disk_system.fsync(fd); }
+static int faulty_fdatasync(int fd) { return fails(DATASYNC) ? -1 : disk_system.fdatasync(fd); }
+static int faulty_fallocate(int fd, int mode, off_t offset, off_t n) {
+    return fails(ALLOCATE) ? -1 : disk_system.fallocate(fd, mode, offset, n);
+}
+static int faulty_rename(int from, const char *name, int to, const char *new_name) {
+    return fails(RENAME) ? -1 : disk_system.rename(from, name, to, new_name);
+}
+
+static void start(bool with_faults) {
+    static struct disk_calls faulty;
+    faulty = disk_system;
+    faulty.open = faulty_open, faulty.pwritev = faulty_pwritev, faulty.fsync = faulty_fsync;
+    faulty.fdatasync = faulty_fdatasync, faulty.fallocate = faulty_fallocate, faulty.rename = faulty_rename;
+    disk_use(with_faults ? &faulty : NULL);
+    drive_start(&driver);
+    disk_use(NULL);
+}
+
+static char names[MESSAGES][32];
+static int outcomes[MESSAGES];
+
+static bool accepted(const char *name) {
+    for (int i = 0; i < MESSAGES; i++)
+        if (outcomes[i] == BODY_DURABLE && strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+/* Submits (the third has a body of its own file), kills, starts on a good disk: what was accepted comes out, and as each
+ * refused message was marked void by the one after it, nothing else. */
+static int run(void) {
+    static char large[300000], text[256];
+    int durable = 0, came = 0;
+    memset(large, 'x', sizeof large - 1);
+    drive_make(&driver);
+    start(true);
+    memset(outcomes, 0, sizeof outcomes);
+    int session = driver.ready ? drive_session(&driver, 7) : -1;
+    for (int i = 0; driver.ready && i < MESSAGES; i++) {
+        outcomes[i] = drive_submit(&driver, session, (uint8_t)(i + 1), 7, "a@client.example", "bob@example.test", i == 2 ? large : "x\r\n", names[i]);
+        durable += outcomes[i] == BODY_DURABLE;
+    }
+    drive_end(&driver, true);
+    start(false);
+    cr_assert(driver.ready, "operation %d, call %d: it does not start again", failing, first);
+    int agent = durable ? drive_agent(&driver, 20000, text) : -1;
+    for (int i = 0; i < durable; i++) {
+        cr_assert(drive_job(agent, 20000, &job), "operation %d, call %d: accepted %d, delivered %d", failing, first, durable, came);
+        cr_assert(accepted(job.name), "operation %d, call %d: %s was not accepted", failing, first, job.name);
+        drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+        came++;
+    }
+    cr_assert_eq(drive_end(&driver, false), 0);
+    drive_remove(&driver);
+    return durable;
+}
+
+static void sweep(enum operation operation, int number, int length) {
+    int whole = 0;
+    failing = operation, error = number;
+    for (first = 1; first <= POINTS; first++) {
+        last = first + length - 1;
+        whole += run() == MESSAGES;
+    }
+    cr_assert_lt(whole, POINTS, "no call of operation %d was met", operation);
+}
+
+TestSuite(queue_faults, .timeout = 300);
+
+Test(queue_faults, write_fails_once) { sweep(WRITE, ENOSPC, 1); }
+Test(queue_faults, fdatasync_fails_once) { sweep(DATASYNC, EIO, 1); }
+Test(queue_faults, fsync_fails_once) { sweep(SYNC, EIO, 1); }
+Test(queue_faults, no_segment_twice) { sweep(ALLOCATE, ENOSPC, 2); }
+Test(queue_faults, open_fails_once) { sweep(OPEN, EMFILE, 1); }
+
+Test(queue_faults, two_failed_syncs_stop_acceptance) {
+    char name[32];
+    struct frame frame;
+    failing = DATASYNC, error = EIO, first = 1, last = 1000000;
+    drive_make(&driver);
+    start(true);
+    int session = drive_session(&driver, 7);
+    for (uint8_t t = 1; t <= 4; t++)
+        cr_assert_eq(drive_submit(&driver, session, t, 7, "", "bob@example.test", "x\r\n", name), BODY_REFUSED);
+    bool told = false;
+    while (!told && drive_frame(driver.auth, 20000, &frame)) told = frame.type == QUEUE_SPACE && frame.body.p[0] == 0;
+    cr_assert(told);
+    drive_end(&driver, true);
+    drive_remove(&driver);
+}
