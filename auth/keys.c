@@ -119,6 +119,16 @@ static bool keep(EVP_PKEY *pkey, uint32_t generation) {
     return true;
 }
 
+/* The master holds them against the certificates of the listener. */
+static void report_keys(uint32_t generation) {
+    uint8_t storage[4 + KEYS_MAX * KEY_NAME_BYTES];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u32(&b, generation);
+    for (size_t i = 0; i < KEYS_MAX; i++)
+        if (self.keys[i].pkey) wire_put_bytes(&b, self.keys[i].name, KEY_NAME_BYTES);
+    role_say(CHILD_KEYS, buf_span(&b));
+}
+
 /* What cannot be used is said, and leaves the keys of before in service. */
 static void take_keys(void) {
     struct keys_setup setup;
@@ -134,6 +144,7 @@ static void take_keys(void) {
         log_number(&line, KEY_COUNT, i + 1);
         log_send(&line);
     }
+    report_keys(setup.generation);
 }
 
 static void forget_keys(uint32_t generation) {

@@ -75,7 +75,7 @@ _Noreturn static void become(const struct child *child, const char *program, int
     const struct family *family = child->family;
     char **environment = nothing;
     sigset_t none;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null = open("/dev/null", O_RDWR); /* stays open where it is one of 0 to 2 already */
     int control_copy = fcntl(control, F_DUPFD, 64), log_copy = fcntl(family->log_fds[1], F_DUPFD, 64);
     int error_copy = fcntl(2, F_DUPFD, 64);
     bool keeps_error = child->role == ROLE_LOG;
@@ -119,11 +119,11 @@ static void tell_file(struct child *child, enum role_descriptor kind, uint8_t in
     close(fd);
 }
 
-static void tell_descriptors(struct child *child) {
+/* What a role keeps for its life, and would lose if it came a second time: a new one closes the one before. */
+static void tell_lasting_descriptors(struct child *child) {
     const struct family *family = child->family;
-    const struct conf *conf = family->conf;
     for (unsigned i = 0; i < 2; i++) {
-        int fd = directories_open(conf, child->role, i);
+        int fd = directories_open(family->conf, child->role, i);
         if (fd < 0) continue;
         tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_DIRECTORY, (uint8_t)i, fd);
         close(fd);
@@ -133,10 +133,6 @@ static void tell_descriptors(struct child *child) {
         for (size_t i = 0; family->sockets && i < family->sockets->n; i++)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, (uint8_t)i, family->sockets->fds[i]);
         break;
-    case ROLE_KEYS:
-        for (size_t i = 0; i < conf->n_certificates; i++)
-            tell_file(child, DESCRIPTOR_KEY, (uint8_t)i, conf->certificates[i].key_file);
-        break;
     case ROLE_AUTH:
         if (family->auth_control >= 0)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->auth_control);
@@ -144,6 +140,19 @@ static void tell_descriptors(struct child *child) {
     case ROLE_QUEUE:
         if (family->queue_control >= 0)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->queue_control);
+        break;
+    case ROLE_LOG: tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]); break;
+    default: break;
+    }
+}
+
+/* What is read again at each setup. */
+static void tell_files(struct child *child) {
+    const struct conf *conf = child->family->conf;
+    switch (child->role) {
+    case ROLE_KEYS:
+        for (size_t i = 0; i < conf->n_certificates; i++)
+            tell_file(child, DESCRIPTOR_KEY, (uint8_t)i, conf->certificates[i].key_file);
         break;
     case ROLE_OUTBOUND:
         if (conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)
@@ -153,7 +162,6 @@ static void tell_descriptors(struct child *child) {
         tell_file(child, DESCRIPTOR_RESOLV, 0, "/etc/resolv.conf");
         tell_file(child, DESCRIPTOR_HOSTS, 0, "/etc/hosts");
         break;
-    case ROLE_LOG: tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]); break;
     default: break;
     }
 }
@@ -161,7 +169,7 @@ static void tell_descriptors(struct child *child) {
 int child_setup(struct child *child) {
     int fd = setup_make(child->family->conf, &child->family->facts, child->role);
     if (fd < 0) return -1;
-    tell_descriptors(child);
+    tell_files(child);
     child_tell(child, MASTER_SETUP, (struct span){0}, fd);
     child->generation = child->family->facts.generation;
     close(fd);
@@ -191,6 +199,12 @@ static void name_in_log(const struct child *child) {
     if (frame_send_plain(child->family->log_fds[1], LOG_ROLE, buf_span(&b)) != 0) return;
 }
 
+/* A new log writer knows nobody. */
+static void name_all_in_log(const struct family *family) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family->children[i].pid) name_in_log(&family->children[i]);
+}
+
 int child_spawn(struct child *child) {
     char program[4300];
     int pair[2];
@@ -211,10 +225,15 @@ int child_spawn(struct child *child) {
     }
     child->watch = (struct loop_watch){pair[0], hear, child};
     child->started_wall_ms = clock_wall_ms();
-    child->ready = false;
-    name_in_log(child);
+    child->ready = child->said_ready = child->keys_read_again = false;
+    child->n_certificates = 0;
+    if (child->role == ROLE_LOG) name_all_in_log(child->family);
+    else name_in_log(child);
     if (child->family->loop && loop_add(child->family->loop, &child->watch, EPOLLIN) != 0) abort();
-    return child_setup(child);
+    tell_lasting_descriptors(child);
+    if (child_setup(child) == 0) return 0;
+    kill(child->pid, SIGKILL);
+    return -1;
 }
 
 static void join(struct child *a, struct child *b) {
@@ -248,7 +267,8 @@ void child_gone(struct child *child) {
         close(child->watch.fd);
     }
     child->watch.fd = -1;
+    if (child->role == ROLE_KEYS) child->family->n_keys = child->family->keys_generation = 0;
     child->pid = 0;
-    child->ready = false;
+    child->ready = child->said_ready = false;
     child->idle = child->busy = 0;
 }

@@ -6,20 +6,24 @@
 #include "server/process/sockets.h"
 #include "store/loop.h"
 
-enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3 };
+enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3, CHILD_CERTIFICATES_MAX = 32, FAMILY_KEYS_MAX = 256 };
 
 struct child {
     enum role role; /* ROLE_NONE: the slot is free */
     uint8_t index;  /* verifier number; listener: its number of start, modulo 60 */
     pid_t pid;      /* 0: waits to be started (again) */
     struct loop_watch watch; /* its control channel */
-    bool ready, draining, removed; /* removed: is not started again */
+    bool said_ready, ready;        /* a listener is ready when its certificates' keys are held, too */
+    bool draining, removed;        /* removed: is not started again */
     uint32_t missing, generation;  /* generation of keys that it knows */
     uint32_t restarts;
     uint64_t started_wall_ms, restart_at_ms;
     uint64_t deaths_ms[CHILD_DEATHS]; /* the latest first */
     uint32_t idle, busy;              /* listener */
     uint64_t accepted, crashed;
+    uint8_t certificates[CHILD_CERTIFICATES_MAX][KEY_NAME_BYTES]; /* listener: names of their keys */
+    size_t n_certificates;
+    bool keys_read_again; /* listener: the keys process was asked to look at the files once more */
     struct family *family;
 };
 
@@ -34,6 +38,9 @@ struct family {
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;
+    uint8_t keys[FAMILY_KEYS_MAX][KEY_NAME_BYTES]; /* names of what the keys process holds */
+    size_t n_keys;
+    uint32_t keys_generation; /* it has read the keys of this generation; 0: has not said */
 };
 
 /* Takes a free slot; NULL when there is none. */
@@ -41,7 +48,8 @@ struct child *child_add(struct family *family, enum role role, uint8_t index);
 
 struct child *child_find(struct family *family, enum role role, int index);
 
-/* Forks and executes the role's program and tells it setup and descriptors, but not yet its channels. 0, or -1 (logged). */
+/* Forks and executes the role's program and tells it setup and descriptors, but not yet its channels. 0, or -1 (logged): where
+ * there is a process all the same (child->pid), it was killed and will be waited for. */
 int child_spawn(struct child *child) MUST_USE;
 
 /* Makes a new channel between the child and each living peer that it speaks with, and hands each its end. */
@@ -53,7 +61,7 @@ void child_begin(struct child *child);
 /* Sends one frame; a child that does not take it is killed and will be restarted. */
 void child_tell(struct child *child, enum frame_type type, struct span body, int passed);
 
-/* After a reload: new descriptors and setup. -1: the setup could not be made. */
+/* At start and after a reload: the files that the role reads, and its setup. -1: the setup could not be made. */
 int child_setup(struct child *child) MUST_USE;
 
 /* The process has gone: forgets it (the slot stays). */

@@ -7,6 +7,7 @@
 #include "store/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -75,6 +76,12 @@ static int start_one(struct family *family, enum role role, uint8_t index) {
     return 0;
 }
 
+static uint8_t next_index(struct family *family) {
+    uint8_t index = family->next_listener;
+    family->next_listener = (uint8_t)((index + 1) % LISTENER_INDEXES);
+    return index;
+}
+
 static bool wants_outbound(const struct conf *conf) { return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST; }
 
 static bool wants_resolver(const struct conf *conf) {
@@ -92,7 +99,7 @@ int family_start(struct family *family) {
     if (wants_resolver(family->conf) && start_one(family, ROLE_RESOLVER, 0) != 0) return -1;
     if (wants_outbound(family->conf) && start_one(family, ROLE_OUTBOUND, 0) != 0) return -1;
     if (start_one(family, ROLE_QUEUE, 0) != 0 || start_one(family, ROLE_AUTH, 0) != 0) return -1;
-    if (start_one(family, ROLE_LISTENER, family->next_listener++) != 0) return -1;
+    if (start_one(family, ROLE_LISTENER, next_index(family)) != 0) return -1;
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (family->children[i].pid && family->children[i].role != ROLE_LOG) child_begin(&family->children[i]);
     return 0;
@@ -129,10 +136,10 @@ uint64_t family_next_restart(const struct family *family) {
 
 static void restart(struct child *child) {
     struct log_line line;
-    if (child->role == ROLE_LISTENER) child->index = (uint8_t)(child->family->next_listener++ % LISTENER_INDEXES);
+    if (child->role == ROLE_LISTENER) child->index = next_index(child->family);
     child->restarts++;
     if (child_spawn(child) != 0) {
-        if (child->pid) return; /* it lives, and will be waited for */
+        if (child->pid) return; /* killed, and will be waited for */
         family_plan_restart(child);
         child->restart_at_ms = clock_ms() + RESTART_PAUSE_MS;
         return;
@@ -157,17 +164,65 @@ void family_restart_due(struct family *family) {
 bool family_other_listener(struct family *family, const struct child *but) {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         const struct child *child = &family->children[i];
-        if (child->role == ROLE_LISTENER && child != but && child->pid && !child->draining) return true;
+        if (child->role == ROLE_LISTENER && child != but && child->ready && !child->draining) return true;
     }
     return false;
+}
+
+static int take_names(struct span body, uint8_t (*names_out)[KEY_NAME_BYTES], size_t max, size_t *n_out) {
+    if (body.n % KEY_NAME_BYTES || body.n / KEY_NAME_BYTES > max) return -1;
+    if (body.n) memcpy(names_out, body.p, body.n);
+    *n_out = body.n / KEY_NAME_BYTES;
+    return 0;
+}
+
+int family_hear_keys(struct child *child, struct span body) {
+    struct family *family = child->family;
+    struct wire w = wire_over(body);
+    uint32_t generation = wire_get_u32(&w);
+    if (child->role != ROLE_KEYS || w.bad || generation == 0 || generation > family->facts.generation) return -1;
+    if (take_names(w.rest, family->keys, FAMILY_KEYS_MAX, &family->n_keys) != 0) return -1;
+    family->keys_generation = generation;
+    return 0;
+}
+
+int family_hear_certificates(struct child *child, struct span body) {
+    if (child->role != ROLE_LISTENER || child->said_ready || child->n_certificates) return -1;
+    return take_names(body, child->certificates, CHILD_CERTIFICATES_MAX, &child->n_certificates);
+}
+
+static bool is_held(const struct family *family, const uint8_t name[KEY_NAME_BYTES]) {
+    for (size_t i = 0; i < family->n_keys; i++)
+        if (memcmp(family->keys[i], name, KEY_NAME_BYTES) == 0) return true;
+    return false;
+}
+
+/* The files may have changed between the keys process's look at them and the listener's. */
+static void read_keys_again(struct child *listener) {
+    struct child *keys = child_find(listener->family, ROLE_KEYS, 0);
+    listener->keys_read_again = true;
+    listener->generation = ++listener->family->facts.generation;
+    if (keys && keys->pid && child_setup(keys) != 0) log_fault("having the keys read again", errno);
+}
+
+enum family_pairs family_pairs(struct child *listener, size_t *wrong_out) {
+    const struct family *family = listener->family;
+    for (*wrong_out = 0; *wrong_out < listener->n_certificates; ++*wrong_out) {
+        if (family->keys_generation < listener->generation) return FAMILY_PAIRS_UNKNOWN;
+        if (is_held(family, listener->certificates[*wrong_out])) continue;
+        if (listener->keys_read_again) return FAMILY_PAIRS_BROKEN;
+        read_keys_again(listener);
+        return FAMILY_PAIRS_UNKNOWN;
+    }
+    return FAMILY_PAIRS_WHOLE;
 }
 
 void family_start_listener(struct family *family) {
     for (size_t i = 0; i < CHILDREN_MAX; i++) { /* one successor at a time */
         const struct child *child = &family->children[i];
-        if (child->role == ROLE_LISTENER && child->pid && !child->ready) return;
+        if (child->role == ROLE_LISTENER && child->pid && !child->ready && !child->draining) return;
     }
-    struct child *child = child_add(family, ROLE_LISTENER, (uint8_t)(family->next_listener++ % LISTENER_INDEXES));
+    struct child *child = child_add(family, ROLE_LISTENER, next_index(family));
     if (!child) return;
     if (child_spawn(child) != 0 && child->pid == 0) {
         child->role = ROLE_NONE;
@@ -203,11 +258,31 @@ void family_forget(struct family *family, struct child *child) {
     child_tell(keys, MASTER_FORGET, buf_span(&b), -1);
 }
 
+/* Delivery is confined to the directories that it began with. */
+static bool same_capture(const struct conf *now, const struct conf *wanted) {
+    const char *a = now->delivery.capture_directory, *b = wanted->delivery.capture_directory;
+    bool captures = now->delivery.foreign == CONF_FOREIGN_CAPTURE;
+    if (captures != (wanted->delivery.foreign == CONF_FOREIGN_CAPTURE)) return false;
+    return !captures || (a && b ? strcmp(a, b) == 0 : a == b);
+}
+
 bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors) {
     bool same = strcmp(now->state_directory, wanted->state_directory) == 0 &&
                 strcmp(now->run_directory, wanted->run_directory) == 0;
     if (!same) fprintf(errors, "state_directory and run_directory cannot change while the server runs");
+    if (!same) return false;
+    same = same_capture(now, wanted);
+    if (!same) fprintf(errors, "capturing cannot begin, end or move while the server runs");
     return same;
+}
+
+static void drop_unready_listeners(struct family *family) {
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role != ROLE_LISTENER || !child->pid || child->ready || child->draining) continue;
+        child->draining = child->removed = true;
+        kill(child->pid, SIGKILL);
+    }
 }
 
 void family_reconfigure(struct family *family, const struct conf *conf) {
@@ -222,6 +297,7 @@ void family_reconfigure(struct family *family, const struct conf *conf) {
         child_begin(child_find(family, ROLE_RESOLVER, 0));
     if (wants_outbound(conf) && !child_find(family, ROLE_OUTBOUND, 0) && start_one(family, ROLE_OUTBOUND, 0) == 0)
         child_begin(child_find(family, ROLE_OUTBOUND, 0));
+    drop_unready_listeners(family); /* they began with the configuration before */
     family_start_listener(family);
 }
 

@@ -30,7 +30,17 @@ void family_restart_due(struct family *family);
 /* A new listener beside those that run; the old ones are retired when it is ready. */
 void family_start_listener(struct family *family);
 void family_retire_listeners(struct family *family, const struct child *but);
+/* Whether another one serves. */
 bool family_other_listener(struct family *family, const struct child *but);
+
+/* What the keys process and a listener say of the keys that they hold and need. -1: malformed, or not theirs to say. */
+int family_hear_keys(struct child *child, struct span body) MUST_USE;
+int family_hear_certificates(struct child *child, struct span body) MUST_USE;
+
+/* Whether the keys of all the listener's certificates are held. When one is not, the keys process reads the files once more
+ * before that is the answer. *wrong_out: index of the first certificate without its key. */
+enum family_pairs { FAMILY_PAIRS_UNKNOWN = 0, FAMILY_PAIRS_WHOLE, FAMILY_PAIRS_BROKEN };
+enum family_pairs family_pairs(struct child *listener, size_t *wrong_out) MUST_USE;
 
 /* A child that was told to leave has left: frees the slot, and has the keys of unused generations dropped. */
 void family_forget(struct family *family, struct child *child);

@@ -133,8 +133,62 @@ static void all_ready(void) {
     }
 }
 
-static void child_ready(struct child *child, uint32_t missing) {
+static void served(struct child *child) {
     child->ready = true;
+    if (child->role == ROLE_LISTENER) family_retire_listeners(&master.family, child);
+    if (master.phase == PHASE_STARTING && family_ready(&master.family)) all_ready();
+}
+
+/* A certificate's key is not held: the new listener goes, and the one before stays in service; without one before, it serves
+ * what needs no TLS. */
+static void broken_pair(struct child *listener, size_t wrong) {
+    uint8_t text[LOG_VALUE_MAX];
+    const struct conf *conf = master.family.conf;
+    struct buf b = BUF_OVER(text);
+    buf_put_format(&b, "the certificate %s and its key do not belong together, or the key cannot be used",
+                   wrong < conf->n_certificates ? conf->certificates[wrong].certificate_file : "");
+    struct log_line line;
+    log_open(&line, master.phase == PHASE_STARTING ? LOG_FAULT : LOG_RELOAD_FAILED);
+    log_span(&line, KEY_WHAT, buf_span(&b));
+    log_send(&line);
+    if (master.phase == PHASE_STARTING) {
+        fprintf(stderr, "gatepost: %.*s\n", (int)b.n, (const char *)text);
+        master.exit_status = 1;
+        stop("a certificate without its key");
+    } else if (family_other_listener(&master.family, listener)) {
+        listener->draining = listener->removed = true;
+        child_tell(listener, MASTER_DRAIN, (struct span){0}, -1);
+    } else {
+        served(listener);
+    }
+}
+
+static void listener_ready(struct child *listener) {
+    size_t wrong;
+    if (!listener->said_ready || listener->ready || listener->draining) return;
+    switch (family_pairs(listener, &wrong)) {
+    case FAMILY_PAIRS_UNKNOWN: return; /* until the keys process has said */
+    case FAMILY_PAIRS_WHOLE: served(listener); return;
+    case FAMILY_PAIRS_BROKEN: broken_pair(listener, wrong); return;
+    }
+}
+
+/* New keys: listeners that waited for them may serve. After a restart of the keys process the files may be others than those
+ * that the listener began with: then a new one follows. */
+static void keys_heard(const struct child *keys) {
+    bool again = false;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *listener = &master.family.children[i];
+        size_t wrong;
+        if (listener->role != ROLE_LISTENER || !listener->pid || listener->draining) continue;
+        listener_ready(listener);
+        if (listener->ready && !keys->said_ready && family_pairs(listener, &wrong) != FAMILY_PAIRS_WHOLE) again = true;
+    }
+    if (again && master.phase == PHASE_SERVING) family_start_listener(&master.family);
+}
+
+static void child_ready(struct child *child, uint32_t missing) {
+    child->said_ready = true;
     child->missing = missing;
     if (missing & (MISSING_LANDLOCK | MISSING_SECCOMP)) {
         struct log_line line;
@@ -143,8 +197,13 @@ static void child_ready(struct child *child, uint32_t missing) {
         log_text(&line, KEY_WHAT, missing & MISSING_SECCOMP ? "no filter for system calls" : "no Landlock");
         log_send(&line);
     }
-    if (child->role == ROLE_LISTENER) family_retire_listeners(&master.family, child);
-    if (master.phase == PHASE_STARTING && family_ready(&master.family)) all_ready();
+    if (child->role == ROLE_LISTENER) listener_ready(child);
+    else served(child);
+}
+
+static void bad_frame(const struct child *child) {
+    say(LOG_BAD_FRAME, role_name(child->role));
+    kill(child->pid, SIGKILL);
 }
 
 static void heard(struct child *child, const struct frame *frame) {
@@ -152,7 +211,8 @@ static void heard(struct child *child, const struct frame *frame) {
     switch (frame->type) {
     case CHILD_READY: {
         uint32_t missing = wire_get_u32(&w);
-        if (wire_end(&w)) child_ready(child, missing);
+        if (!wire_end(&w) || child->said_ready) bad_frame(child);
+        else if (!child->draining) child_ready(child, missing);
         return;
     }
     case CHILD_RENEW:
@@ -164,8 +224,16 @@ static void heard(struct child *child, const struct frame *frame) {
         child->busy = wire_get_u32(&w);
         child->accepted = wire_get_u64(&w);
         child->crashed = wire_get_u64(&w);
+        if (!wire_end(&w)) bad_frame(child);
         return;
-    default: say(LOG_BAD_FRAME, role_name(child->role)); kill(child->pid, SIGKILL);
+    case CHILD_KEYS:
+        if (family_hear_keys(child, frame->body) != 0) bad_frame(child);
+        else keys_heard(child);
+        return;
+    case CHILD_CERTIFICATES:
+        if (family_hear_certificates(child, frame->body) != 0) bad_frame(child);
+        return;
+    default: bad_frame(child);
     }
 }
 
@@ -178,6 +246,11 @@ static void reload(void) {
     notify_send("RELOADING=1");
     struct conf *conf = conf_read(master.path, errors);
     if (conf && !family_same_place(master.conf, conf, errors)) {
+        conf_free(conf);
+        conf = NULL;
+    }
+    bool as_root = master.family.facts.as_root;
+    if (conf && ((as_root && family_check_users(conf, errors) != 0) || directories_make(conf, as_root, errors) != 0)) {
         conf_free(conf);
         conf = NULL;
     }
@@ -258,7 +331,8 @@ static void overdue(void) {
 }
 
 static int wait_ms(void) {
-    uint64_t now = clock_ms(), next = family_next_restart(&master.family);
+    uint64_t now = clock_ms(), next = UINT64_MAX;
+    if (master.phase == PHASE_SERVING) next = family_next_restart(&master.family); /* otherwise nobody is restarted */
     if (master.deadline_ms < next) next = master.deadline_ms;
     if (next == UINT64_MAX) return -1;
     return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
@@ -269,6 +343,8 @@ static int watch_signals(void) {
     sigemptyset(&set);
     sigaddset(&set, SIGTERM), sigaddset(&set, SIGINT), sigaddset(&set, SIGHUP), sigaddset(&set, SIGCHLD);
     signal(SIGPIPE, SIG_IGN);
+    /* What whoever started us ignores (nohup, a shell's &) would not come at all, and children would go unseen. */
+    signal(SIGTERM, SIG_DFL), signal(SIGINT, SIG_DFL), signal(SIGHUP, SIG_DFL), signal(SIGCHLD, SIG_DFL);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
     master.signals = (struct loop_watch){signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signalled, NULL};
     return master.signals.fd < 0 ? -1 : loop_add(&master.loop, &master.signals, EPOLLIN);
