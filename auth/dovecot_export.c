@@ -11,12 +11,11 @@
 
 void dovecot_export_open(struct dovecot_export *dovecot) {
     dovecot->db = NULL;
-    if (mkdir(DOVECOT_EXPORT_DIRECTORY, 0750) != 0 && errno != EEXIST) {
-        log_fault("directory " DOVECOT_EXPORT_DIRECTORY, errno);
-        return;
-    }
     mode_t old = umask(0027); /* readable by the directory's group, journal included */
-    dovecot->db = database_open(DOVECOT_EXPORT_FILE, DATABASE_DOVECOT);
+    if (mkdir(DOVECOT_EXPORT_DIRECTORY, 0750) != 0 && errno != EEXIST)
+        log_fault("directory " DOVECOT_EXPORT_DIRECTORY, errno);
+    else
+        dovecot->db = database_open(DOVECOT_EXPORT_FILE, DATABASE_DOVECOT);
     umask(old);
 }
 
