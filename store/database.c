@@ -29,7 +29,8 @@ struct database {
 /* Each schema is the whole of its version; a later version adds a step from the one before. Logins and addresses are
  * kept in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. */
 static const char accounts_schema[] =
-    "CREATE TABLE users(id INTEGER PRIMARY KEY, login TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1,"
+    "CREATE TABLE users(id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL "
+    "DEFAULT 1,"
     " created INTEGER NOT NULL) STRICT;"
     "CREATE TABLE credentials(id INTEGER PRIMARY KEY,"
     " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"

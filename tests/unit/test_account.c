@@ -53,6 +53,10 @@ Test(account, users) {
     cr_expect_eq(account_remove(db, SPAN("a@example.test")), ACCOUNT_CHANGED);
     cr_expect_eq(account_remove(db, SPAN("a@example.test")), ACCOUNT_MISSING);
     cr_expect_eq(account_hash(db, account.id, hash), ACCOUNT_NONE, "credentials go with the user");
+    int64_t removed = account.id;
+    cr_expect_eq(account_add(db, SPAN("b@example.test"), SPAN("h")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_find(db, SPAN("b@example.test"), &account), ACCOUNT_FOUND);
+    cr_expect_neq(account.id, removed, "an id is never given out again");
 }
 
 Test(account, senders_and_aliases) {
