@@ -27,7 +27,8 @@ struct database {
 };
 
 /* Each schema is the whole of its version; a later version adds a step from the one before. Logins and addresses are
- * kept in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. */
+ * kept in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. A user's
+ * id is never given out again: a session of a user who was removed must not become another's. */
 static const char accounts_schema[] =
     "CREATE TABLE users(id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL "
     "DEFAULT 1,"
