@@ -15,7 +15,9 @@ static int system_open(int directory, const char *name, int flags, mode_t mode) 
     return openat(directory, name, flags | O_CLOEXEC, mode);
 }
 
-static int system_unlink(int directory, const char *name) { return unlinkat(directory, name, 0); }
+static int system_unlink(int directory, const char *name) {
+    return unlinkat(directory, name, 0);
+}
 
 static int system_free_bytes(int directory, uint64_t *bytes_out, uint64_t *inodes_out) {
     struct statvfs status;
@@ -41,8 +43,12 @@ const struct disk_calls disk_system = {
 
 static const struct disk_calls *calls = &disk_system;
 
-void disk_use(const struct disk_calls *wanted) { calls = wanted ? wanted : &disk_system; }
-const struct disk_calls *disk_calls(void) { return calls; }
+void disk_use(const struct disk_calls *wanted) {
+    calls = wanted ? wanted : &disk_system;
+}
+const struct disk_calls *disk_calls(void) {
+    return calls;
+}
 
 int disk_write(int fd, struct iovec *parts, int n, uint64_t offset) {
     while (n > 0) {
@@ -94,7 +100,8 @@ int disk_list(int directory, int (*each)(void *context, const char *name), void 
         return -1;
     }
     for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(listing));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) result = each(context, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = each(context, entry->d_name);
     if (result == 0 && errno) result = -1;
     int saved = errno;
     closedir(listing);

@@ -36,11 +36,12 @@ int disk_write_span(int fd, struct span s, uint64_t offset) MUST_USE;
 /* Reads up to n octets; returns how many there were before the end of the file, or -1 with errno. */
 ssize_t disk_read(int fd, void *p, size_t n, uint64_t offset) MUST_USE;
 
-/* Opens a directory below `directory`, making it (mode 0700) and syncing `directory` when it is not there. -1 with errno. */
+/* Opens a directory below `directory`, making it (mode 0700) and syncing `directory` when it is not there. -1 with
+ * errno. */
 int disk_directory(int directory, const char *name) MUST_USE;
 
-/* Calls `each` with every name in the directory but "." and "..", until it returns non-zero, which is returned; -1 with
- * errno when the directory cannot be read. */
+/* Calls `each` with every name in the directory but "." and "..", until it returns non-zero, which is returned; -1
+ * with errno when the directory cannot be read. */
 int disk_list(int directory, int (*each)(void *context, const char *name), void *context) MUST_USE;
 
 #endif

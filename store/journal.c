@@ -1,6 +1,6 @@
 /* journal.c - appending to the queue's log.
- * Runs in: queue. Trusts: the disk for nothing but what a sync has confirmed. Never: syncs a descriptor again whose sync has
- * failed, reuses a segment's number. */
+ * Runs in: queue. Trusts: the disk for nothing but what a sync has confirmed. Never: syncs a descriptor again whose
+ * sync has failed, reuses a segment's number. */
 #include "store/journal.h"
 
 #include "store/clock.h"
@@ -45,7 +45,8 @@ static int make_key(struct journal *journal, int directory) {
     int fd = disk->open(directory, "key.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0) return -1;
     randombytes_buf(journal->key, sizeof journal->key);
-    int result = disk_write_span(fd, span_of(journal->key, sizeof journal->key), 0) == 0 && disk->fsync(fd) == 0 ? 0 : -1;
+    int result =
+        disk_write_span(fd, span_of(journal->key, sizeof journal->key), 0) == 0 && disk->fsync(fd) == 0 ? 0 : -1;
     if (disk->close(fd) != 0) result = -1;
     if (result == 0) result = disk->rename(directory, "key.new", directory, "key");
     return result == 0 ? disk->fsync(directory) : -1;
@@ -90,8 +91,10 @@ struct journal_segment *journal_segment(struct journal *journal, uint64_t number
     size_t low = 0, high = journal->n;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (journal->segments[middle].number < number) low = middle + 1;
-        else high = middle;
+        if (journal->segments[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < journal->n && journal->segments[low].number == number ? &journal->segments[low] : NULL;
 }
@@ -143,7 +146,8 @@ int journal_begin(struct journal *journal) {
 enum journal_add journal_add(struct journal *journal, enum record_type type, struct span payload,
                              struct record_place *place_out) {
     static const uint8_t zeros[RECORD_ALIGN];
-    if (journal->n_records == JOURNAL_BATCH_RECORDS || journal->batch_bytes > JOURNAL_BATCH_BYTES) return JOURNAL_FULL;
+    if (journal->n_records == JOURNAL_BATCH_RECORDS || journal->batch_bytes > JOURNAL_BATCH_BYTES)
+        return JOURNAL_FULL;
     if (payload.n > RECORD_PAYLOAD_MAX) return JOURNAL_FAILED;
     if (!journal->n_records && (journal->fd < 0 || journal->offset >= journal->segment_bytes) &&
         journal_begin(journal) != 0) {
@@ -165,8 +169,10 @@ enum journal_add journal_add(struct journal *journal, enum record_type type, str
 int journal_flush(struct journal *journal) {
     if (!journal->n_records) return 0;
     int result = disk_write(journal->fd, journal->parts, (int)journal->n_parts, journal->offset);
-    if (result != 0) log_fault("the log cannot be written", errno);
-    else if ((result = disk_calls()->fdatasync(journal->fd)) != 0) log_fault("the log cannot be synced", errno);
+    if (result != 0)
+        log_fault("the log cannot be written", errno);
+    else if ((result = disk_calls()->fdatasync(journal->fd)) != 0)
+        log_fault("the log cannot be synced", errno);
     journal->offset += journal->batch_bytes;
     journal->sequence += journal->n_records;
     journal->n_records = journal->n_parts = 0;

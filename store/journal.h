@@ -25,7 +25,7 @@ struct journal {
     size_t n, cap;
     int fd;
     uint64_t offset, sequence, last_segment;
-    uint64_t floor; /* the greatest message number so far: goes into segment headers */
+    uint64_t floor;    /* the greatest message number so far: goes into segment headers */
     unsigned failures; /* failed flushes in a row */
     /* the batch */
     size_t n_records, n_parts, batch_bytes;
@@ -33,15 +33,18 @@ struct journal {
     uint8_t heads[JOURNAL_BATCH_RECORDS][RECORD_HEAD_BYTES];
 };
 
-/* Reads or makes the key `key` and the directory `log` below `directory`. -1 when that fails, or when there are segments and
- * no key (it has been logged). Writes nothing else. */
+/* Reads or makes the key `key` and the directory `log` below `directory`. -1 when that fails, or when there are
+ * segments and no key (it has been logged). Writes nothing else. */
 int journal_open(struct journal *journal, int directory, uint64_t segment_bytes) MUST_USE;
 
-/* Calls `visit` with every whole record, oldest first; payloads are views that end with the call. Damage is logged and
- * passed over. -1 when a segment cannot be read at all or is of a newer version (logged), or when visit returns non-zero. */
-int journal_recover(struct journal *journal, int (*visit)(void *context, const struct record *record), void *context) MUST_USE;
+/* Calls `visit` with every whole record, oldest first; payloads are views that end with the call. Damage is logged
+ * and passed over. -1 when a segment cannot be read at all or is of a newer version (logged), or when visit returns
+ * non-zero. */
+int journal_recover(struct journal *journal, int (*visit)(void *context, const struct record *record),
+                    void *context) MUST_USE;
 
-/* Begins a new segment: allocated, synced, and its directory synced. -1 with errno; then there is no current segment. */
+/* Begins a new segment: allocated, synced, and its directory synced. -1 with errno; then there is no current segment.
+ */
 int journal_begin(struct journal *journal) MUST_USE;
 
 enum journal_add { JOURNAL_FAILED = 0, JOURNAL_ADDED, JOURNAL_FULL };
@@ -51,12 +54,14 @@ enum journal_add { JOURNAL_FAILED = 0, JOURNAL_ADDED, JOURNAL_FULL };
 enum journal_add journal_add(struct journal *journal, enum record_type type, struct span payload,
                              struct record_place *place_out) MUST_USE;
 
-/* Makes the batch durable: one write, one sync. -1: nothing of it counts (though a crash may bring it back); that segment is
- * closed for ever. The batch is empty afterwards. */
+/* Makes the batch durable: one write, one sync. -1: nothing of it counts (though a crash may bring it back); that
+ * segment is closed for ever. The batch is empty afterwards. */
 int journal_flush(struct journal *journal) MUST_USE;
 
-/* Reads a record back into `storage`, `n` octets (record_bytes of its payload). False when it is not there or damaged. */
-bool journal_read(struct journal *journal, struct record_place place, void *storage, size_t n, struct record *out) MUST_USE;
+/* Reads a record back into `storage`, `n` octets (record_bytes of its payload). False when it is not there or
+ * damaged. */
+bool journal_read(struct journal *journal, struct record_place place, void *storage, size_t n,
+                  struct record *out) MUST_USE;
 
 /* The entry of a segment, or NULL when it is gone. */
 struct journal_segment *journal_segment(struct journal *journal, uint64_t number);

@@ -85,10 +85,12 @@ static int check_header(struct journal *journal, const struct journal_segment *s
     return 0;
 }
 
-static bool all_zero(struct span s) { return s.n == 0 || (s.p[0] == 0 && memcmp(s.p, s.p + 1, s.n - 1) == 0); }
+static bool all_zero(struct span s) {
+    return s.n == 0 || (s.p[0] == 0 && memcmp(s.p, s.p + 1, s.n - 1) == 0);
+}
 
-/* Walks the records of one segment. Where none begins, the search goes on in steps of 8 octets: a record is taken only where
- * its MAC fits the place and its sequence is later than what came before. */
+/* Walks the records of one segment. Where none begins, the search goes on in steps of 8 octets: a record is taken
+ * only where its MAC fits the place and its sequence is later than what came before. */
 static int walk(struct journal *journal, uint64_t segment, struct span s,
                 int (*visit)(void *context, const struct record *record), void *context) {
     size_t at = JOURNAL_HEADER_BYTES, good = at;
@@ -100,8 +102,10 @@ static int walk(struct journal *journal, uint64_t segment, struct span s,
             at += RECORD_ALIGN;
             continue;
         }
-        if (at != good) report(segment, good, at - good, "damaged; whole records follow");
-        else if (sequence && record.sequence != sequence + 1) report(segment, good, 0, "records are missing");
+        if (at != good)
+            report(segment, good, at - good, "damaged; whole records follow");
+        else if (sequence && record.sequence != sequence + 1)
+            report(segment, good, 0, "records are missing");
         sequence = record.sequence;
         if (sequence > journal->sequence) journal->sequence = sequence;
         if (visit(context, &record) != 0) return -1;
@@ -113,7 +117,8 @@ static int walk(struct journal *journal, uint64_t segment, struct span s,
     return 0;
 }
 
-int journal_recover(struct journal *journal, int (*visit)(void *context, const struct record *record), void *context) {
+int journal_recover(struct journal *journal, int (*visit)(void *context, const struct record *record),
+                    void *context) {
     journal->n = 0;
     if (disk_list(journal->directory, take_name, journal) != 0) {
         log_fault("the log's directory cannot be read", errno);

@@ -6,8 +6,8 @@
 
 enum { MESSAGE_NAME_CHARS = 13, MESSAGE_NAME_SIZE = 14, MESSAGE_RECIPIENTS_MAX = 10000 };
 
-/* A message's number is its name: milliseconds since 1970 (48 bits) and 16 random ones, written in Crockford's base 32, so
- * that names sort by time. */
+/* A message's number is its name: milliseconds since 1970 (48 bits) and 16 random ones, written in Crockford's base
+ * 32, so that names sort by time. */
 void message_name(uint64_t number, char name_out[MESSAGE_NAME_SIZE]);
 /* Reads a name, upper or lower case. */
 bool message_number(struct span name, uint64_t *number_out) MUST_USE;
@@ -31,7 +31,8 @@ struct message {
 void message_put(struct buf *b, const struct message *message);
 /* Room that message_put needs at most. */
 size_t message_bytes(const struct message *message);
-/* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the payload. */
+/* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the payload.
+ */
 bool message_get(struct span payload, struct message *out, size_t *body_at_out) MUST_USE;
 
 enum recipient_state {

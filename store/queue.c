@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINK_BACKLOG_BYTES = 8 << 20, LINK_FRAMES = 256 };
+enum { LINK_BACKLOG_BYTES = 8 << 20, LINK_FRAMES = 256, DRAIN_MS = 3000 };
 
 static const uint8_t link_roles[QUEUE_LINKS] = {ROLE_AUTH, ROLE_DELIVERY, ROLE_OUTBOUND};
 
@@ -26,8 +26,10 @@ static void lose_link(struct queue *queue, struct queue_link *link) {
     link->watch.fd = -1;
     link->polling_out = false;
     frame_backlog_free(&link->backlog);
-    if (link->role == ROLE_AUTH) queue_auth_lost(queue);
-    else queue_agents_lost(queue, link->role);
+    if (link->role == ROLE_AUTH)
+        queue_auth_lost(queue);
+    else
+        queue_agents_lost(queue, link->role);
 }
 
 bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, int passed) {
@@ -51,8 +53,10 @@ static bool read_link(struct queue *queue, struct queue_link *link, int most) {
         if (status == FRAME_NONE) return true;
         if (status == FRAME_MALFORMED) log_bug("malformed frame from a trusted peer");
         if (status != FRAME_RECEIVED) return false;
-        if (link->role == ROLE_AUTH) queue_auth_frame(queue, &frame);
-        else queue_delivery_frame(queue, link, &frame);
+        if (link->role == ROLE_AUTH)
+            queue_auth_frame(queue, &frame);
+        else
+            queue_delivery_frame(queue, link, &frame);
         if (frame.fd >= 0) close(frame.fd);
     }
     return true;
@@ -101,8 +105,10 @@ static void take_channel(struct queue *queue, const struct role_link *channel) {
             loop_remove(&queue->loop, &link->watch);
             frame_backlog_free(&link->backlog);
             link->polling_out = false;
-            if (link->role == ROLE_AUTH) queue_auth_lost(queue);
-            else queue_agents_lost(queue, link->role);
+            if (link->role == ROLE_AUTH)
+                queue_auth_lost(queue);
+            else
+                queue_agents_lost(queue, link->role);
         }
         open_link(queue, link, channel->fd);
     }
@@ -125,12 +131,19 @@ static void master_ready(void *context, uint32_t events) {
     case ROLE_EVENT_GONE:
         (void)queue_marks_flush(queue);
         _exit(0);
-    case ROLE_EVENT_SETUP: reload(queue); break;
-    case ROLE_EVENT_CHANNEL: take_channel(queue, &link); break;
-    case ROLE_EVENT_DRAIN: queue->draining = true; break;
+    case ROLE_EVENT_SETUP:
+        reload(queue);
+        break;
+    case ROLE_EVENT_CHANNEL:
+        take_channel(queue, &link);
+        break;
+    case ROLE_EVENT_DRAIN:
+        queue->draining = true, queue->draining_since_ms = clock_ms();
+        break;
     case ROLE_EVENT_DESCRIPTOR:
     case ROLE_EVENT_FORGET:
-    case ROLE_EVENT_NONE: break;
+    case ROLE_EVENT_NONE:
+        break;
     }
 }
 
@@ -174,12 +187,21 @@ static void round_end(struct queue *queue) {
     queue_maintain(queue);
 }
 
+/* Told to stop: nothing new begins, and agents have a moment to say what came of what they have. */
+static bool goes_on(struct queue *queue) {
+    if (!queue->draining) return true;
+    if (clock_ms() - queue->draining_since_ms > DRAIN_MS) return false;
+    for (const struct queue_agent *agent = queue->agents; agent; agent = agent->next)
+        if (agent->n_jobs) return true;
+    return queue->first_commit != NULL;
+}
+
 int queue_run(struct role_start *start, uint32_t missing) {
     static struct queue queue;
     (void)signal(SIGPIPE, SIG_IGN);
     if (prepare(&queue, start) != 0) return 1;
     role_ready(missing);
-    while (!queue.draining) {
+    while (goes_on(&queue)) {
         int schedule_ms = queue_schedule_run(&queue);
         if (loop_round(&queue.loop, wait_ms(&queue, schedule_ms)) != 0) log_bug("the loop cannot wait");
         round_end(&queue);

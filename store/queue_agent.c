@@ -1,6 +1,6 @@
 /* queue_agent.c - agents: asking delivery for them, handing them jobs, hearing what came of it.
- * Runs in: queue. Trusts: delivery; agents for the results of the jobs that they have. Never: gives an agent more than its
- * one message at a time, blocks on it. */
+ * Runs in: queue. Trusts: delivery; agents for the results of the jobs that they have. Never: gives an agent more
+ * than its one message at a time, blocks on it. */
 #include "store/queue_state.h"
 
 #include "store/clock.h"
@@ -157,7 +157,8 @@ static bool send_body(struct queue *queue, struct queue_agent *agent, const stru
 static void cannot_read(struct queue *queue, struct queue_part *part) {
     struct queue_message *message = part->message;
     uint16_t index = (uint16_t)(part - message->parts);
-    struct queue_note *note = queue_note_new(SPAN("4.3.0"), SPAN("the stored message cannot be read"), (struct span){0});
+    struct queue_note *note =
+        queue_note_new(SPAN("4.3.0"), SPAN("the stored message cannot be read"), (struct span){0});
     for (uint32_t i = 0; i < message->n_recipients; i++)
         if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING) {
             message->recipients[i].in_job = 1;
@@ -198,7 +199,8 @@ static bool give(struct queue *queue, struct queue_agent *agent, struct queue_pa
 void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
     struct queue_destination *destination = agent->destination;
     if (agent->handling) return; /* its results come first; then it is filled */
-    while (destination->first && agent->n_jobs < QUEUE_WINDOW && frame_backlog_empty(&agent->backlog)) {
+    while (destination->first && !queue->draining && agent->n_jobs < QUEUE_WINDOW &&
+           frame_backlog_empty(&agent->backlog)) {
         struct queue_part *part = destination->first;
         /* After a failure one job finds out whether the destination is back. */
         if (agent->failed || destination->timer.place || (destination->failures && agent->n_jobs)) break;
@@ -232,8 +234,10 @@ void queue_log_result(struct queue *queue, enum log_event event, const struct qu
     struct span address = address_of(message, index);
     log_open(&line, event);
     log_text(&line, KEY_MESSAGE, name);
-    if (address.n) log_span(&line, KEY_TO, address);
-    else log_number(&line, KEY_TO, index + 1);
+    if (address.n)
+        log_span(&line, KEY_TO, address);
+    else
+        log_number(&line, KEY_TO, index + 1);
     log_span(&line, KEY_DESTINATION, span_of(part->destination->octets, part->destination->bytes));
     log_number(&line, KEY_ATTEMPTS, part->attempts + 1U);
     uint64_t now = clock_wall_ms();
@@ -246,7 +250,8 @@ void queue_log_result(struct queue *queue, enum log_event event, const struct qu
     log_send(&line);
 }
 
-static void took(struct queue *queue, struct queue_message *message, uint32_t index, bool relayed, struct queue_note *note) {
+static void took(struct queue *queue, struct queue_message *message, uint32_t index, bool relayed,
+                 struct queue_note *note) {
     struct queue_recipient *recipient = &message->recipients[index];
     /* RFC 3461 5.2.2, 5.2.3: who asked for SUCCESS hears of it from the last that knows of DSN. */
     bool hop = message->parts[recipient->part].destination->kind == DESTINATION_SMARTHOST && !relayed;
@@ -266,7 +271,8 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     struct queue_message *message = job->part->message;
     if (!wire_end(w) || index >= message->n_recipients) return -1;
     struct queue_recipient *recipient = &message->recipients[index];
-    if (&message->parts[recipient->part] != job->part || !recipient->in_job || recipient->state != RECIPIENT_WAITING) return -1;
+    if (&message->parts[recipient->part] != job->part || !recipient->in_job || recipient->state != RECIPIENT_WAITING)
+        return -1;
     struct queue_note *note = queue_note_new(status, diagnostic, remote);
     if (!note) return 0; /* as if it had not been answered: it is tried again */
     note->references++;
@@ -358,12 +364,15 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
         return;
     }
     if (frame->type != AGENT_READY || frame->fd < 0 || !wire_end(&w)) log_bug("frame from delivery does not parse");
-    if (!agent || queue_link_for(queue, agent->destination->kind) != link) return; /* given up; its channel is closed */
+    if (!agent || queue_link_for(queue, agent->destination->kind) != link)
+        return; /* given up; its channel is closed */
     queue_timer_clear(&queue->timers, &agent->timer);
     agent->watch = (struct loop_watch){frame->fd, agent_ready, agent};
     frame->fd = -1;
-    if (loop_add(&queue->loop, &agent->watch, EPOLLIN) != 0) lose(queue, agent);
-    else queue_agent_fill(queue, agent);
+    if (loop_add(&queue->loop, &agent->watch, EPOLLIN) != 0)
+        lose(queue, agent);
+    else
+        queue_agent_fill(queue, agent);
 }
 
 void queue_agents_lost(struct queue *queue, uint8_t role) {

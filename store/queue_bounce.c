@@ -1,6 +1,6 @@
 /* queue_bounce.c - writing delivery status notifications.
- * Runs in: queue. Trusts: nothing in stored texts: what goes into a field is stripped of control octets. Never: chooses
- * whom to tell. */
+ * Runs in: queue. Trusts: nothing in stored texts: what goes into a field is stripped of control octets. Never:
+ * chooses whom to tell. */
 #include "store/queue_bounce.h"
 
 #include "store/clock.h"
@@ -15,7 +15,9 @@ struct span bounce_headers(struct span body) {
     return span_part(body, 0, body.n - rest.n);
 }
 
-static bool is_utf8(const struct bounce *bounce) { return bounce->original->envelope.flags & ENVELOPE_UTF8; }
+static bool is_utf8(const struct bounce *bounce) {
+    return bounce->original->envelope.flags & ENVELOPE_UTF8;
+}
 
 /* One field's value: no line end and no control octet gets through; without SMTPUTF8 nothing beyond ASCII either. */
 static void put_clean(struct buf *b, struct span s, bool utf8) {
@@ -90,8 +92,10 @@ static void put_header(struct buf *b, const struct bounce *bounce) {
     buf_put_text(b, "From: Mail Delivery System <postmaster@");
     put_clean(b, bounce->hostname, false);
     buf_put_text(b, ">\r\nTo: <");
-    if (bounce->to.n) put_clean(b, bounce->to, is_utf8(bounce));
-    else buf_put_text(b, "postmaster"), buf_put_octet(b, '@'), put_clean(b, bounce->hostname, false);
+    if (bounce->to.n)
+        put_clean(b, bounce->to, is_utf8(bounce));
+    else
+        buf_put_text(b, "postmaster"), buf_put_octet(b, '@'), put_clean(b, bounce->hostname, false);
     buf_put_text(b, ">\r\nSubject: ");
     if (!bounce->to.n) buf_put_text(b, "Postmaster notice: ");
     buf_put_text(b, worst(bounce) == RECIPIENT_FAILED    ? "Your message could not be delivered"
@@ -129,7 +133,8 @@ static void put_words(struct buf *b, const struct bounce *bounce) {
         put_clean(b, recipient->recipient.original, is_utf8(bounce));
         buf_put_text(b, "> ");
         buf_put_text(b, words[recipient->state]);
-        if (recipient->diagnostic.n) buf_put_text(b, ":\r\n    "), put_clean(b, recipient->diagnostic, is_utf8(bounce));
+        if (recipient->diagnostic.n)
+            buf_put_text(b, ":\r\n    "), put_clean(b, recipient->diagnostic, is_utf8(bounce));
         buf_put_text(b, "\r\n");
     }
 }

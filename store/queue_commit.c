@@ -15,7 +15,7 @@ static enum body_outcome judge(struct queue *queue, const struct queue_transacti
     if (transaction->failed) return (enum body_outcome)(transaction->failed - 1);
     if (!transaction->n_recipients || transaction->commit_recipients != transaction->n_indexes) return BODY_REFUSED;
     if (transaction->n_indexes > transaction->envelope.recipients_max) return BODY_REFUSED;
-    if (transaction->n_recipients > MESSAGE_RECIPIENTS_MAX || queue->stopped) return BODY_REFUSED;
+    if (transaction->n_recipients > MESSAGE_RECIPIENTS_MAX || queue->stopped || queue->draining) return BODY_REFUSED;
     return queue->full ? BODY_NO_SPACE : BODY_DURABLE;
 }
 
@@ -140,8 +140,11 @@ static void write_batch(struct queue *queue) {
         if (added == JOURNAL_FULL) break;
         if (!(queue->first_commit = transaction->next_commit)) queue->last_commit = &queue->first_commit;
         transaction->next_commit = NULL;
-        if (added == JOURNAL_ADDED) batch[n++] = transaction;
-        else refuse(queue, transaction, outcome == BODY_DURABLE ? errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED : outcome);
+        if (added == JOURNAL_ADDED)
+            batch[n++] = transaction;
+        else
+            refuse(queue, transaction,
+                   outcome == BODY_DURABLE ? errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED : outcome);
     }
     errno = 0;
     bool durable = journal_flush(&queue->journal) == 0;

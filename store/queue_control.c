@@ -47,7 +47,8 @@ static bool fits(const struct filter *filter, const struct message *head) {
     return address_fits(filter->sender, head->envelope.sender) && recipient_fits(filter->recipient, head);
 }
 
-/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. Returns how many. */
+/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. Returns how
+ * many. */
 static uint64_t for_each(struct queue *queue, const struct filter *filter, uint64_t limit,
                          bool (*act)(struct queue *queue, struct queue_message *message, const struct message *head,
                                      void *context),
@@ -135,8 +136,10 @@ static void answer_list(struct queue *queue, struct control_peer *peer, const st
         return;
     }
     uint64_t count = for_each(queue, &filter, limit, list_one, peer);
-    if (filter.id.n && !count) control_end(peer, CONTROL_NOT_FOUND, "no such message");
-    else control_end(peer, CONTROL_OK, count == limit ? "there may be more: choose by --sender or --recipient" : "");
+    if (filter.id.n && !count)
+        control_end(peer, CONTROL_NOT_FOUND, "no such message");
+    else
+        control_end(peer, CONTROL_OK, count == limit ? "there may be more: choose by --sender or --recipient" : "");
 }
 
 static void put_recipient(const struct queue_message *message, uint32_t index, const struct recipient *recipient) {
@@ -147,9 +150,9 @@ static void put_recipient(const struct queue_message *message, uint32_t index, c
     control_row_text(&row, "recipient", recipient->address);
     control_row_text(&row, "original", recipient->original);
     control_row_text(&row, "destination", recipient->destination);
-    control_row_text(&row, "state", span_text(known->state == RECIPIENT_WAITING && part->state == PART_ACTIVE
-                                                  ? "active"
-                                                  : states[known->state]));
+    control_row_text(
+        &row, "state",
+        span_text(known->state == RECIPIENT_WAITING && part->state == PART_ACTIVE ? "active" : states[known->state]));
     control_row_number(&row, "attempts", part->attempts);
     control_row_time(&row, "next", known->state == RECIPIENT_WAITING ? part->next_ms : 0);
     control_row_text(&row, "status", known->note ? span_text(known->note->status) : (struct span){0});
@@ -178,9 +181,12 @@ static bool show_one(struct queue *queue, struct queue_message *message, const s
 
 static void answer_show(struct queue *queue, struct control_peer *peer, const struct control_request *request) {
     struct filter filter = {.id = control_argument(request, "id")};
-    if (!filter.id.n) control_end(peer, CONTROL_USAGE, "which message?");
-    else if (!for_each(queue, &filter, 1, show_one, peer)) control_end(peer, CONTROL_NOT_FOUND, "no such message");
-    else control_end(peer, CONTROL_OK, "");
+    if (!filter.id.n)
+        control_end(peer, CONTROL_USAGE, "which message?");
+    else if (!for_each(queue, &filter, 1, show_one, peer))
+        control_end(peer, CONTROL_NOT_FOUND, "no such message");
+    else
+        control_end(peer, CONTROL_OK, "");
 }
 
 static bool retry_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {
@@ -191,7 +197,8 @@ static bool retry_one(struct queue *queue, struct queue_message *message, const 
 }
 
 /* A message that an agent has is left alone: what it does cannot be taken back. */
-static bool remove_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {
+static bool remove_one(struct queue *queue, struct queue_message *message, const struct message *head,
+                       void *context) {
     uint64_t *busy = context;
     char name[MESSAGE_NAME_SIZE];
     struct log_line line;
@@ -249,7 +256,8 @@ static bool export_file(struct queue *queue, const struct queue_message *message
     return n == 0;
 }
 
-static bool export_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {
+static bool export_one(struct queue *queue, struct queue_message *message, const struct message *head,
+                       void *context) {
     struct span body = queue_body(message);
     (void)head;
     if (message->flags & MESSAGE_OWN_FILE) return export_file(queue, message, context);
@@ -263,9 +271,12 @@ static bool export_one(struct queue *queue, struct queue_message *message, const
 
 static void answer_export(struct queue *queue, struct control_peer *peer, const struct control_request *request) {
     struct filter filter = {.id = control_argument(request, "id")};
-    if (!filter.id.n) control_end(peer, CONTROL_USAGE, "which message?");
-    else if (!for_each(queue, &filter, 1, export_one, peer)) control_end(peer, CONTROL_NOT_FOUND, "no such message");
-    else control_end(peer, CONTROL_OK, "");
+    if (!filter.id.n)
+        control_end(peer, CONTROL_USAGE, "which message?");
+    else if (!for_each(queue, &filter, 1, export_one, peer))
+        control_end(peer, CONTROL_NOT_FOUND, "no such message");
+    else
+        control_end(peer, CONTROL_OK, "");
 }
 
 static void answer_status(struct queue *queue, struct control_peer *peer) {
@@ -291,13 +302,20 @@ static void answer_status(struct queue *queue, struct control_peer *peer) {
 
 static void handle(void *context, struct control_peer *peer, const struct control_request *request) {
     struct queue *queue = context;
-    if (strcmp(request->verb, "queue list") == 0) answer_list(queue, peer, request);
-    else if (strcmp(request->verb, "queue show") == 0) answer_show(queue, peer, request);
-    else if (strcmp(request->verb, "queue retry") == 0) answer_chosen(queue, peer, request, false);
-    else if (strcmp(request->verb, "queue remove") == 0) answer_chosen(queue, peer, request, true);
-    else if (strcmp(request->verb, "queue export") == 0) answer_export(queue, peer, request);
-    else if (strcmp(request->verb, "queue status") == 0) answer_status(queue, peer);
-    else control_end(peer, CONTROL_USAGE, "the queue does not know this command");
+    if (strcmp(request->verb, "queue list") == 0)
+        answer_list(queue, peer, request);
+    else if (strcmp(request->verb, "queue show") == 0)
+        answer_show(queue, peer, request);
+    else if (strcmp(request->verb, "queue retry") == 0)
+        answer_chosen(queue, peer, request, false);
+    else if (strcmp(request->verb, "queue remove") == 0)
+        answer_chosen(queue, peer, request, true);
+    else if (strcmp(request->verb, "queue export") == 0)
+        answer_export(queue, peer, request);
+    else if (strcmp(request->verb, "queue status") == 0)
+        answer_status(queue, peer);
+    else
+        control_end(peer, CONTROL_USAGE, "the queue does not know this command");
 }
 
 int queue_control_open(struct queue *queue) {

@@ -1,5 +1,6 @@
 /* queue_deferred.c - old segments: what lives in them moves to files of its own, then they go.
- * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a segment that a live message, or a mark of one, needs. */
+ * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a segment that a live message, or a mark of one,
+ * needs. */
 #include "store/queue_state.h"
 
 #include "store/clock.h"
@@ -13,7 +14,9 @@
 
 enum { MOVE_AT_ONCE = 64, MAINTAIN_MS = 1000, MARKS_AT_ONCE = 4 << 20 };
 
-static unsigned hash(uint64_t number) { return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56); }
+static unsigned hash(uint64_t number) {
+    return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56);
+}
 
 void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]) {
     char name[MESSAGE_NAME_SIZE];
@@ -143,16 +146,18 @@ static int drop_oldest(struct queue *queue) {
     for (unsigned i = 0; i < 256; i++) {
         if (!(queue->dirty_deferred[i / 8] & 1U << i % 8)) continue;
         if (sync_directory(queue, i) != 0) return -1;
-        queue->dirty_deferred[i / 8] &= (uint8_t)~(1U << i % 8);
+        queue->dirty_deferred[i / 8] &= (uint8_t) ~(1U << i % 8);
     }
     return journal_drop_oldest(&queue->journal);
 }
 
-/* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many others. */
+/* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many others.
+ */
 static bool worth_moving(const struct queue *queue) {
     const struct journal *journal = &queue->journal;
     uint64_t bytes = 0, live = 0;
-    for (size_t i = 0; i < journal->n; i++) bytes += journal->segments[i].bytes, live += journal->segments[i].live_bytes;
+    for (size_t i = 0; i < journal->n; i++)
+        bytes += journal->segments[i].bytes, live += journal->segments[i].live_bytes;
     if (journal->segments[0].live_bytes * 4 < queue->setup.segment_bytes) return true;
     return bytes > 4 * live + 4 * queue->setup.segment_bytes;
 }

@@ -95,8 +95,10 @@ int queue_file(struct queue *queue, struct queue_message *message) {
     message->hash_next = queue->messages[i];
     queue->messages[i] = message;
     message->previous = queue->newest;
-    if (queue->newest) queue->newest->next = message;
-    else queue->oldest = message;
+    if (queue->newest)
+        queue->newest->next = message;
+    else
+        queue->oldest = message;
     queue->newest = message;
     queue->n_messages++;
     queue->queued_bytes += message->body_bytes;
@@ -112,10 +114,14 @@ static bool unlink_message(struct queue *queue, struct queue_message *message) {
     while (*at && *at != message) at = &(*at)->hash_next;
     if (!*at) return false;
     *at = message->hash_next;
-    if (message->previous) message->previous->next = message->next;
-    else queue->oldest = message->next;
-    if (message->next) message->next->previous = message->previous;
-    else queue->newest = message->previous;
+    if (message->previous)
+        message->previous->next = message->next;
+    else
+        queue->oldest = message->next;
+    if (message->next)
+        message->next->previous = message->previous;
+    else
+        queue->newest = message->previous;
     return true;
 }
 
@@ -168,8 +174,7 @@ bool queue_load(struct queue *queue, struct queue_message *message) {
     struct message head;
     size_t body_at;
     if (message->resident) return true;
-    uint8_t *octets =
-        message->place.segment == RECORD_FILE ? load_file(queue, message) : load_record(queue, message);
+    uint8_t *octets = message->place.segment == RECORD_FILE ? load_file(queue, message) : load_record(queue, message);
     if (octets && !message_get(span_of(octets, message->payload_bytes), &head, &body_at)) {
         free(octets);
         octets = NULL;

@@ -100,8 +100,10 @@ static int take_file(void *context, const char *name) {
         if (n < 0 || (size_t)n < cap || cap > 2 * RECORD_PAYLOAD_MAX) break;
         cap *= 4;
     }
-    if (n > 0 && record_open(queue->journal.key, span_of(octets, (size_t)n), (struct record_place){RECORD_FILE, number},
-                             &record) && record.type == RECORD_DEFERRED) {
+    if (n > 0 &&
+        record_open(queue->journal.key, span_of(octets, (size_t)n), (struct record_place){RECORD_FILE, number},
+                    &record) &&
+        record.type == RECORD_DEFERRED) {
         struct span marks, payload = queue_deferred_part(record.payload, &marks);
         result = take_message(recovery, payload, record.place);
         if (result == 0) apply_all(queue, marks, 0);

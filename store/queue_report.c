@@ -1,6 +1,6 @@
 /* queue_report.c - who is told of a message's end, and whether: reports to senders, notices to the postmaster.
- * Runs in: queue. Trusts: auth for the way back. Never: answers a null sender, sends more than headers to somebody who has
- * not proven who he is. */
+ * Runs in: queue. Trusts: auth for the way back. Never: answers a null sender, sends more than headers to somebody
+ * who has not proven who he is. */
 #include "store/queue_state.h"
 
 #include "store/clock.h"
@@ -95,8 +95,10 @@ void queue_report_due(struct queue *queue, struct queue_message *message) {
     struct span sender = head.envelope.sender;
     bool known = head.envelope.flags & ENVELOPE_PRINCIPAL;
     bool ours = head.envelope.flags & ENVELOPE_BOUNCE;
-    if (message->flags & MESSAGE_NOTICE) settle(queue, message, "a notice to the postmaster has failed");
-    else if (!sender.n && !ours && !known) settle(queue, message, "it came with a null sender");
+    if (message->flags & MESSAGE_NOTICE)
+        settle(queue, message, "a notice to the postmaster has failed");
+    else if (!sender.n && !ours && !known)
+        settle(queue, message, "it came with a null sender");
     else if (sender.n && !known && !message->reporting && !domain_allows(queue, sender))
         settle(queue, message, "too many reports to that domain this hour");
     else {
@@ -149,8 +151,7 @@ static int store_report(struct queue *queue, const struct message *original, str
                            .flags = notice ? MESSAGE_NOTICE : 0,
                            .n_recipients = n,
                            .recipients = recipients};
-    head.envelope.flags =
-        (uint8_t)(ENVELOPE_BOUNCE | (original->envelope.flags & (ENVELOPE_8BIT | ENVELOPE_UTF8)));
+    head.envelope.flags = (uint8_t)(ENVELOPE_BOUNCE | (original->envelope.flags & (ENVELOPE_8BIT | ENVELOPE_UTF8)));
     size_t cap = bounce_bytes(bounce);
     struct buf b = buf_over(malloc(cap), cap);
     int result = -1;
@@ -181,7 +182,8 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
                             .full = full,
                             .recipients = list,
                             .n = collect(message, &head, list)};
-    bounce.original_body = message->flags & MESSAGE_OWN_FILE ? read_own(queue, message, storage) : queue_body(message);
+    bounce.original_body =
+        message->flags & MESSAGE_OWN_FILE ? read_own(queue, message, storage) : queue_body(message);
     if (!full) bounce.original_body = span_part(bounce.original_body, 0, HEADERS_MAX);
     result = store_report(queue, &head, &bounce, n, recipients, notice);
     if (result == 0) {
@@ -219,8 +221,10 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
     if (!ok) {
         set_timer(queue, message, LATER_MS);
     } else if (n) {
-        if (write_report(queue, message, n, recipients) == 0) settle(queue, message, NULL);
-        else set_timer(queue, message, LATER_MS);
+        if (write_report(queue, message, n, recipients) == 0)
+            settle(queue, message, NULL);
+        else
+            set_timer(queue, message, LATER_MS);
     } else if (message->reporting == REPORT_BOUNCE) {
         message->reporting = REPORT_NOTICE; /* the sender cannot be told; the postmaster is */
         ask_route(queue, message, (struct span){0});

@@ -43,7 +43,8 @@ struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, s
 
 void queue_destination_release(struct queue *queue, struct queue_destination *destination) {
     if (destination->parts || destination->agent || destination->wanting) return;
-    struct queue_destination **at = bucket(queue, destination->kind, span_of(destination->octets, destination->bytes));
+    struct queue_destination **at =
+        bucket(queue, destination->kind, span_of(destination->octets, destination->bytes));
     while (*at != destination) at = &(*at)->hash_next;
     *at = destination->hash_next;
     queue_timer_clear(&queue->timers, &destination->timer);
@@ -53,11 +54,13 @@ void queue_destination_release(struct queue *queue, struct queue_destination *de
 
 void queue_destination_want(struct queue *queue, struct queue_destination *destination) {
     if (!destination->first || destination->timer.place || destination->wanting || queue->setup.stand_alone) return;
-    if (destination->agent) return; /* it is filled in this round */
+    if (destination->agent || queue->draining) return; /* it is filled in this round */
     destination->wanting = 1;
     destination->next_wanting = NULL;
-    if (queue->last_wanting) queue->last_wanting->next_wanting = destination;
-    else queue->first_wanting = destination;
+    if (queue->last_wanting)
+        queue->last_wanting->next_wanting = destination;
+    else
+        queue->first_wanting = destination;
     queue->last_wanting = destination;
 }
 
@@ -87,22 +90,29 @@ static void make_ready(struct queue *queue, struct queue_part *part) {
     part->state = PART_READY;
     part->next = NULL;
     part->previous = destination->last;
-    if (destination->last) destination->last->next = part;
-    else destination->first = part;
+    if (destination->last)
+        destination->last->next = part;
+    else
+        destination->first = part;
     destination->last = part;
     if (destination->agent && destination->agent->watch.fd >= 0 && !destination->timer.place)
         queue_agent_fill(queue, destination->agent);
-    else queue_destination_want(queue, destination);
+    else
+        queue_destination_want(queue, destination);
 }
 
 void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
     struct queue_destination *destination = part->destination;
     queue_timer_clear(&queue->timers, &part->timer);
     if (part->state != PART_READY) return;
-    if (part->previous) part->previous->next = part->next;
-    else destination->first = part->next;
-    if (part->next) part->next->previous = part->previous;
-    else destination->last = part->previous;
+    if (part->previous)
+        part->previous->next = part->next;
+    else
+        destination->first = part->next;
+    if (part->next)
+        part->next->previous = part->previous;
+    else
+        destination->last = part->previous;
     part->next = part->previous = NULL;
     part->state = PART_WAITING;
 }
@@ -110,8 +120,10 @@ void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
 void queue_part_schedule(struct queue *queue, struct queue_part *part) {
     part->state = PART_WAITING;
     uint64_t at = queue_wall_to_clock(part->next_ms);
-    if (at <= clock_ms()) make_ready(queue, part);
-    else if (queue_timer_set(&queue->timers, &part->timer, at) != 0) make_ready(queue, part);
+    if (at <= clock_ms())
+        make_ready(queue, part);
+    else if (queue_timer_set(&queue->timers, &part->timer, at) != 0)
+        make_ready(queue, part);
 }
 
 static bool has_waiting(const struct queue_part *part) {
@@ -125,19 +137,23 @@ static bool has_waiting(const struct queue_part *part) {
 /* What happened while the parts were walked may have ended the message; that is seen to when nobody holds it. */
 static void release(struct queue *queue, struct queue_message *message) {
     if (--message->active || message->n_open) return;
-    if (queue_timer_set(&queue->timers, &message->report, clock_ms()) != 0) log_fault("a timer cannot be set", ENOMEM);
+    if (queue_timer_set(&queue->timers, &message->report, clock_ms()) != 0)
+        log_fault("a timer cannot be set", ENOMEM);
 }
 
 void queue_schedule_message(struct queue *queue, struct queue_message *message) {
     message->active++; /* so that nothing that happens here lets the message go */
     for (uint16_t i = 0; i < message->n_parts; i++) {
-        if (has_waiting(&message->parts[i])) queue_part_schedule(queue, &message->parts[i]);
-        else message->parts[i].state = PART_DONE;
+        if (has_waiting(&message->parts[i]))
+            queue_part_schedule(queue, &message->parts[i]);
+        else
+            message->parts[i].state = PART_DONE;
     }
     release(queue, message);
 }
 
-void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index, struct queue_note *note) {
+void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
+                            struct queue_note *note) {
     struct queue_recipient *recipient = &message->recipients[index];
     /* RFC 3461 4.1: NEVER and a list without FAILURE ask for silence. */
     bool silent = recipient->notify & NOTIFY_NEVER ||
@@ -183,11 +199,15 @@ static void defer_part(struct queue *queue, struct queue_part *part, bool lost) 
         struct queue_recipient *recipient = &message->recipients[i];
         if (recipient->part != index || recipient->state != RECIPIENT_WAITING) continue;
         recipient->in_job = 0;
-        if (over) expire(queue, message, i);
-        else queue_mark(queue, message, i);
+        if (over)
+            expire(queue, message, i);
+        else
+            queue_mark(queue, message, i);
     }
-    if (over) part->state = PART_DONE;
-    else queue_part_schedule(queue, part);
+    if (over)
+        part->state = PART_DONE;
+    else
+        queue_part_schedule(queue, part);
 }
 
 void queue_part_ended(struct queue *queue, struct queue_part *part) {
@@ -200,12 +220,16 @@ void queue_part_ended(struct queue *queue, struct queue_part *part) {
         waiting = true;
         if (!recipient->in_job) untried = true;
     }
-    if (!waiting) part->state = PART_DONE;
-    else if (untried && !lost) part->next_ms = 0, queue_part_schedule(queue, part);
-    else defer_part(queue, part, lost);
+    if (!waiting)
+        part->state = PART_DONE;
+    else if (untried && !lost)
+        part->next_ms = 0, queue_part_schedule(queue, part);
+    else
+        defer_part(queue, part, lost);
     message->active--;
     if (message->active) return;
-    if (!message->n_open) queue_finish(queue, message);
+    if (!message->n_open)
+        queue_finish(queue, message);
     else {
         queue_unload(queue, message);
         queue_report_consider(queue, message);
@@ -229,11 +253,15 @@ void queue_retry_now(struct queue *queue, struct queue_message *message) {
 
 static void timer_due(struct queue *queue, struct queue_timer *timer) {
     switch (timer->kind) {
-    case TIMER_PART: make_ready(queue, OWNER(timer, struct queue_part, timer)); break;
+    case TIMER_PART:
+        make_ready(queue, OWNER(timer, struct queue_part, timer));
+        break;
     case TIMER_DESTINATION: {
         struct queue_destination *destination = OWNER(timer, struct queue_destination, timer);
-        if (destination->agent && destination->agent->watch.fd >= 0) queue_agent_fill(queue, destination->agent);
-        else queue_destination_want(queue, destination);
+        if (destination->agent && destination->agent->watch.fd >= 0)
+            queue_agent_fill(queue, destination->agent);
+        else
+            queue_destination_want(queue, destination);
         break;
     }
     case TIMER_AGENT: {
@@ -244,8 +272,11 @@ static void timer_due(struct queue *queue, struct queue_timer *timer) {
         queue_agent_drop(queue, agent);
         break;
     }
-    case TIMER_REPORT: queue_report_due(queue, OWNER(timer, struct queue_message, report)); break;
-    default: log_bug("unknown timer");
+    case TIMER_REPORT:
+        queue_report_due(queue, OWNER(timer, struct queue_message, report));
+        break;
+    default:
+        log_bug("unknown timer");
     }
 }
 
@@ -267,8 +298,10 @@ int queue_schedule_run(struct queue *queue) {
         struct queue_destination *destination = queue->first_wanting;
         if (!(queue->first_wanting = destination->next_wanting)) queue->last_wanting = NULL;
         destination->wanting = 0;
-        if (!destination->first) queue_destination_release(queue, destination);
-        else if (!queue_agent_ask(queue, destination)) leave_alone(queue, destination, NO_LINK_MS);
+        if (!destination->first)
+            queue_destination_release(queue, destination);
+        else if (!queue_agent_ask(queue, destination))
+            leave_alone(queue, destination, NO_LINK_MS);
     }
     if (!queue->timers.n) return 1000;
     uint64_t at = queue->timers.heap[0]->at_ms;

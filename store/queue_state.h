@@ -1,5 +1,5 @@
-/* queue_state.h - what the files of the queue program share: messages in memory, destinations and agents, transactions and
- * sessions, and the one state that holds them. */
+/* queue_state.h - what the files of the queue program share: messages in memory, destinations and agents,
+ * transactions and sessions, and the one state that holds them. */
 #ifndef STORE_QUEUE_STATE_H
 #define STORE_QUEUE_STATE_H
 
@@ -12,7 +12,12 @@
 #include "store/role.h"
 
 enum { QUEUE_WINDOW = 32, QUEUE_JOB_RECIPIENTS = 100, QUEUE_HASH = 4096, QUEUE_LINKS = 3, QUEUE_DOMAINS = 256 };
-enum { QUEUE_INLINE_BYTES = 256 << 10, QUEUE_RESIDENT_BYTES = 64 << 20, QUEUE_AGENT_IDLE_MS = 5000, QUEUE_MARK_MS = 300 };
+enum {
+    QUEUE_INLINE_BYTES = 256 << 10,
+    QUEUE_RESIDENT_BYTES = 64 << 20,
+    QUEUE_AGENT_IDLE_MS = 5000,
+    QUEUE_MARK_MS = 300
+};
 
 enum queue_timer_kind { TIMER_NONE = 0, TIMER_PART, TIMER_DESTINATION, TIMER_AGENT, TIMER_REPORT };
 
@@ -45,7 +50,8 @@ struct queue_recipient {
     uint8_t in_job;
 };
 
-/* A message that is not done. Envelope and body lie in the log or in a file; `resident` holds them while they are used. */
+/* A message that is not done. Envelope and body lie in the log or in a file; `resident` holds them while they are
+ * used. */
 struct queue_message {
     struct queue_message *hash_next, *next, *previous; /* by age */
     struct queue_timer report;                         /* while a report is being routed or must be tried again */
@@ -125,9 +131,9 @@ struct queue_transaction {
     uint32_t n_recipients, n_indexes, *indexes, indexes_cap;
     uint8_t *body; /* while in memory */
     size_t body_cap;
-    uint64_t bytes; /* of the body so far */
-    int fd;         /* its own file */
-    uint64_t number; /* of the message; 0: not drawn */
+    uint64_t bytes;       /* of the body so far */
+    int fd;               /* its own file */
+    uint64_t number;      /* of the message; 0: not drawn */
     uint32_t trace_bytes; /* in its own file, before the body */
     uint32_t commit_recipients;
     uint8_t failed; /* enum body_outcome and 1; 0: sound */
@@ -145,7 +151,8 @@ struct queue {
     struct queue_setup setup;
     struct loop loop;
     struct loop_watch master;
-    bool draining, ready;
+    bool draining;
+    uint64_t draining_since_ms;
     int directory, bodies, deferred, lock;
     struct journal journal;
     /* messages */
@@ -158,7 +165,7 @@ struct queue {
     struct queue_gone {
         uint64_t number;
         uint8_t own_file, deferred;
-    } *gone;
+    } * gone;
     size_t n_gone, gone_cap;
     uint8_t dirty_deferred[256 / 8]; /* directories with a removal that is not synced */
     /* schedule */
@@ -253,7 +260,8 @@ void queue_destination_worked(struct queue *queue, struct queue_destination *des
 void queue_destination_want(struct queue *queue, struct queue_destination *destination);
 /* A job of the part ended: recipients that have not been answered are deferred. */
 void queue_part_ended(struct queue *queue, struct queue_part *part);
-void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index, struct queue_note *note);
+void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
+                            struct queue_note *note);
 void queue_retry_now(struct queue *queue, struct queue_message *message);
 uint64_t queue_wall_to_clock(uint64_t wall_ms);
 
@@ -264,13 +272,20 @@ void queue_agent_idle(struct queue *queue, struct queue_agent *agent);
 void queue_agents_lost(struct queue *queue, uint8_t role);
 void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);
-/* Whether a job of this message is with an agent. */
 void queue_log_result(struct queue *queue, enum log_event event, const struct queue_message *message, uint32_t index,
                       const struct queue_note *note);
 
-/* ---- queue_transaction.c: auth's and the sessions' frames */
+/* ---- queue_transaction.c: auth's frames */
 void queue_auth_frame(struct queue *queue, struct frame *frame);
+struct queue_transaction *queue_transaction_find(struct queue *queue, const uint8_t name[TRANSACTION_BYTES]);
+/* The session whose number auth gave, once both are known. */
+void queue_transaction_attach(struct queue_transaction *transaction, struct queue_session *session);
+/* Forgets the octets so far; a file of its own is removed unless a message has taken it over. */
+void queue_body_drop(struct queue *queue, struct queue_transaction *transaction);
 void queue_transaction_free(struct queue *queue, struct queue_transaction *transaction);
+
+/* ---- queue_session.c: the sessions' frames */
+void queue_session_ready(void *context, uint32_t events);
 void queue_auth_lost(struct queue *queue);
 void queue_sessions_sweep(struct queue *queue);
 void queue_session_answer(struct queue *queue, struct queue_transaction *transaction, enum body_outcome outcome,

@@ -1,5 +1,6 @@
 /* queue_store.c - marks, removals, free space.
- * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a file before the mark that allows it is durable. */
+ * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a file before the mark that allows it is durable.
+ */
 #include "store/queue_state.h"
 
 #include "store/clock.h"
@@ -30,7 +31,8 @@ static int take_lock(struct queue *queue) {
 int queue_store_open(struct queue *queue) {
     queue->lock = queue->bodies = queue->deferred = -1;
     queue->directory = role_descriptor(queue->start, DESCRIPTOR_DIRECTORY, 0);
-    if (queue->directory < 0 && (queue->directory = disk_calls()->open(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0)) < 0) {
+    if (queue->directory < 0 &&
+        (queue->directory = disk_calls()->open(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0)) < 0) {
         log_fault("the queue's directory cannot be opened", errno);
         return -1;
     }
@@ -183,7 +185,10 @@ static void tell_space(struct queue *queue) {
     (void)queue_link_send(&queue->links[0], QUEUE_SPACE, buf_span(&b), -1);
     struct log_line line;
     log_open(&line, enough ? LOG_STORAGE_BACK : LOG_STORAGE_FULL);
-    log_text(&line, KEY_WHY, enough ? "" : queue->full ? "less than the reserve is free" : "the log cannot be synced");
+    log_text(&line, KEY_WHY,
+             enough        ? ""
+             : queue->full ? "less than the reserve is free"
+                           : "the log cannot be synced");
     log_send(&line);
 }
 
@@ -202,8 +207,10 @@ void queue_space_check(struct queue *queue, bool now) {
     uint64_t bytes = 0, inodes = 0, at = clock_ms();
     if (!now && at - queue->space_checked_ms < 1000) return;
     queue->space_checked_ms = at;
-    if (disk_calls()->free_bytes(queue->directory, &bytes, &inodes) != 0) log_fault("free space", errno);
-    else queue->full = bytes < queue->setup.reserve_bytes || inodes < INODES_MIN;
+    if (disk_calls()->free_bytes(queue->directory, &bytes, &inodes) != 0)
+        log_fault("free space", errno);
+    else
+        queue->full = bytes < queue->setup.reserve_bytes || inodes < INODES_MIN;
     probe(queue);
     tell_space(queue);
 }

@@ -32,8 +32,10 @@ void queue_timer_clear(struct queue_timers *timers, struct queue_timer *timer) {
     struct queue_timer *last = timers->heap[--timers->n];
     timer->place = 0;
     if (last == timer) return;
-    if (i > 0 && timers->heap[(i - 1) / 2]->at_ms > last->at_ms) sift_up(timers, i, last);
-    else sift_down(timers, i, last);
+    if (i > 0 && timers->heap[(i - 1) / 2]->at_ms > last->at_ms)
+        sift_up(timers, i, last);
+    else
+        sift_down(timers, i, last);
 }
 
 int queue_timer_set(struct queue_timers *timers, struct queue_timer *timer, uint64_t at_ms) {

@@ -25,8 +25,8 @@ struct queue_timer *queue_timer_take(struct queue_timers *timers, uint64_t now_m
  * follow, plus up to an eighth of it drawn from `random`. */
 uint64_t queue_retry_ms(const struct queue_setup *setup, unsigned attempts, uint32_t random);
 
-/* When the next attempt is: now and the retry, but not later than the expiry, so that there is one last attempt; 0 when the
- * message has expired. All in wall clock milliseconds. */
+/* When the next attempt is: now and the retry, but not later than the expiry, so that there is one last attempt; 0
+ * when the message has expired. All in wall clock milliseconds. */
 uint64_t queue_retry_at(const struct queue_setup *setup, uint64_t arrival_ms, uint64_t now_ms, unsigned attempts,
                         uint32_t random);
 

@@ -12,12 +12,13 @@
  *   16  u64 offset         40  MAC, 16 octets
  *   56  payload, then zeros up to the next multiple of 8
  *
- * The MAC covers octets 0 to 39 and the payload. So bytes that were copied from another place of the log, or that a sender
- * put into a body, are not a record, whatever they look like. */
+ * The MAC covers octets 0 to 39 and the payload. So bytes that were copied from another place of the log, or that a
+ * sender put into a body, are not a record, whatever they look like. */
 enum { MAC_AT = 40 };
 static const uint32_t magic = 0x52505447; /* "GTPR" */
 
-void record_mac(const uint8_t key[RECORD_KEY_BYTES], struct span a, struct span b, uint8_t mac_out[RECORD_MAC_BYTES]) {
+void record_mac(const uint8_t key[RECORD_KEY_BYTES], struct span a, struct span b,
+                uint8_t mac_out[RECORD_MAC_BYTES]) {
     crypto_generichash_state state;
     (void)crypto_generichash_init(&state, key, RECORD_KEY_BYTES, RECORD_MAC_BYTES);
     (void)crypto_generichash_update(&state, a.p, a.n);
@@ -25,7 +26,8 @@ void record_mac(const uint8_t key[RECORD_KEY_BYTES], struct span a, struct span 
     (void)crypto_generichash_final(&state, mac_out, RECORD_MAC_BYTES);
 }
 
-void record_seal(const uint8_t key[RECORD_KEY_BYTES], const struct record *record, uint8_t head_out[RECORD_HEAD_BYTES]) {
+void record_seal(const uint8_t key[RECORD_KEY_BYTES], const struct record *record,
+                 uint8_t head_out[RECORD_HEAD_BYTES]) {
     struct buf b = buf_over(head_out, RECORD_HEAD_BYTES);
     wire_put_u32(&b, magic);
     wire_put_u32(&b, (uint32_t)record->payload.n);

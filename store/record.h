@@ -1,4 +1,5 @@
-/* record.h - one record of the queue's log: bytes that are valid only where they were written, by whoever holds the key. */
+/* record.h - one record of the queue's log: bytes that are valid only where they were written, by whoever holds the
+ * key. */
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 
@@ -32,10 +33,13 @@ struct record {
 };
 
 /* Writes the head that goes before record->payload. */
-void record_seal(const uint8_t key[RECORD_KEY_BYTES], const struct record *record, uint8_t head_out[RECORD_HEAD_BYTES]);
+void record_seal(const uint8_t key[RECORD_KEY_BYTES], const struct record *record,
+                 uint8_t head_out[RECORD_HEAD_BYTES]);
 
-/* Reads the record that begins at s, if it is one and was written at `place` with this key; its payload is a view into s. */
-bool record_open(const uint8_t key[RECORD_KEY_BYTES], struct span s, struct record_place place, struct record *out) MUST_USE;
+/* Reads the record that begins at s, if it is one and was written at `place` with this key; its payload is a view
+ * into s. */
+bool record_open(const uint8_t key[RECORD_KEY_BYTES], struct span s, struct record_place place,
+                 struct record *out) MUST_USE;
 
 /* What a record with a payload of n octets takes, its padding included. */
 static inline size_t record_bytes(size_t n) {

@@ -1,6 +1,6 @@
 /* trace.c - Received, Date, Message-ID.
- * Runs in: queue. Trusts: auth's facts; HELO, TLS and addresses are a client's words. Never: lets a control octet, or an octet that
- * could end a comment, into a header. */
+ * Runs in: queue. Trusts: auth's facts; HELO, TLS and addresses are a client's words. Never: lets a control octet, or
+ * an octet that could end a comment, into a header. */
 #include "store/trace.h"
 
 #include "store/clock.h"
@@ -46,14 +46,17 @@ static void put_client(struct buf *b, const struct netaddr *client) {
     buf_put_text(b, "])");
 }
 
-void trace_put(struct buf *b, const struct message *message, struct span hostname, struct span only, unsigned fields) {
+void trace_put(struct buf *b, const struct message *message, struct span hostname, struct span only,
+               unsigned fields) {
     const struct envelope *e = &message->envelope;
     bool utf8 = e->flags & ENVELOPE_UTF8;
     char name[MESSAGE_NAME_SIZE];
     message_name(message->number, name);
     buf_put_text(b, "Received: from ");
-    if (e->helo.n) put_plain(b, e->helo, utf8, "-._:[]");
-    else buf_put_text(b, "unknown");
+    if (e->helo.n)
+        put_plain(b, e->helo, utf8, "-._:[]");
+    else
+        buf_put_text(b, "unknown");
     buf_put_octet(b, ' ');
     put_client(b, &e->client);
     buf_put_text(b, "\r\n\tby ");

@@ -11,8 +11,9 @@ enum { TRACE_HAS_DATE = 1, TRACE_HAS_MESSAGE_ID = 2 };
 /* Which of the fields the header block at the beginning of `body` has. */
 unsigned trace_fields(struct span body);
 
-/* Appends Received (RFC 5321 4.4), and for mail with a principal Date and Message-ID where `fields` lacks them (RFC 6409 8).
- * `only` is the one recipient's address as the client wrote it, empty when there are several. Nothing of the envelope can end a line. */
+/* Appends Received (RFC 5321 4.4), and for mail with a principal Date and Message-ID where `fields` lacks them (RFC
+ * 6409 8). `only` is the one recipient's address as the client wrote it, empty when there are several. Nothing of the
+ * envelope can end a line. */
 void trace_put(struct buf *b, const struct message *message, struct span hostname, struct span only, unsigned fields);
 
 #endif

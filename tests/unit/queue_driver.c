@@ -93,8 +93,10 @@ void drive_start(struct queue_driver *driver) {
 
 int drive_end(struct queue_driver *driver, bool kill_it) {
     int status = 0;
-    if (kill_it) kill(driver->pid, SIGKILL);
-    else MUST(frame_send(driver->master, MASTER_DRAIN, (struct span){0}) == 0);
+    if (kill_it)
+        kill(driver->pid, SIGKILL);
+    else
+        MUST(frame_send(driver->master, MASTER_DRAIN, (struct span){0}) == 0);
     waitpid(driver->pid, &status, 0);
     int fds[] = {driver->master, driver->auth, driver->delivery, driver->command, driver->log};
     for (size_t i = 0; i < 5; i++) close(fds[i]);
@@ -106,15 +108,17 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
-void drive_remove(struct queue_driver *driver) { nftw(driver->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+void drive_remove(struct queue_driver *driver) {
+    nftw(driver->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 static void put_t(struct buf *b, uint8_t t) {
     uint8_t name[TRANSACTION_BYTES] = {t, 1, 2, 3};
     wire_put_bytes(b, name, sizeof name);
 }
 
-void drive_open_flags(struct queue_driver *driver, uint8_t t, uint64_t session, const char *sender, const char *const *recipients,
-                       uint8_t flags, uint8_t notify, uint64_t limit_bytes) {
+void drive_open_flags(struct queue_driver *driver, uint8_t t, uint64_t session, const char *sender,
+                      const char *const *recipients, uint8_t flags, uint8_t notify, uint64_t limit_bytes) {
     static uint8_t storage[FRAME_BODY_MAX];
     struct buf b = BUF_OVER(storage);
     struct envelope envelope = {.session_number = session,
@@ -143,7 +147,8 @@ void drive_open_flags(struct queue_driver *driver, uint8_t t, uint64_t session, 
     }
 }
 
-void drive_open(struct queue_driver *driver, uint8_t t, uint64_t session, const char *sender, const char *const *recipients) {
+void drive_open(struct queue_driver *driver, uint8_t t, uint64_t session, const char *sender,
+                const char *const *recipients) {
     drive_open_flags(driver, t, session, sender, recipients, ENVELOPE_ESMTP, 0, 32 << 20);
 }
 
@@ -195,8 +200,8 @@ int drive_result(int fd, char name_out[32]) {
     return outcome;
 }
 
-int drive_submit(struct queue_driver *driver, int fd, uint8_t t, uint64_t session, const char *sender, const char *recipient,
-                  const char *body, char name_out[32]) {
+int drive_submit(struct queue_driver *driver, int fd, uint8_t t, uint64_t session, const char *sender,
+                 const char *recipient, const char *body, char name_out[32]) {
     const char *recipients[] = {recipient, NULL};
     drive_open(driver, t, session, sender, recipients);
     drive_data(fd, t, span_text(body));
@@ -262,7 +267,7 @@ bool drive_job(int agent, int wait_ms, struct drive_job *out) {
 }
 
 void drive_answer(int agent, const struct drive_job *job, enum job_outcome outcome, uint16_t code, const char *status,
-                   const char *diagnostic) {
+                  const char *diagnostic) {
     uint8_t storage[1024];
     for (uint16_t i = 0; i < job->n; i++) {
         struct buf b = BUF_OVER(storage);
@@ -280,13 +285,15 @@ void drive_answer(int agent, const struct drive_job *job, enum job_outcome outco
     MUST(frame_send(agent, JOB_DONE, buf_span(&b)) == 0);
 }
 
-int drive_control(struct queue_driver *driver, const char *verb, const char *argument, const char *value, int *rows_out) {
+int drive_control(struct queue_driver *driver, const char *verb, const char *argument, const char *value,
+                  int *rows_out) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
     struct frame frame;
     wire_put_text(&b, verb);
     if (argument) wire_put_text(&b, argument), wire_put_text(&b, value);
     MUST(frame_send(driver->command, CONTROL_REQUEST, buf_span(&b)) == 0);
-    for (*rows_out = 0; drive_frame(driver->command, 10000, &frame) && frame.type == CONTROL_ROW; ++*rows_out) continue;
+    for (*rows_out = 0; drive_frame(driver->command, 10000, &frame) && frame.type == CONTROL_ROW; ++*rows_out)
+        continue;
     return frame.type == CONTROL_END && frame.body.n ? frame.body.p[0] : -1;
 }

@@ -49,7 +49,8 @@ static int visit(void *context, const struct record *record) {
     (void)context;
     cr_assert_lt(seen.n, SEEN_MAX);
     seen.places[seen.n] = record->place;
-    snprintf(seen.texts[seen.n++], 24, "%.*s", (int)(record->payload.n < 20 ? record->payload.n : 20), (const char *)record->payload.p);
+    snprintf(seen.texts[seen.n++], 24, "%.*s", (int)(record->payload.n < 20 ? record->payload.n : 20),
+             (const char *)record->payload.p);
     return 0;
 }
 
@@ -178,15 +179,18 @@ Test(journal, every_torn_tail_keeps_what_went_before) {
     close(fd);
 }
 
-/* A body that is full of records made with the real key, for every place but those where they come to lie, and for the right
- * places in other segments. Damage before it makes recovery walk through it. */
+/* A body that is full of records made with the real key, for every place but those where they come to lie, and for
+ * the right places in other segments. Damage before it makes recovery walk through it. */
 static size_t forge(uint8_t *body, size_t n, struct record_place base) {
     size_t count = 0;
     for (size_t at = 0; at + 80 <= n; at += 80, count++) {
         struct record_place place = {base.segment, base.offset + RECORD_HEAD_BYTES + at};
-        if (count % 3 == 0) place.segment++;
-        else if (count % 3 == 1) place.offset += 8;
-        else place.offset = at + JOURNAL_HEADER_BYTES, place.segment = count;
+        if (count % 3 == 0)
+            place.segment++;
+        else if (count % 3 == 1)
+            place.offset += 8;
+        else
+            place.offset = at + JOURNAL_HEADER_BYTES, place.segment = count;
         struct record record = {place, 1000 + count, RECORD_MESSAGE, SPAN("forged record")};
         record_seal(journal.key, &record, body + at);
         memcpy(body + at + RECORD_HEAD_BYTES, "forged record", 13);

@@ -23,15 +23,18 @@ static struct span text(struct bounce bounce) {
 
 static size_t count(struct span s, const char *wanted) {
     size_t n = 0;
-    for (const uint8_t *at; s.n && (at = memmem(s.p, s.n, wanted, strlen(wanted))); n++)
+    for (const uint8_t *at; s.p && s.n && (at = memmem(s.p, s.n, wanted, strlen(wanted))); n++)
         s = span_from(s, (size_t)(at - s.p) + 1);
     return n;
 }
 
 static void set(size_t i, uint8_t state, const char *status, const char *diagnostic) {
-    recipients[i] = (struct bounce_recipient){.recipient = {.original = SPAN("bob@example.test"), .orcpt = SPAN("rfc822;b+2Bb@example.test")},
-                                              .state = state, .status = span_text(status), .diagnostic = span_text(diagnostic),
-                                              .remote = SPAN("next.example")};
+    recipients[i] = (struct bounce_recipient){
+        .recipient = {.original = SPAN("bob@example.test"), .orcpt = SPAN("rfc822;b+2Bb@example.test")},
+        .state = state,
+        .status = span_text(status),
+        .diagnostic = span_text(diagnostic),
+        .remote = SPAN("next.example")};
 }
 
 Test(queue_bounce, failure) {
@@ -42,9 +45,13 @@ Test(queue_bounce, failure) {
     cr_assert_eq(count(s, "Content-Type: multipart/report; report-type=delivery-status;"), 1);
     cr_assert_eq(count(s, "Reporting-MTA: dns; mx.example.test\r\n"), 1);
     cr_assert_eq(count(s, "Original-Envelope-Id: id=1\r\n"), 1);
-    cr_assert_eq(count(s, "Original-Recipient: rfc822;b+b@example.test\r\nFinal-Recipient: rfc822; bob@example.test\r\n"
-                          "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; next.example\r\nDiagnostic-Code: smtp; 550 5.1.1 nobody\r\n"), 1);
-    cr_assert_eq(count(s, "Content-Type: text/rfc822-headers\r\n\r\nFrom: a@client.example\r\nSubject: hello\r\n"), 1);
+    cr_assert_eq(count(s,
+                       "Original-Recipient: rfc822;b+b@example.test\r\nFinal-Recipient: rfc822; bob@example.test\r\n"
+                       "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; next.example\r\nDiagnostic-Code: smtp; "
+                       "550 5.1.1 nobody\r\n"),
+                 1);
+    cr_assert_eq(count(s, "Content-Type: text/rfc822-headers\r\n\r\nFrom: a@client.example\r\nSubject: hello\r\n"),
+                 1);
     cr_assert_eq(count(s, "the body"), 0);
     cr_assert_eq(count(s, "\r\n--=_"), 4);
     cr_assert_eq(count(s, "/report--\r\n"), 1);
@@ -61,12 +68,16 @@ Test(queue_bounce, class_of_status_fits_the_action) {
     static const struct {
         uint8_t state;
         const char *status, *expected;
-    } cases[] = {{RECIPIENT_FAILED, "", "failed\r\nStatus: 5.0.0\r\n"},        {RECIPIENT_FAILED, "4.4.1", "failed\r\nStatus: 5.0.0\r\n"},
-                 {RECIPIENT_FAILED, "5.4.7", "failed\r\nStatus: 5.4.7\r\n"},   {RECIPIENT_DELIVERED, "", "delivered\r\nStatus: 2.0.0\r\n"},
-                 {RECIPIENT_RELAYED, "2.1.5", "relayed\r\nStatus: 2.1.5\r\n"}, {RECIPIENT_DELIVERED, "5.0.0", "delivered\r\nStatus: 2.0.0\r\n"}};
+    } cases[] = {{RECIPIENT_FAILED, "", "failed\r\nStatus: 5.0.0\r\n"},
+                 {RECIPIENT_FAILED, "4.4.1", "failed\r\nStatus: 5.0.0\r\n"},
+                 {RECIPIENT_FAILED, "5.4.7", "failed\r\nStatus: 5.4.7\r\n"},
+                 {RECIPIENT_DELIVERED, "", "delivered\r\nStatus: 2.0.0\r\n"},
+                 {RECIPIENT_RELAYED, "2.1.5", "relayed\r\nStatus: 2.1.5\r\n"},
+                 {RECIPIENT_DELIVERED, "5.0.0", "delivered\r\nStatus: 2.0.0\r\n"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         set(0, cases[i].state, cases[i].status, "");
-        cr_assert_eq(count(text((struct bounce){.to = SPAN("a@example.test"), .n = 1}), cases[i].expected), 1, "case %zu", i);
+        cr_assert_eq(count(text((struct bounce){.to = SPAN("a@example.test"), .n = 1}), cases[i].expected), 1,
+                     "case %zu", i);
     }
 }
 
@@ -80,6 +91,7 @@ Test(queue_bounce, stored_texts_end_no_line) {
         cr_assert_eq(count(text((struct bounce){.to = SPAN("a@example.test"), .n = 1}), "\n"), usual, "octet %u", c);
         cr_assert_eq(count(text((struct bounce){.to = span_of(evil, 3), .n = 1}), "\n"), usual, "octet %u", c);
     }
+    set(0, RECIPIENT_FAILED, "5.1.1", "");
     recipients[0].recipient.orcpt = SPAN("rfc822;x+0D+0AAction:+20delivered");
     cr_assert_eq(count(text((struct bounce){.to = SPAN("a@example.test"), .n = 1}), "\nAction:"), 1);
 }

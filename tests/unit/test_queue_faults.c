@@ -31,8 +31,12 @@ static int faulty_open(int directory, const char *name, int flags, mode_t mode) 
 static ssize_t faulty_pwritev(int fd, const struct iovec *parts, int n, off_t offset) {
     return fails(WRITE) ? -1 : disk_system.pwritev(fd, parts, n, offset);
 }
-static int faulty_fsync(int fd) { return fails(SYNC) ? -1 : disk_system.fsync(fd); }
-static int faulty_fdatasync(int fd) { return fails(DATASYNC) ? -1 : disk_system.fdatasync(fd); }
+static int faulty_fsync(int fd) {
+    return fails(SYNC) ? -1 : disk_system.fsync(fd);
+}
+static int faulty_fdatasync(int fd) {
+    return fails(DATASYNC) ? -1 : disk_system.fdatasync(fd);
+}
 static int faulty_fallocate(int fd, int mode, off_t offset, off_t n) {
     return fails(ALLOCATE) ? -1 : disk_system.fallocate(fd, mode, offset, n);
 }
@@ -59,8 +63,8 @@ static bool accepted(const char *name) {
     return false;
 }
 
-/* Submits (the third has a body of its own file), kills, starts on a good disk: what was accepted comes out, and as each
- * refused message was marked void by the one after it, nothing else. */
+/* Submits (the third has a body of its own file), kills, starts on a good disk: what was accepted comes out, and as
+ * each refused message was marked void by the one after it, nothing else. */
 static int run(void) {
     static char large[300000], text[256];
     int durable = 0, came = 0;
@@ -70,7 +74,8 @@ static int run(void) {
     memset(outcomes, 0, sizeof outcomes);
     int session = driver.ready ? drive_session(&driver, 7) : -1;
     for (int i = 0; driver.ready && i < MESSAGES; i++) {
-        outcomes[i] = drive_submit(&driver, session, (uint8_t)(i + 1), 7, "a@client.example", "bob@example.test", i == 2 ? large : "x\r\n", names[i]);
+        outcomes[i] = drive_submit(&driver, session, (uint8_t)(i + 1), 7, "a@client.example", "bob@example.test",
+                                   i == 2 ? large : "x\r\n", names[i]);
         durable += outcomes[i] == BODY_DURABLE;
     }
     drive_end(&driver, true);
@@ -78,7 +83,8 @@ static int run(void) {
     cr_assert(driver.ready, "operation %d, call %d: it does not start again", failing, first);
     int agent = durable ? drive_agent(&driver, 20000, text) : -1;
     for (int i = 0; i < durable; i++) {
-        cr_assert(drive_job(agent, 20000, &job), "operation %d, call %d: accepted %d, delivered %d", failing, first, durable, came);
+        cr_assert(drive_job(agent, 20000, &job), "operation %d, call %d: accepted %d, delivered %d", failing, first,
+                  durable, came);
         cr_assert(accepted(job.name), "operation %d, call %d: %s was not accepted", failing, first, job.name);
         drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
         came++;
@@ -100,11 +106,21 @@ static void sweep(enum operation operation, int number, int length) {
 
 TestSuite(queue_faults, .timeout = 300);
 
-Test(queue_faults, write_fails_once) { sweep(WRITE, ENOSPC, 1); }
-Test(queue_faults, fdatasync_fails_once) { sweep(DATASYNC, EIO, 1); }
-Test(queue_faults, fsync_fails_once) { sweep(SYNC, EIO, 1); }
-Test(queue_faults, no_segment_twice) { sweep(ALLOCATE, ENOSPC, 2); }
-Test(queue_faults, open_fails_once) { sweep(OPEN, EMFILE, 1); }
+Test(queue_faults, write_fails_once) {
+    sweep(WRITE, ENOSPC, 1);
+}
+Test(queue_faults, fdatasync_fails_once) {
+    sweep(DATASYNC, EIO, 1);
+}
+Test(queue_faults, fsync_fails_once) {
+    sweep(SYNC, EIO, 1);
+}
+Test(queue_faults, no_segment_twice) {
+    sweep(ALLOCATE, ENOSPC, 2);
+}
+Test(queue_faults, open_fails_once) {
+    sweep(OPEN, EMFILE, 1);
+}
 
 Test(queue_faults, two_failed_syncs_stop_acceptance) {
     char name[32];

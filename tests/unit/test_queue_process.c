@@ -10,12 +10,18 @@
 static struct queue_driver driver;
 static struct drive_job job;
 
-static void setup(void) { drive_make(&driver); }
-static void teardown(void) { drive_remove(&driver); }
+static void setup(void) {
+    drive_make(&driver);
+}
+static void teardown(void) {
+    drive_remove(&driver);
+}
 
 TestSuite(queue_process, .init = setup, .fini = teardown, .timeout = 120);
 
-static bool holds(struct span s, const char *text) { return memmem(s.p, s.n, text, strlen(text)) != NULL; }
+static bool holds(struct span s, const char *text) {
+    return memmem(s.p, s.n, text, strlen(text)) != NULL;
+}
 
 /* One agent for that destination, one job, one answer. */
 static void deliver(enum job_outcome outcome, const char *destination) {
@@ -24,7 +30,8 @@ static void deliver(enum job_outcome outcome, const char *destination) {
     cr_assert(agent >= 0);
     cr_assert_str_eq(wanted, destination);
     cr_assert(drive_job(agent, 20000, &job));
-    drive_answer(agent, &job, outcome, outcome == JOB_FAILED ? 550 : 0, outcome == JOB_FAILED ? "5.1.1" : "2.0.0", "words");
+    drive_answer(agent, &job, outcome, outcome == JOB_FAILED ? 550 : 0, outcome == JOB_FAILED ? "5.1.1" : "2.0.0",
+                 "words");
     struct frame frame;
     /* The queue closes the channel when the agent has had nothing to do; the test need not wait for that. */
     (void)drive_frame(agent, 50, &frame);
@@ -35,7 +42,8 @@ Test(queue_process, accepts_and_delivers) {
     char name[256];
     drive_start(&driver);
     int session = drive_session(&driver, 7);
-    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "alice@example.test", "Subject: x\r\n\r\nhello\r\n", name),
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "alice@example.test",
+                              "Subject: x\r\n\r\nhello\r\n", name),
                  BODY_DURABLE);
     cr_assert_eq(strlen(name), MESSAGE_NAME_CHARS);
     deliver(JOB_DELIVERED, "alice@example.test");
@@ -58,7 +66,8 @@ Test(queue_process, survives_kill) {
     drive_start(&driver);
     int session = drive_session(&driver, 7);
     for (uint8_t t = 1; t <= 20; t++)
-        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example", "bob@example.test", "x\r\n", name),
+                     BODY_DURABLE);
     drive_end(&driver, true);
     drive_start(&driver);
     int agent = drive_agent(&driver, 20000, name), n = 0;
@@ -77,7 +86,8 @@ Test(queue_process, large_body_has_its_own_file) {
     for (int kill_it = 0; kill_it < 2; kill_it++) {
         drive_start(&driver);
         int session = drive_session(&driver, 7);
-        cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", body, name), BODY_DURABLE);
+        cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", body, name),
+                     BODY_DURABLE);
         if (kill_it) {
             drive_end(&driver, true);
             drive_start(&driver);
@@ -142,7 +152,8 @@ Test(queue_process, bad_frames_drop_the_session_only) {
     static const struct {
         uint16_t type;
         size_t n;
-    } frames[] = {{BODY_DATA, 3}, {BODY_COMMIT, 16}, {BODY_ABORT, 17}, {TRANSACTION_OPEN, 40}, {MASTER_DRAIN, 0}, {0, 0}};
+    } frames[] = {{BODY_DATA, 3},         {BODY_COMMIT, 16}, {BODY_ABORT, 17},
+                  {TRANSACTION_OPEN, 40}, {MASTER_DRAIN, 0}, {0, 0}};
     static const uint8_t zeros[64];
     char name[256];
     drive_start(&driver);
@@ -161,7 +172,8 @@ Test(queue_process, defers_and_tries_again) {
     char name[256];
     drive_start(&driver);
     int session = drive_session(&driver, 7);
-    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name),
+                 BODY_DURABLE);
     int agent = drive_agent(&driver, 20000, name);
     cr_assert(drive_job(agent, 20000, &job));
     drive_answer(agent, &job, JOB_DEFERRED, 450, "4.2.0", "busy");
@@ -190,7 +202,10 @@ static int route(const char *to, char address_out[256]) {
     int purpose = wire_get_u8(&w);
     wire_get_text(&w, address_out, 256);
     cr_assert(wire_end(&w));
-    struct recipient recipient = {.kind = DESTINATION_MAILDIR, .destination = span_text(to), .address = span_text(to), .original = span_text(to)};
+    struct recipient recipient = {.kind = DESTINATION_MAILDIR,
+                                  .destination = span_text(to),
+                                  .address = span_text(to),
+                                  .original = span_text(to)};
     wire_put_u64(&b, request);
     wire_put_u8(&b, 1);
     recipient_put(&b, &recipient);
@@ -203,13 +218,15 @@ Test(queue_process, bounces_once_then_tells_the_postmaster) {
     drive_start(&driver);
     int session = drive_session(&driver, 7);
     cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test",
-                               "Subject: secret\r\n\r\nthe text\r\n", name), BODY_DURABLE);
+                              "Subject: secret\r\n\r\nthe text\r\n", name),
+                 BODY_DURABLE);
     deliver(JOB_FAILED, "bob@example.test");
     cr_assert_eq(route("a@client.example", address), ROUTE_BOUNCE);
     cr_assert_str_eq(address, "a@client.example");
     deliver(JOB_FAILED, "a@client.example");
     cr_assert_str_eq(job.sender, "");
-    cr_assert(holds(buf_span(&job.body), "Final-Recipient: rfc822; bob@example.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
+    cr_assert(holds(buf_span(&job.body),
+                    "Final-Recipient: rfc822; bob@example.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
     cr_assert(holds(buf_span(&job.body), "Subject: secret"));
     cr_assert_not(holds(buf_span(&job.body), "the text")); /* a stranger gets headers only */
     cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
@@ -289,7 +306,8 @@ Test(queue_process, control_verbs) {
         {"queue nonsense", NULL, NULL, CONTROL_USAGE, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        cr_assert_eq(drive_control(&driver, cases[i].verb, cases[i].argument, cases[i].value, &rows), cases[i].code, "case %zu", i);
+        cr_assert_eq(drive_control(&driver, cases[i].verb, cases[i].argument, cases[i].value, &rows), cases[i].code,
+                     "case %zu", i);
         cr_assert_eq(rows, cases[i].rows, "case %zu: %d rows", i, rows);
     }
     drive_end(&driver, true);
@@ -332,7 +350,9 @@ Test(queue_process, old_segments_give_way_to_files) {
     drive_start(&driver);
     int session = drive_session(&driver, 7);
     for (uint8_t t = 1; t <= 12; t++)
-        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example", t % 2 ? "bob@example.test" : "eve@example.test", body, names[t - 1]), BODY_DURABLE);
+        cr_assert_eq(drive_submit(&driver, session, t, 7, "a@client.example",
+                                  t % 2 ? "bob@example.test" : "eve@example.test", body, names[t - 1]),
+                     BODY_DURABLE);
     int agent = drive_agent(&driver, 20000, name);
     cr_assert(drive_job(agent, 20000, &job)); /* something to remember */
     drive_answer(agent, &job, JOB_DEFERRED, 450, "4.2.0", "busy");
@@ -340,7 +360,8 @@ Test(queue_process, old_segments_give_way_to_files) {
     drive_end(&driver, true);
     driver.setup.stand_alone = 1;
     drive_start(&driver); /* what was read at a start may move at once */
-    for (int tries = 0; tries < 200 && !(count_files("deferred") == 12 && count_files("log") == 1); tries++) usleep(100000);
+    for (int tries = 0; tries < 200 && !(count_files("deferred") == 12 && count_files("log") == 1); tries++)
+        usleep(100000);
     cr_assert_eq(count_files("deferred"), 12);
     cr_assert_eq(count_files("log"), 1);
     drive_end(&driver, true);

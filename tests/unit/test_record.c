@@ -41,7 +41,8 @@ Test(record, every_flipped_bit_and_every_cut_is_seen) {
         cr_assert_not(record_open(key, s, place, &out), "bit %zu", bit);
         octets[bit / 8] ^= (uint8_t)(1U << bit % 8);
     }
-    for (size_t cut = 0; cut < n; cut++) cr_assert_not(record_open(key, span_part(s, 0, cut), place, &out), "cut at %zu", cut);
+    for (size_t cut = 0; cut < n; cut++)
+        cr_assert_not(record_open(key, span_part(s, 0, cut), place, &out), "cut at %zu", cut);
     cr_assert(record_open(key, s, place, &out));
 }
 

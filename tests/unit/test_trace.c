@@ -13,7 +13,9 @@ static struct span trace(struct message *message, struct span only, unsigned fie
     return buf_span(&b);
 }
 
-static bool holds(struct span s, const char *text) { return memmem(s.p, s.n, text, strlen(text)) != NULL; }
+static bool holds(struct span s, const char *text) {
+    return memmem(s.p, s.n, text, strlen(text)) != NULL;
+}
 
 Test(trace, protocol_words) {
     static const struct {
@@ -39,9 +41,12 @@ Test(trace, nothing_ends_a_line_or_a_comment) {
             struct message message = {.number = 1};
             struct span evil = span_of(text, 3), only = {0};
             message.envelope.flags = ENVELOPE_ESMTP | ENVELOPE_TLS | ENVELOPE_PRINCIPAL;
-            if (field == 0) message.envelope.helo = evil;
-            else if (field == 1) message.envelope.tls = evil;
-            else only = evil;
+            if (field == 0)
+                message.envelope.helo = evil;
+            else if (field == 1)
+                message.envelope.tls = evil;
+            else
+                only = evil;
             struct span s = trace(&message, only, 3);
             size_t lines = 0, open = 0, closed = 0;
             for (size_t i = 0; i < s.n; i++) {
