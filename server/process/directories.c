@@ -24,7 +24,13 @@ static int fault(FILE *errors, const char *path) {
 }
 
 static int make(const char *path, mode_t mode, bool give, uint32_t uid, uint32_t gid, FILE *errors) {
-    if (mkdir(path, mode) != 0) return errno == EEXIST ? 0 : fault(errors, path);
+    struct stat status;
+    if (mkdir(path, mode) != 0) {
+        if (errno != EEXIST) return fault(errors, path);
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return 0;
+        errno = ENOTDIR;
+        return fault(errors, path);
+    }
     if (chmod(path, mode) != 0 || (give && chown(path, uid, gid) != 0)) return fault(errors, path);
     return 0;
 }

@@ -24,6 +24,9 @@ static int passed_socket(const struct netaddr *address) {
         struct sockaddr_storage bound;
         socklen_t length = sizeof bound;
         struct netaddr at;
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) continue;
         if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0 || !netaddr_from_socket(&at, &bound)) continue;
         if (same_address(&at, address)) return fcntl(fd, F_DUPFD_CLOEXEC, 0);
     }
