@@ -128,7 +128,8 @@ void drive_open_flags(struct queue_driver *driver, uint8_t t, uint64_t session, 
                                 .helo = SPAN("client.example"),
                                 .sender = span_text(sender),
                                 .limit_bytes = limit_bytes,
-                                .recipients_max = 100};
+                                .recipients_max = 100,
+                                .dsn_return = driver->dsn_return};
     MUST(netaddr_parse(&envelope.client, SPAN("192.0.2.7")) && netaddr_parse(&envelope.local, SPAN("192.0.2.1")));
     put_t(&b, t);
     envelope_put(&b, &envelope);

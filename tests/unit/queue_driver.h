@@ -13,7 +13,8 @@ struct queue_driver {
     pid_t pid;
     int master, auth, delivery, command, log;
     struct queue_setup setup;
-    bool ready; /* it came up */
+    bool ready;         /* it came up */
+    uint8_t dsn_return; /* of the envelopes that it opens */
 };
 
 struct drive_job {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MESSAGES = 4, POINTS = 14 };
@@ -134,6 +135,33 @@ Test(queue_faults, two_failed_syncs_stop_acceptance) {
     bool told = false;
     while (!told && drive_frame(driver.auth, 20000, &frame)) told = frame.type == QUEUE_SPACE && frame.body.p[0] == 0;
     cr_assert(told);
+    drive_end(&driver, true);
+    drive_remove(&driver);
+}
+
+/* Only the file of a large body is between these sizes. */
+static int no_sync_of_bodies(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 300000 && status.st_size < 400000) {
+        errno = EIO;
+        return -1;
+    }
+    return disk_system.fsync(fd);
+}
+
+Test(queue_faults, a_body_that_cannot_be_synced_is_refused) {
+    static char large[320000];
+    static struct disk_calls faulty;
+    char name[32];
+    memset(large, 'x', sizeof large - 1);
+    faulty = disk_system, faulty.fsync = no_sync_of_bodies;
+    drive_make(&driver);
+    disk_use(&faulty);
+    drive_start(&driver);
+    disk_use(NULL);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", large, name), BODY_REFUSED);
+    cr_assert_eq(drive_submit(&driver, session, 2, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
     drive_end(&driver, true);
     drive_remove(&driver);
 }

@@ -118,6 +118,9 @@ Test(queue_process, commit_rules) {
     drive_data(other, 1, SPAN("stolen\r\n"));
     drive_commit(other, 1, 2); /* another session's */
     cr_assert_eq(drive_result(other, name), BODY_REFUSED);
+    drive_open(&driver, 5, 9, "a@client.example", two); /* a session whose channel is not there yet */
+    drive_commit(other, 5, 2);
+    cr_assert_eq(drive_result(other, name), BODY_REFUSED);
     drive_data(mine, 1, SPAN("mine\r\n"));
     drive_commit(mine, 1, 1); /* another number than was accepted */
     cr_assert_eq(drive_result(mine, name), BODY_REFUSED);
@@ -215,6 +218,7 @@ static int route(const char *to, char address_out[256]) {
 
 Test(queue_process, bounces_once_then_tells_the_postmaster) {
     char name[256], address[256];
+    driver.dsn_return = RETURN_FULL; /* which a stranger may ask for and does not get */
     drive_start(&driver);
     int session = drive_session(&driver, 7);
     cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test",
