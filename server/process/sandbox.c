@@ -171,15 +171,36 @@ static const struct row {
     {FILES, "sysinfo", ALWAYS, "qsort() of large arrays asks how much memory there is"},
 };
 
+#ifdef GATEPOST_SANITIZED
+/* The sanitizers' own calls: memory and its shadow, and what a report needs. */
+static const struct row sanitizer_rows[] = {
+    {ALL, "mmap", NOT_EXECUTABLE, "shadow memory"},
+    {ALL, "munmap", ALWAYS, "shadow memory"},
+    {ALL, "mremap", ALWAYS, "realloc()"},
+    {ALL, "mprotect", NOT_EXECUTABLE, "shadow memory"},
+    {ALL, "madvise", ALWAYS, "shadow memory"},
+    {ALL, "brk", ALWAYS, "the heap"},
+    {ALL, "prctl", ALWAYS, "names of mappings"},
+    {ALL, "sigaltstack", ALWAYS, "reports"},
+    {ALL, "sched_yield", ALWAYS, "its locks"},
+    {ALL, "sysinfo", ALWAYS, "size of memory"},
+    {ALL, "uname", ALWAYS, "size of memory"},
+    {ALL, "prlimit64", OWN_LIMIT, "size of the stack"},
+};
+#endif
+
 /* What a pool child or an agent no longer needs of its parent's calls. */
 static const struct {
     unsigned roles;
     const char *call;
 } parent_only[] = {
-    {FORKS, "clone"},      {FORKS, "wait4"},    {FORKS, "socketpair"}, {FORKS, "prlimit64"}, {FORKS, "setrlimit"},
-    {FORKS, "seccomp"},    {LISTENER, "sendmsg"}, {LISTENER, "mmap"},  {LISTENER, "brk"},    {FORKS, "dup2"},
-    {LISTENER, "epoll_ctl"},  {LISTENER, "epoll_create1"}, {LISTENER, "fcntl"}, {LISTENER, "munmap"},
-    {FORKS, "pipe2"},      {FORKS, "dup3"},     {FORKS, "getrlimit"},  {LISTENER, "close_range"},
+    {FORKS, "clone"},        {FORKS, "wait4"},       {FORKS, "socketpair"},  {FORKS, "setrlimit"},
+    {FORKS, "seccomp"},      {FORKS, "dup2"},        {FORKS, "dup3"},        {FORKS, "pipe2"},
+    {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},    {LISTENER, "close_range"},
+    {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"},
+#ifndef GATEPOST_SANITIZED
+    {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
+#endif
 };
 
 static int add(scmp_filter_ctx filter, const struct row *row) {
@@ -220,17 +241,25 @@ out:
     return n == 0 && buf_ok(out) ? 0 : -1;
 }
 
+static int add_all(scmp_filter_ctx filter, enum role role, const struct row *some, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!(some[i].roles & BIT(role))) continue;
+        int error = add(filter, &some[i]);
+        if (error == 0) continue;
+        errno = -error;
+        return -1;
+    }
+    return 0;
+}
+
 int sandbox_filter(enum role role, struct buf *out) {
     int result = -1;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!filter) return -1;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!(rows[i].roles & BIT(role))) continue;
-        int error = add(filter, &rows[i]);
-        if (error == 0) continue;
-        errno = -error;
-        goto out;
-    }
+    if (add_all(filter, role, rows, sizeof rows / sizeof *rows) != 0) goto out;
+#ifdef GATEPOST_SANITIZED
+    if (add_all(filter, role, sanitizer_rows, sizeof sanitizer_rows / sizeof *sanitizer_rows) != 0) goto out;
+#endif
     result = export_filter(filter, out);
 out:
     seccomp_release(filter);

@@ -343,6 +343,7 @@ int setup_make(const struct conf *conf, const struct setup_facts *facts, enum ro
                                       !(role == ROLE_LOG && conf->log.to == CONF_LOG_SYSLOG);
 #ifdef GATEPOST_SANITIZED
     start.common.dumpable = 1;
+    start.common.file_bytes_max = ROLE_LIMIT_NONE; /* reports go to a file */
 #endif
     start.common.filter = buf_span(&filters[0]);
     start.common.child_filter = buf_span(&filters[1]);
