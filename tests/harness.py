@@ -137,7 +137,7 @@ def main(parallel=1):
             thread.join()
     finally:
         for server in list(Server.running):
-            if failed and server.log().strip():
+            if failed and (verbose or len(Server.running) == 1):
                 print("    last of the log of %s:\n      %s" %
                       (server.name, "\n      ".join(server.log().splitlines()[-15:])))
             problem = server.close()
@@ -365,7 +365,7 @@ class Server:
         return True
 
     def status(self):
-        return self.json("status")
+        return self.json("status")["processes"]
 
     def terminate(self):
         if self.process and self.process.poll() is None:
@@ -387,6 +387,9 @@ class Server:
         pids = self.tree()
         self.process.kill()
         self.process.wait()
+        for pid in pids:  # a test may have stopped some
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         eventually(lambda: not any(alive(pid) for pid in pids), "the end of the children of a killed master")
 
     def close(self):
@@ -444,6 +447,8 @@ class Server:
     # -- what it leaves
 
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, errors="replace") as file:
             return file.read()
 

@@ -302,6 +302,9 @@ def killed(role):
         with Server("killed " + role) as server:
             deliver(server)
             wire = server.login("submission")
+            if role == "queue":  # its channel comes with the first recipient; before that there is nothing to lose
+                wire.want("MAIL FROM:<alice@example.test>", 250)
+                wire.want("RCPT TO:<bob@example.test>", 250)
             for turn in range(2):
                 old = eventually(lambda: server.pids(role), "a process for " + role)
                 for pid in old if role != "verifier" else old[:1]:
@@ -357,6 +360,7 @@ def _():
         for mark in marks:
             server.message("alice", mark)
         server.queue_empty()
+        equal(len(server.messages("alice")), len(marks), "messages")
 
 
 # ---- limits on connections
@@ -391,14 +395,18 @@ def _():
     with Server("in-all", config={"limits": {"connections": 4, "pool": 2}}) as server:
         wires = [server.dial(source="127.0.8.%d" % i) for i in range(1, 5)]
         expect(all(wire.banner.code == 220 for wire in wires), "banners")
-        late = Wire(server.ports["mx"], greet=False, source="127.0.8.9", timeout=1.0)
+        late = server.dial(source="127.0.8.9", greet=False)
+        late.socket.settimeout(1.0)
         try:
             reply = late.reply()
-            expect(reply.code == 421 or not reply.lines, "one connection too many hears %r" % reply.text)
+            equal(reply.code, 421, "what one connection too many hears, when it hears something")
         except Failure as failure:
             expect("in time" in str(failure), str(failure))  # it waits in the backlog
-        wires[0].quit()
-        eventually(lambda: server.dial().banner.code == 220, "a place that is free again")
+            wires[0].quit()
+            late.socket.settimeout(PATIENCE)
+            equal(late.reply().code, 220, "banner once a place is free")
+        wires[1].quit()
+        equal(server.dial().banner.code, 220, "banner once a place is free")
 
 
 @case("limits: sessions that wait for AUTH")
@@ -662,7 +670,7 @@ def _():
         log = server.log()
         raw = [c for c in log if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)]
         expect(not raw, "raw control characters in the log: %r" % raw)
-        forged = [line for line in log.splitlines() if re.search(r"(^| )event=login( |$)", re.sub(r'"[^"]*"', "", line))]
+        forged = [line for line in log.splitlines() if re.search(r"(^| )event=login( |$)", re.sub(r'"(\\.|[^"\\])*"', "", line))]
         expect(not forged, "forged: %r" % forged)
 
 
@@ -752,8 +760,8 @@ def _():
         wire.want("RCPT TO:<bob@example.test>", 250)
         if os.geteuid() != 0:
             return
-        most = max(len(os.listdir("/proc/%d/fd" % pid)) for pid in server.pids("session") if alive(pid))
-        expect(most <= 12, "a session has %d descriptors" % most)
+        fewest = min(len(os.listdir("/proc/%d/fd" % pid)) for pid in server.pids("session") if alive(pid))
+        expect(fewest <= 11, "a session that serves has %d descriptors" % fewest)  # the others still hold the ports
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""smarthost.py - mail for elsewhere goes through another gatepost: STARTTLS and implicit TLS, verified, with a login; what
+cannot be handed over waits or comes back as a bounce."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import Server, body, case, equal, eventually, expect, main, make_certificate, marker  # noqa: E402
+
+_hub = []
+
+
+def hub():
+    """The smarthost: takes mail from relay@hub.test for everywhere, and captures it."""
+    if not _hub:
+        one = Server("hub", users=(), start=False, config={"local_domains": ["hub.test"], "hostname": "localhost"})
+        one.add_user("relay@hub.test")
+        one.command("sender", "allow", "relay@hub.test", "*@example.test")
+        _hub.append(one.start())
+    return _hub[0]
+
+
+def front(name, tls="starttls", start=True, **smarthost):
+    one = Server(name, start=False)
+    password = one.directory + "/password"
+    with open(password, "w") as file:
+        file.write(smarthost.pop("password", Server.password) + "\n")
+    os.chmod(password, 0o600)
+    settings = {"host": "localhost", "port": hub().ports["submission" if tls == "starttls" else "submissions"], "tls": tls,
+                "ca_file": hub().certificate, "user": "relay@hub.test", "password_file": password}
+    settings.update(smarthost)
+    one.config["delivery"] = {"foreign": "smarthost", "smarthost": settings}
+    one.write_config()
+    return one.start() if start else one
+
+
+def send(server, mark, recipient="friend@far.example", text="Hello.\r\n", parameters="", sender="alice@example.test"):
+    wire = server.login("submissions")
+    wire.want("MAIL FROM:<%s>%s" % (sender, parameters), 250)
+    wire.want("RCPT TO:<%s>" % recipient, 250)
+    reply = wire.data(body(mark, text))
+    equal(reply.code, 250, "DATA")
+    wire.quit()
+
+
+def hands_over(name, tls):
+    with front(name, tls) as server:
+        marks = [marker() for _ in range(5)]
+        for mark in marks:
+            send(server, mark, text=".dot\r\n..\r\n\r\nend\r\n")
+        for mark in marks:
+            message = hub().message("capture", mark)
+            expect(b"\n\n.dot\n..\n\nend\n" in message, "changed on the way: %r" % message)
+            expect(re.search(rb"with (UTF8SMTP|ESMTP)SA\b", message), "not by TLS and login: %r" % message)
+        server.queue_empty()
+
+
+@case("smarthost: STARTTLS with a login")
+def _():
+    hands_over("starttls", "starttls")
+
+
+@case("smarthost: implicit TLS with a login")
+def _():
+    hands_over("implicit", "implicit")
+
+
+@case("smarthost: 8-bit and UTF-8 addresses")
+def _():
+    with front("utf8") as server:
+        mark = marker()
+        send(server, mark, recipient="jürgen@bücher.example", text="Grüße\r\n", parameters=" SMTPUTF8 BODY=8BITMIME")
+        expect("Grüße".encode() in hub().message("capture", mark), "changed on the way")
+
+
+@case("smarthost: a large message")
+def _():
+    with front("large") as server:
+        mark, text = marker(), "".join("%06d line\r\n" % i for i in range(100000))
+        send(server, mark, text=text)
+        expect(text.replace("\r\n", "\n").encode() in hub().message("capture", mark), "changed on the way")
+
+
+@case("smarthost: a certificate that is not trusted, or not its own, gets no mail")
+def _():
+    for what in ("trust", "name"):
+        with front("unverified-" + what, start=False) as server:
+            settings = server.config["delivery"]["smarthost"]
+            if what == "trust":
+                settings["ca_file"] = make_certificate(server.directory, "other", "localhost")[0]
+            else:
+                settings["host"] = "127.0.0.2"
+            server.write_config()
+            server.start()
+            mark = marker()
+            send(server, mark)
+            server.log_has(r"deferred")
+            expect(server.json("queue", "list"), "the queue is empty")
+            expect(not [m for m in hub().messages("capture") if mark.encode() in m], "it was handed over")
+
+
+@case("smarthost: a wrong password defers")
+def _():
+    with front("wrong", password="no such password") as server:
+        mark = marker()
+        send(server, mark)
+        server.log_has(r"deferred")
+        expect(server.json("queue", "list"), "the queue is empty")
+        expect("no such password" not in server.log(), "the password is in the log")
+
+
+@case("smarthost: a refusal comes back as a bounce")
+def _():
+    with front("bounce") as server:
+        mark = marker()
+        send(server, mark, recipient="nobody@hub.test")
+        bounce = server.message("alice", mark)
+        expect(b"Return-Path: <>" in bounce, "return path: %r" % bounce[:300])
+        for word in (rb"multipart/report", rb"report-type=\"?delivery-status", rb"message/delivery-status", rb"Action: failed",
+                     rb"Status: 5\.1\.1", rb"Final-Recipient: rfc822; ?nobody@hub\.test", rb"Diagnostic-Code: smtp; ?550"):
+            expect(re.search(word, bounce, re.I), "no %r in %r" % (word, bounce))
+        server.queue_empty()
+
+
+@case("smarthost: expired mail comes back, and a bounce never bounces")
+def _():
+    with front("expired", start=False, port=1) as server:
+        server.config["queue"] = {"retry": ["1s"], "expire": "2s", "reserve": "1M"}
+        server.config["delivery"]["smarthost"]["port"] = 9
+        server.write_config()
+        server.start()
+        mark = marker()
+        send(server, mark)
+        bounce = server.message("alice", mark)
+        expect(re.search(rb"Status: [45]\.4\.[1-7]", bounce), "status: %r" % bounce)
+        mark = marker()
+        send(server, mark, sender="")
+        server.queue_empty()
+        expect(not [m for m in server.messages("alice") if mark.encode() in m], "the null sender got a bounce")
+
+
+@case("smarthost: mail waits while it is down")
+def _():
+    with front("down") as server:
+        hub().stop()
+        marks = [marker() for _ in range(3)]
+        for mark in marks:
+            send(server, mark)
+        server.log_has("deferred")
+        hub().start()
+        for mark in marks:
+            hub().message("capture", mark)
+        server.queue_empty()
+
+
+@case("smarthost: refuse is refuse")
+def _():
+    with Server("refuse", config={"delivery": {"foreign": "refuse"}}) as server:
+        wire = server.login("submissions")
+        wire.want("MAIL FROM:<alice@example.test>", 250)
+        reply = wire.ask("RCPT TO:<u@foreign.example>")
+        expect(reply.code == 550, "a foreign recipient is answered %r" % reply.text)
+        wire.want("RCPT TO:<bob@example.test>", 250)
+
+
+if __name__ == "__main__":
+    main()
