@@ -150,6 +150,7 @@ Test(test_setup, of_the_listener) {
     cr_expect_eq(setup.shutdown_ms, conf->timeouts.shutdown_ms);
     cr_expect(start.common.directory_is_empty && start.common.child_filter.n);
     cr_expect_eq(start.common.files_max, (uint64_t)96);
+    free(setup.proxy_from), free(setup.local_domains), free(setup.relay_domains);
 #ifndef GATEPOST_SANITIZED
     cr_expect_eq(start.common.file_bytes_max, (uint64_t)0);
 #endif
