@@ -38,7 +38,8 @@ static void begin(void) {
     fixture_write("own/inside", "inside", 6);
     memset(&start, 0, sizeof start);
     start.common.files_max = start.common.file_bytes_max = start.common.memory_bytes_max = ROLE_LIMIT_NONE;
-    start.descriptors[0] = (struct role_link){DESCRIPTOR_DIRECTORY, 0, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    start.descriptors[0] =
+        (struct role_link){DESCRIPTOR_DIRECTORY, 0, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     start.n_descriptors = 1;
 }
 
@@ -84,7 +85,9 @@ static void files(void) {
     must(chmod("inside", 0700) == 0 && execl("inside", "inside", NULL) != 0 && errno == EACCES);
 }
 
-Test(test_confine, only_its_own_directory) { cr_expect_eq(confined(files), 0); }
+Test(test_confine, only_its_own_directory) {
+    cr_expect_eq(confined(files), 0);
+}
 
 static void nothing_to_open(void) {
     must(!landlock || !opens("inside", O_RDONLY));
@@ -135,9 +138,13 @@ Test(test_confine, limits_for_good) {
     cr_expect_eq(confined(limits), 0);
 }
 
-static void as_it_is(void) { must(missing == (MISSING_USER | MISSING_ROOT | MISSING_SECCOMP | (landlock ? 0 : MISSING_LANDLOCK))); }
+static void as_it_is(void) {
+    must(missing == (MISSING_USER | MISSING_ROOT | MISSING_SECCOMP | (landlock ? 0 : MISSING_LANDLOCK)));
+}
 
-Test(test_confine, what_is_missing_is_said) { cr_expect_eq(confined(as_it_is), 0); }
+Test(test_confine, what_is_missing_is_said) {
+    cr_expect_eq(confined(as_it_is), 0);
+}
 
 static void user(void) {
     gid_t groups[8];
@@ -191,7 +198,9 @@ Test(test_confine, what_cannot_be_done_is_an_error) {
     cr_expect_eq(confined(nothing), 0);
 }
 
-static void forbidden(void) { syscall(SYS_kill, 0, 0); }
+static void forbidden(void) {
+    syscall(SYS_kill, 0, 0);
+}
 
 static void in_a_child(void) {
     must(missing == (MISSING_USER | MISSING_ROOT | (landlock ? 0 : MISSING_LANDLOCK)));

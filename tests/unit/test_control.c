@@ -83,7 +83,9 @@ static void ask(int fd, const char *verb, const char *name, struct span value) {
     cr_assert_eq(frame_send(fd, CONTROL_REQUEST, buf_span(&b)), 0);
 }
 
-static void turn(void) { cr_assert_eq(loop_round(&loop, 0), 0); }
+static void turn(void) {
+    cr_assert_eq(loop_round(&loop, 0), 0);
+}
 
 static bool dropped(int fd) {
     struct frame frame;
@@ -232,8 +234,8 @@ Test(test_control, malformed_requests) {
                 {CONTROL_REQUEST, {0}},
                 {CONTROL_REQUEST, SPAN("\2\0\0\0v")},
                 {CONTROL_REQUEST, SPAN("\1\0\0\0vx")},
-                {CONTROL_REQUEST, SPAN("\2\0\0\0v\0")},             /* a NUL in the verb */
-                {CONTROL_REQUEST, SPAN("\1\0\0\0v\1\0\0\0n")},      /* a name without a value */
+                {CONTROL_REQUEST, SPAN("\2\0\0\0v\0")},        /* a NUL in the verb */
+                {CONTROL_REQUEST, SPAN("\1\0\0\0v\1\0\0\0n")}, /* a name without a value */
                 {CONTROL_REQUEST, SPAN("\1\0\0\0v\1\0\0\0n\xff\xff\xff\xff")},
                 {CONTROL_REQUEST, buf_span(&many)},
                 {CONTROL_REQUEST, buf_span(&verb)}};

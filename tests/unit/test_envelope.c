@@ -30,8 +30,8 @@ static struct envelope whole(void) {
 static bool equal(const struct envelope *a, const struct envelope *b) {
     return a->session_number == b->session_number && span_equal(a->session_name, b->session_name) &&
            memcmp(a->client.octets, b->client.octets, 16) == 0 && a->client.port == b->client.port &&
-           memcmp(a->local.octets, b->local.octets, 16) == 0 && a->local.port == b->local.port && a->role == b->role &&
-           a->flags == b->flags && span_equal(a->helo, b->helo) && span_equal(a->tls, b->tls) &&
+           memcmp(a->local.octets, b->local.octets, 16) == 0 && a->local.port == b->local.port &&
+           a->role == b->role && a->flags == b->flags && span_equal(a->helo, b->helo) && span_equal(a->tls, b->tls) &&
            span_equal(a->principal, b->principal) && span_equal(a->sender, b->sender) &&
            a->declared_bytes == b->declared_bytes && a->limit_bytes == b->limit_bytes &&
            a->recipients_max == b->recipients_max && a->dsn_return == b->dsn_return && span_equal(a->envid, b->envid);
@@ -62,9 +62,9 @@ Test(test_envelope, every_cut_is_noticed) {
 }
 
 Test(test_envelope, over_long_fields) {
-    static const size_t fields[] = {offsetof(struct envelope, helo), offsetof(struct envelope, tls),
+    static const size_t fields[] = {offsetof(struct envelope, helo),      offsetof(struct envelope, tls),
                                     offsetof(struct envelope, principal), offsetof(struct envelope, sender),
-                                    offsetof(struct envelope, envid), offsetof(struct envelope, session_name)};
+                                    offsetof(struct envelope, envid),     offsetof(struct envelope, session_name)};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         size_t max = i == 5 ? SESSION_NAME_MAX : ENVELOPE_TEXT_MAX;
         for (size_t n = max; n <= max + 1; n++) {
@@ -80,8 +80,9 @@ Test(test_envelope, over_long_fields) {
 }
 
 static struct recipient whole_recipient(void) {
-    return (struct recipient){DESTINATION_MAILDIR, SPAN("bob@example.test"), SPAN("bob@example.test"),
-                              SPAN("\"b o b\"@EXAMPLE.test"), NOTIFY_SUCCESS | NOTIFY_DELAY, SPAN("rfc822;b+20ob")};
+    return (struct recipient){DESTINATION_MAILDIR,           SPAN("bob@example.test"),
+                              SPAN("bob@example.test"),      SPAN("\"b o b\"@EXAMPLE.test"),
+                              NOTIFY_SUCCESS | NOTIFY_DELAY, SPAN("rfc822;b+20ob")};
 }
 
 Test(test_envelope, recipients) {

@@ -1,6 +1,6 @@
-/* test_family.c - when children are started again, and whether certificates and keys belong together. No child is a process
- * here: their channels end in the test.
- * Runs in: the test runner. Trusts: nothing. Never: starts a program. */
+/* test_family.c - when children are started again, and whether certificates and keys belong together. No child is a
+ * process here: their channels end in the test. Runs in: the test runner. Trusts: nothing. Never: starts a program.
+ */
 #include "server/process/family.h"
 
 #include "store/clock.h"
@@ -135,7 +135,8 @@ Test(test_family, keys_of_unused_generations_are_dropped) {
     child_gone(third);
     family_forget(&family, third);
     cr_assert_eq(frame_receive(keys_end, storage, false, &frame), FRAME_RECEIVED);
-    cr_expect(frame.type == MASTER_FORGET && span_equal(frame.body, SPAN("\0\0\0\0")), "the first one is still in use");
+    cr_expect(frame.type == MASTER_FORGET && span_equal(frame.body, SPAN("\0\0\0\0")),
+              "the first one is still in use");
     child_gone(first);
     family_forget(&family, first);
     cr_assert_eq(frame_receive(keys_end, storage, false, &frame), FRAME_RECEIVED);
@@ -164,7 +165,8 @@ Test(test_family, a_child_that_does_not_read) {
 
 Test(test_family, who_may_say_what_of_keys) {
     static uint8_t many[(FAMILY_KEYS_MAX + 1) * KEY_NAME_BYTES + 4] = {1};
-    struct child *keys = add(ROLE_KEYS, 0, NULL), *listener = add(ROLE_LISTENER, 0, NULL), *queue = add(ROLE_QUEUE, 0, NULL);
+    struct child *keys = add(ROLE_KEYS, 0, NULL), *listener = add(ROLE_LISTENER, 0, NULL),
+                 *queue = add(ROLE_QUEUE, 0, NULL);
     const struct {
         struct child *child;
         struct span body;
@@ -185,7 +187,8 @@ Test(test_family, who_may_say_what_of_keys) {
         cr_expect_eq(family_hear_keys(rows[i].child, rows[i].body), rows[i].result, "row %zu", i);
     cr_expect_eq(family_hear_certificates(keys, SPAN(NAME_A)), -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A "x")), -1);
-    cr_expect_eq(family_hear_certificates(listener, span_of(many, (CHILD_CERTIFICATES_MAX + 1) * KEY_NAME_BYTES)), -1);
+    cr_expect_eq(family_hear_certificates(listener, span_of(many, (CHILD_CERTIFICATES_MAX + 1) * KEY_NAME_BYTES)),
+                 -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A)), -1, "once");
     struct child *late = add(ROLE_LISTENER, 1, NULL);
@@ -285,7 +288,8 @@ Test(test_family, missing_users_are_named_with_the_command) {
     char *text = NULL;
     size_t size;
     FILE *errors = open_memstream(&text, &size);
-    struct conf *conf = fixture_read_good("users = { session = \"no-such-user-a\"; queue = \"no-such-user-b\"; };", 0);
+    struct conf *conf =
+        fixture_read_good("users = { session = \"no-such-user-a\"; queue = \"no-such-user-b\"; };", 0);
     cr_expect_eq(family_check_users(conf, errors), -1);
     fclose(errors);
     cr_expect(strstr(text, "\"no-such-user-a\" for the listener"), "%s", text);

@@ -22,9 +22,13 @@ static size_t open_descriptors(void) {
     return n;
 }
 
-static void pair(int fds[2], bool nonblocking) { cr_assert_eq(frame_pair(fds, nonblocking), 0); }
+static void pair(int fds[2], bool nonblocking) {
+    cr_assert_eq(frame_pair(fds, nonblocking), 0);
+}
 
-static void close_pair(const int fds[2]) { close(fds[0]), close(fds[1]); }
+static void close_pair(const int fds[2]) {
+    close(fds[0]), close(fds[1]);
+}
 
 /* Whatever octets and n descriptors, as a hostile peer could. */
 static void send_raw(int fd, struct span octets, size_t n, const int *passed) {
@@ -146,8 +150,8 @@ Test(test_frame, stray_descriptors_are_closed) {
         size_t n;
         bool wanted;
         enum frame_status status;
-    } rows[] = {{0, false, FRAME_RECEIVED}, {0, true, FRAME_RECEIVED},  {1, true, FRAME_RECEIVED},
-                {1, false, FRAME_MALFORMED}, {2, true, FRAME_MALFORMED}, {4, true, FRAME_MALFORMED},
+    } rows[] = {{0, false, FRAME_RECEIVED},  {0, true, FRAME_RECEIVED},   {1, true, FRAME_RECEIVED},
+                {1, false, FRAME_MALFORMED}, {2, true, FRAME_MALFORMED},  {4, true, FRAME_MALFORMED},
                 {4, false, FRAME_MALFORMED}, {16, true, FRAME_MALFORMED}, {16, false, FRAME_MALFORMED}};
     int fds[2], passed[16];
     pair(fds, true);
@@ -209,9 +213,7 @@ Test(test_frame, the_kernel_names_the_sender) {
 
 enum { STATE_A = 1, STATE_B = 2 };
 
-static struct {
-    unsigned plain, keeps, refuses;
-} calls;
+static struct { unsigned plain, keeps, refuses; } calls;
 
 static int plain(void *peer, struct frame *frame) {
     (void)frame;
@@ -243,9 +245,9 @@ Test(test_frame, dispatch_by_type_and_state) {
         uint32_t state;
         int result;
         unsigned plain, keeps, refuses;
-    } rows[] = {{10, STATE_A, 0, 1, 0, 0},  {10, STATE_B, -1, 0, 0, 0}, {10, 0, -1, 0, 0, 0},
-                {11, STATE_A, 0, 0, 1, 0},  {11, STATE_B, 0, 0, 1, 0},  {12, STATE_A, -1, 0, 0, 0},
-                {12, STATE_B, -1, 0, 0, 1}, {13, STATE_A, -1, 0, 0, 0}, {9, STATE_A, -1, 0, 0, 0},
+    } rows[] = {{10, STATE_A, 0, 1, 0, 0},  {10, STATE_B, -1, 0, 0, 0},    {10, 0, -1, 0, 0, 0},
+                {11, STATE_A, 0, 0, 1, 0},  {11, STATE_B, 0, 0, 1, 0},     {12, STATE_A, -1, 0, 0, 0},
+                {12, STATE_B, -1, 0, 0, 1}, {13, STATE_A, -1, 0, 0, 0},    {9, STATE_A, -1, 0, 0, 0},
                 {0, STATE_A, -1, 0, 0, 0},  {0xffff, STATE_B, -1, 0, 0, 0}};
     size_t before = open_descriptors();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -284,7 +286,8 @@ Test(test_frame, what_waits_keeps_its_order_and_descriptors) {
     cr_expect(frame_backlog_empty(&backlog));
     int n = fill(fds[0]) + 1;
     for (uint16_t i = 0; i < 20; i++)
-        cr_assert_eq(frame_backlog_send(&backlog, fds[0], (uint16_t)(100 + i), span_of(&i, 2), i == 3 ? file[1] : -1), 0);
+        cr_assert_eq(frame_backlog_send(&backlog, fds[0], (uint16_t)(100 + i), span_of(&i, 2), i == 3 ? file[1] : -1),
+                     0);
     close(file[1]); /* the backlog has its own */
     cr_expect_not(frame_backlog_empty(&backlog));
     cr_expect_eq(frame_backlog_flush(&backlog, fds[0]), 0); /* still full: no error */

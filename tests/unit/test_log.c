@@ -146,7 +146,8 @@ static size_t drain(void) {
     return n;
 }
 
-/* The first line that does not fit waits a second, the thousands after it do not; and all is well when it reads again. */
+/* The first line that does not fit waits a second, the thousands after it do not; and all is well when it reads
+ * again. */
 Test(test_log, a_writer_that_hangs_holds_nobody_up, .timeout = 120) {
     struct frame frame;
     while (frame_send_plain(ends[1], LOG_LINE, SPAN("\1\0")) == 0) continue;

@@ -34,7 +34,9 @@ static void open_one(struct one *one, void (*ready)(void *, uint32_t)) {
     cr_assert_eq(loop_add(&loop, &one->watch, EPOLLIN), 0);
 }
 
-static void speak(const struct one *one) { cr_assert_eq(write(one->write_end, "x", 1), 1); }
+static void speak(const struct one *one) {
+    cr_assert_eq(write(one->write_end, "x", 1), 1);
+}
 
 static void begin(void) {
     cr_assert_eq(loop_open(&loop), 0);

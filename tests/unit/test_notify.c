@@ -63,7 +63,7 @@ Test(test_notify, passed_sockets) {
     static const struct {
         const char *count;
         int pid_offset, wanted;
-    } rows[] = {{"2", 0, 2},  {"1", 0, 1}, {"0", 0, 0},  {"2", 1, 0},           {"", 0, 0},
+    } rows[] = {{"2", 0, 2},  {"1", 0, 1}, {"0", 0, 0},  {"2", 1, 0},          {"", 0, 0},
                 {"-1", 0, 0}, {"x", 0, 0}, {"65", 0, 0}, {"4294967298", 0, 0}, {"3", 0, 0} /* there are only two */};
     cr_expect_eq(notify_sockets(), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

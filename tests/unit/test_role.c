@@ -16,7 +16,8 @@
 static int master;
 static struct role_start start;
 
-/* Descriptor 3 belongs to the test runner: each test runs in a process of its own and says by its status how it went. */
+/* Descriptor 3 belongs to the test runner: each test runs in a process of its own and says by its status how it went.
+ */
 static void failed(int line, const char *what) {
     fprintf(stderr, "test_role.c:%d: %s\n", line, what);
     _exit(1);
@@ -50,7 +51,9 @@ static void in_a_process(void (*test)(void)) {
 
 #define ROLE_TEST(name)                                                                                              \
     static void name(void);                                                                                          \
-    Test(test_role, name) { in_a_process(name); }                                                                    \
+    Test(test_role, name) {                                                                                          \
+        in_a_process(name);                                                                                          \
+    }                                                                                                                \
     static void name(void)
 
 static size_t open_descriptors(void) {
@@ -142,12 +145,12 @@ ROLE_TEST(a_start_that_is_not_in_order) {
         struct span body;
         bool fd;
     } rows[] = {
-        {MASTER_START, {0}, false},            /* without a setup */
-        {MASTER_DRAIN, {0}, false},            {MASTER_FORGET, SPAN("\0\0\0\0"), false},
-        {MASTER_SETUP, {0}, false},            {MASTER_CHANNEL, SPAN("\3\0"), false},
-        {MASTER_CHANNEL, SPAN("\3"), true},    {MASTER_CHANNEL, SPAN("\3\0x"), true},
-        {MASTER_DESCRIPTOR, SPAN(""), true},   {CHILD_READY, SPAN("\0\0\0\0"), false},
-        {(enum frame_type)0, {0}, false},      {LOG_LINE, {0}, true},
+        {MASTER_START, {0}, false}, /* without a setup */
+        {MASTER_DRAIN, {0}, false},          {MASTER_FORGET, SPAN("\0\0\0\0"), false},
+        {MASTER_SETUP, {0}, false},          {MASTER_CHANNEL, SPAN("\3\0"), false},
+        {MASTER_CHANNEL, SPAN("\3"), true},  {MASTER_CHANNEL, SPAN("\3\0x"), true},
+        {MASTER_DESCRIPTOR, SPAN(""), true}, {CHILD_READY, SPAN("\0\0\0\0"), false},
+        {(enum frame_type)0, {0}, false},    {LOG_LINE, {0}, true},
     };
     size_t before = open_descriptors();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -176,7 +179,9 @@ static int old;
 static uint32_t number;
 static struct role_link link_of_event;
 
-static enum role_event listen_once(void) { return role_listen(&start, &link_of_event, &old, &number); }
+static enum role_event listen_once(void) {
+    return role_listen(&start, &link_of_event, &old, &number);
+}
 
 static void begin_running(void) {
     say_setup("first");

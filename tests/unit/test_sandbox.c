@@ -1,5 +1,6 @@
-/* test_sandbox.c - the filters of system calls, tried in processes of their own: what is listed works, what is not ends them.
- * Runs in: the test runner, and in its children under the filters. Trusts: nothing. Never: filters the runner itself. */
+/* test_sandbox.c - the filters of system calls, tried in processes of their own: what is listed works, what is not
+ * ends them. Runs in: the test runner, and in its children under the filters. Trusts: nothing. Never: filters the
+ * runner itself. */
 #include "server/process/sandbox.h"
 
 #include <criterion/criterion.h>
@@ -67,66 +68,168 @@ static long try(enum role role, bool child, long (*call)(void)) {
     return ENDS;
 }
 
-static long call_getpid(void) { return syscall(SYS_getpid) > 0 ? 0 : -1; }
-static long call_execve(void) { return syscall(SYS_execve, "/bin/true", NULL, NULL); }
-static long call_ptrace(void) { return syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0); }
-static long call_kill(void) { return syscall(SYS_kill, syscall(SYS_getpid), 0); }
-static long call_open(void) { return syscall(SYS_openat, AT_FDCWD, "/nonexistent", O_RDONLY, 0); }
-static long call_openat2(void) { return syscall(SYS_openat2, AT_FDCWD, "/nonexistent", NULL, 0); }
-static long call_inet(void) { return syscall(SYS_socket, AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : -1; }
-static long call_inet6(void) { return syscall(SYS_socket, AF_INET6, SOCK_STREAM, 0) >= 0 || errno == EAFNOSUPPORT ? 0 : -1; }
-static long call_unix(void) { return syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0) >= 0 ? 0 : -1; }
-static long call_netlink(void) { return syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0) >= 0 ? 0 : -1; }
-static long call_connect(void) { return syscall(SYS_connect, -1, NULL, 0); }
-static long call_sendmsg(void) { return syscall(SYS_sendmsg, -1, NULL, 0); }
-static long call_sendmmsg(void) { return syscall(SYS_sendmmsg, -1, NULL, 0, 0); }
-static long call_recvmsg(void) { return syscall(SYS_recvmsg, -1, NULL, 0); }
-static long call_accept(void) { return syscall(SYS_accept4, -1, NULL, NULL, 0); }
+static long call_getpid(void) {
+    return syscall(SYS_getpid) > 0 ? 0 : -1;
+}
+static long call_execve(void) {
+    return syscall(SYS_execve, "/bin/true", NULL, NULL);
+}
+static long call_ptrace(void) {
+    return syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0);
+}
+static long call_kill(void) {
+    return syscall(SYS_kill, syscall(SYS_getpid), 0);
+}
+static long call_open(void) {
+    return syscall(SYS_openat, AT_FDCWD, "/nonexistent", O_RDONLY, 0);
+}
+static long call_openat2(void) {
+    return syscall(SYS_openat2, AT_FDCWD, "/nonexistent", NULL, 0);
+}
+static long call_inet(void) {
+    return syscall(SYS_socket, AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : -1;
+}
+static long call_inet6(void) {
+    return syscall(SYS_socket, AF_INET6, SOCK_STREAM, 0) >= 0 || errno == EAFNOSUPPORT ? 0 : -1;
+}
+static long call_unix(void) {
+    return syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0) >= 0 ? 0 : -1;
+}
+static long call_netlink(void) {
+    return syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0) >= 0 ? 0 : -1;
+}
+static long call_connect(void) {
+    return syscall(SYS_connect, -1, NULL, 0);
+}
+static long call_sendmsg(void) {
+    return syscall(SYS_sendmsg, -1, NULL, 0);
+}
+static long call_sendmmsg(void) {
+    return syscall(SYS_sendmmsg, -1, NULL, 0, 0);
+}
+static long call_recvmsg(void) {
+    return syscall(SYS_recvmsg, -1, NULL, 0);
+}
+static long call_accept(void) {
+    return syscall(SYS_accept4, -1, NULL, NULL, 0);
+}
 static long call_clone(void) {
     long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid == 0) syscall(SYS_exit_group, 0);
     return pid > 0 ? 0 : -1;
 }
-static long call_clone3(void) { return syscall(SYS_clone3, NULL, 0); }
-static long call_vfork(void) { return syscall(SYS_vfork); }
-static long call_setuid(void) { return syscall(SYS_setresuid, 0, 0, 0); }
-static long call_prctl(void) { return syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); }
-static long call_io_uring(void) { return syscall(SYS_io_uring_setup, 1, NULL); }
-static long call_bpf(void) { return syscall(SYS_bpf, 0, NULL, 0); }
-static long call_userfaultfd(void) { return syscall(SYS_userfaultfd, 0); }
-static long call_unshare(void) { return syscall(SYS_unshare, 0); }
-static long call_mount(void) { return syscall(SYS_mount, NULL, NULL, NULL, 0, NULL); }
-static long call_chroot(void) { return syscall(SYS_chroot, "/"); }
-static long call_readv_other(void) { return syscall(SYS_process_vm_readv, 1, NULL, 0, NULL, 0, 0); }
-static long call_pidfd_getfd(void) { return syscall(SYS_pidfd_getfd, -1, 0, 0); }
-static long call_ioctl(void) { return syscall(SYS_ioctl, 0, 0x5401, NULL); }
-static long call_tiocsti(void) { return syscall(SYS_ioctl, 0, 0x5412, "x"); }
+static long call_clone3(void) {
+    return syscall(SYS_clone3, NULL, 0);
+}
+static long call_vfork(void) {
+    return syscall(SYS_vfork);
+}
+static long call_setuid(void) {
+    return syscall(SYS_setresuid, 0, 0, 0);
+}
+static long call_prctl(void) {
+    return syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+static long call_io_uring(void) {
+    return syscall(SYS_io_uring_setup, 1, NULL);
+}
+static long call_bpf(void) {
+    return syscall(SYS_bpf, 0, NULL, 0);
+}
+static long call_userfaultfd(void) {
+    return syscall(SYS_userfaultfd, 0);
+}
+static long call_unshare(void) {
+    return syscall(SYS_unshare, 0);
+}
+static long call_mount(void) {
+    return syscall(SYS_mount, NULL, NULL, NULL, 0, NULL);
+}
+static long call_chroot(void) {
+    return syscall(SYS_chroot, "/");
+}
+static long call_readv_other(void) {
+    return syscall(SYS_process_vm_readv, 1, NULL, 0, NULL, 0, 0);
+}
+static long call_pidfd_getfd(void) {
+    return syscall(SYS_pidfd_getfd, -1, 0, 0);
+}
+static long call_ioctl(void) {
+    return syscall(SYS_ioctl, 0, 0x5401, NULL);
+}
+static long call_tiocsti(void) {
+    return syscall(SYS_ioctl, 0, 0x5412, "x");
+}
 static long map(int protection) {
     return syscall(SYS_mmap, NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) > 0 ? 0 : -1;
 }
-static long call_mmap(void) { return map(PROT_READ | PROT_WRITE); }
-static long call_mmap_exec(void) { return map(PROT_READ | PROT_EXEC); }
-static long call_mmap_wx(void) { return map(PROT_READ | PROT_WRITE | PROT_EXEC); }
+static long call_mmap(void) {
+    return map(PROT_READ | PROT_WRITE);
+}
+static long call_mmap_exec(void) {
+    return map(PROT_READ | PROT_EXEC);
+}
+static long call_mmap_wx(void) {
+    return map(PROT_READ | PROT_WRITE | PROT_EXEC);
+}
 static uint8_t page[8192];
-static void *aligned(void) { return (void *)(((uintptr_t)page + 4095) & ~(uintptr_t)4095); }
-static long call_mprotect(void) { return syscall(SYS_mprotect, aligned(), 4096, PROT_READ | PROT_WRITE); }
-static long call_mprotect_exec(void) { return syscall(SYS_mprotect, aligned(), 4096, PROT_READ | PROT_EXEC); }
-static long call_pkey_mprotect(void) { return syscall(SYS_pkey_mprotect, aligned(), 4096, PROT_EXEC, -1); }
-static long call_fsync(void) { return syscall(SYS_fsync, -1); }
-static long call_unlink(void) { return syscall(SYS_unlinkat, -1, "x", 0); }
-static long call_linkat(void) { return syscall(SYS_linkat, -1, "x", -1, "y", 0); }
-static long call_symlink(void) { return syscall(SYS_symlinkat, "x", -1, "y"); }
-static long call_chown(void) { return syscall(SYS_fchownat, -1, "x", 0, 0, 0); }
-static long call_fcntl_dup(void) { return syscall(SYS_fcntl, -1, F_DUPFD_CLOEXEC, 0); }
-static long call_fcntl_owner(void) { return syscall(SYS_fcntl, -1, F_SETOWN, 1); }
-static long call_own_limit(void) { return syscall(SYS_prlimit64, 0, 7, NULL, NULL); }
-static long call_others_limit(void) { return syscall(SYS_prlimit64, 1, 7, NULL, NULL); }
-static long call_socketpair(void) { return syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET, 0, NULL); }
-static long call_dup2(void) { return syscall(SYS_dup2, -1, 5); }
-static long call_epoll_ctl(void) { return syscall(SYS_epoll_ctl, -1, 1, 0, NULL); }
-static long call_epoll_wait(void) { return syscall(SYS_epoll_wait, -1, NULL, 0, 0); }
-static long call_seccomp(void) { return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &(uint32_t){SECCOMP_RET_ALLOW}); }
-static long call_brk(void) { return syscall(SYS_brk, 0) > 0 ? 0 : -1; }
+static void *aligned(void) {
+    return (void *)(((uintptr_t)page + 4095) & ~(uintptr_t)4095);
+}
+static long call_mprotect(void) {
+    return syscall(SYS_mprotect, aligned(), 4096, PROT_READ | PROT_WRITE);
+}
+static long call_mprotect_exec(void) {
+    return syscall(SYS_mprotect, aligned(), 4096, PROT_READ | PROT_EXEC);
+}
+static long call_pkey_mprotect(void) {
+    return syscall(SYS_pkey_mprotect, aligned(), 4096, PROT_EXEC, -1);
+}
+static long call_fsync(void) {
+    return syscall(SYS_fsync, -1);
+}
+static long call_unlink(void) {
+    return syscall(SYS_unlinkat, -1, "x", 0);
+}
+static long call_linkat(void) {
+    return syscall(SYS_linkat, -1, "x", -1, "y", 0);
+}
+static long call_symlink(void) {
+    return syscall(SYS_symlinkat, "x", -1, "y");
+}
+static long call_chown(void) {
+    return syscall(SYS_fchownat, -1, "x", 0, 0, 0);
+}
+static long call_fcntl_dup(void) {
+    return syscall(SYS_fcntl, -1, F_DUPFD_CLOEXEC, 0);
+}
+static long call_fcntl_owner(void) {
+    return syscall(SYS_fcntl, -1, F_SETOWN, 1);
+}
+static long call_own_limit(void) {
+    return syscall(SYS_prlimit64, 0, 7, NULL, NULL);
+}
+static long call_others_limit(void) {
+    return syscall(SYS_prlimit64, 1, 7, NULL, NULL);
+}
+static long call_socketpair(void) {
+    return syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET, 0, NULL);
+}
+static long call_dup2(void) {
+    return syscall(SYS_dup2, -1, 5);
+}
+static long call_epoll_ctl(void) {
+    return syscall(SYS_epoll_ctl, -1, 1, 0, NULL);
+}
+static long call_epoll_wait(void) {
+    return syscall(SYS_epoll_wait, -1, NULL, 0, 0);
+}
+static long call_seccomp(void) {
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &(uint32_t){SECCOMP_RET_ALLOW});
+}
+static long call_brk(void) {
+    return syscall(SYS_brk, 0) > 0 ? 0 : -1;
+}
 
 Test(test_sandbox, every_role_has_a_filter_that_fits) {
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
@@ -150,15 +253,31 @@ Test(test_sandbox, what_nobody_may) {
     static const struct {
         const char *name;
         long (*call)(void);
-    } calls[] = {{"execve", call_execve},   {"ptrace", call_ptrace},         {"kill", call_kill},
-                 {"openat2", call_openat2}, {"netlink", call_netlink},       {"sendmmsg", call_sendmmsg},
-                 {"vfork", call_vfork},     {"setresuid", call_setuid},      {"io_uring", call_io_uring},
-                 {"bpf", call_bpf},         {"userfaultfd", call_userfaultfd}, {"unshare", call_unshare},
-                 {"mount", call_mount},     {"chroot", call_chroot},         {"readv", call_readv_other},
-                 {"getfd", call_pidfd_getfd}, {"exec", call_mmap_exec},      {"write and exec", call_mmap_wx},
-                 {"mprotect", call_mprotect_exec}, {"pkey", call_pkey_mprotect}, {"symlink", call_symlink},
-                 {"chown", call_chown},     {"owner", call_fcntl_owner},
-                 {"limit of another", call_others_limit}, {"prctl", WIDENED ? call_execve : call_prctl}};
+    } calls[] = {{"execve", call_execve},
+                 {"ptrace", call_ptrace},
+                 {"kill", call_kill},
+                 {"openat2", call_openat2},
+                 {"netlink", call_netlink},
+                 {"sendmmsg", call_sendmmsg},
+                 {"vfork", call_vfork},
+                 {"setresuid", call_setuid},
+                 {"io_uring", call_io_uring},
+                 {"bpf", call_bpf},
+                 {"userfaultfd", call_userfaultfd},
+                 {"unshare", call_unshare},
+                 {"mount", call_mount},
+                 {"chroot", call_chroot},
+                 {"readv", call_readv_other},
+                 {"getfd", call_pidfd_getfd},
+                 {"exec", call_mmap_exec},
+                 {"write and exec", call_mmap_wx},
+                 {"mprotect", call_mprotect_exec},
+                 {"pkey", call_pkey_mprotect},
+                 {"symlink", call_symlink},
+                 {"chown", call_chown},
+                 {"owner", call_fcntl_owner},
+                 {"limit of another", call_others_limit},
+                 {"prctl", WIDENED ? call_execve : call_prctl}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         for (size_t j = 0; j < sizeof roles / sizeof *roles; j++)
             cr_expect_eq(try(roles[j], false, calls[i].call), ENDS, "%s in %s", calls[i].name, role_name(roles[j]));
@@ -205,20 +324,13 @@ Test(test_sandbox, what_a_child_no_longer_may) {
         long (*call)(void);
         long listener, session;
     } rows[] = {
-        {"read and write", call_getpid, 0, 0},
-        {"recvmsg", call_recvmsg, -EBADF, -EBADF},
-        {"accept", call_accept, -EBADF, -EBADF},
-        {"epoll_wait", call_epoll_wait, -EBADF, -EBADF},
-        {"sendmsg", call_sendmsg, -EBADF, ENDS},
-        {"socketpair", call_socketpair, -EFAULT, ENDS},
-        {"dup2", call_dup2, -EBADF, ENDS},
-        {"epoll_ctl", call_epoll_ctl, -EFAULT, ENDS},
-        {"seccomp", call_seccomp, 0, ENDS},
-        {"own limit", call_own_limit, 0, WIDENED ? 0 : ENDS},
-        {"fcntl", call_fcntl_dup, -EBADF, ENDS},
-        {"clone", call_clone, 0, ENDS},
-        {"mmap", call_mmap, 0, WIDENED ? 0 : ENDS},
-        {"brk", call_brk, 0, WIDENED ? 0 : ENDS},
+        {"read and write", call_getpid, 0, 0},      {"recvmsg", call_recvmsg, -EBADF, -EBADF},
+        {"accept", call_accept, -EBADF, -EBADF},    {"epoll_wait", call_epoll_wait, -EBADF, -EBADF},
+        {"sendmsg", call_sendmsg, -EBADF, ENDS},    {"socketpair", call_socketpair, -EFAULT, ENDS},
+        {"dup2", call_dup2, -EBADF, ENDS},          {"epoll_ctl", call_epoll_ctl, -EFAULT, ENDS},
+        {"seccomp", call_seccomp, 0, ENDS},         {"own limit", call_own_limit, 0, WIDENED ? 0 : ENDS},
+        {"fcntl", call_fcntl_dup, -EBADF, ENDS},    {"clone", call_clone, 0, ENDS},
+        {"mmap", call_mmap, 0, WIDENED ? 0 : ENDS}, {"brk", call_brk, 0, WIDENED ? 0 : ENDS},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         cr_expect_eq(try(ROLE_LISTENER, false, rows[i].call), rows[i].listener, "%s in the listener", rows[i].name);
@@ -234,8 +346,11 @@ Test(test_sandbox, what_a_child_no_longer_may) {
     cr_expect_eq(try(ROLE_OUTBOUND, true, call_inet), 0);
 }
 
-/* The C library's qsort() looks at the size of memory when the array is large: the queue's recovery sorts segments. */
-static int by_octet(const void *a, const void *b) { return *(const uint8_t *)a - *(const uint8_t *)b; }
+/* The C library's qsort() looks at the size of memory when the array is large: the queue's recovery sorts segments.
+ */
+static int by_octet(const void *a, const void *b) {
+    return *(const uint8_t *)a - *(const uint8_t *)b;
+}
 
 static long call_qsort(void) {
     static uint8_t many[100000];
@@ -251,7 +366,9 @@ Test(test_sandbox, large_arrays_can_be_sorted) {
 }
 
 /* abort() must end as an abort, not as a forbidden call: it is how a bug is told from an attack. */
-static long call_abort(void) { abort(); }
+static long call_abort(void) {
+    abort();
+}
 
 Test(test_sandbox, an_abort_is_seen_as_one) {
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
@@ -269,6 +386,7 @@ Test(test_sandbox, an_abort_is_seen_as_one) {
                 call_abort();
             }
             cr_assert_eq(waitpid(pid, &status, 0), pid);
-            cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s: %x", role_name(roles[i]), (unsigned)status);
+            cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s: %x", role_name(roles[i]),
+                      (unsigned)status);
         }
 }

@@ -30,7 +30,8 @@ static const char text[] =
     "           { role = \"submission\"; address = [ \"127.0.0.1:587\", \"[::1]:587\" ]; },\n"
     "           { role = \"submissions\"; address = \"127.0.0.1:465\"; } );\n"
     "local_domains = [ \"example.test\", \"b.example\", \"a.example\" ];\n"
-    "relay_domains = ( { name = \"backup.example\"; recipients = [ \"x@backup.example\", \"y@backup.example\" ]; } );\n"
+    "relay_domains = ( { name = \"backup.example\"; recipients = [ \"x@backup.example\", \"y@backup.example\" ]; } "
+    ");\n"
     "trusted_networks = [ \"192.0.2.0/24\" ];\n"
     "proxy_from = [ \"198.51.100.1\" ];\n"
     "postmaster = \"alice@example.test\";\n"
@@ -131,7 +132,8 @@ Test(test_setup, of_the_listener) {
     receive(ROLE_LISTENER);
     cr_assert_eq(session_setup_get(&setup, start.payload), 0);
     cr_expect(span_equal(setup.hostname, SPAN("mx.example.test")));
-    static const uint8_t roles[] = {RELAY_ROLE_MX, RELAY_ROLE_SUBMISSION, RELAY_ROLE_SUBMISSION, RELAY_ROLE_SUBMISSIONS};
+    static const uint8_t roles[] = {RELAY_ROLE_MX, RELAY_ROLE_SUBMISSION, RELAY_ROLE_SUBMISSION,
+                                    RELAY_ROLE_SUBMISSIONS};
     cr_assert_eq(setup.n_sockets, 4u);
     for (size_t i = 0; i < 4; i++) {
         cr_expect_eq(setup.sockets[i].role, roles[i]);
@@ -139,7 +141,8 @@ Test(test_setup, of_the_listener) {
     }
     cr_assert_eq(setup.n_certificates, 1u);
     cr_expect(span_equal(setup.certificates[0].chain_pem, SPAN(CERTIFICATE)));
-    cr_expect(setup.certificates[0].n_names == 1 && span_equal(setup.certificates[0].names[0], SPAN("mx.example.test")));
+    cr_expect(setup.certificates[0].n_names == 1 &&
+              span_equal(setup.certificates[0].names[0], SPAN("mx.example.test")));
     static const char *const domains[] = {"a.example", "b.example", "example.test"};
     cr_assert_eq(setup.n_local_domains, 3u);
     for (size_t i = 0; i < 3; i++) cr_expect(span_equal(setup.local_domains[i], span_text(domains[i])), "sorted");
@@ -167,7 +170,8 @@ Test(test_setup, of_auth) {
     cr_expect(span_equal(setup.relay_recipients[setup.relay_domains[0].first], SPAN("x@backup.example")));
     cr_expect_eq(setup.n_trusted_networks, 1u);
     cr_expect(span_equal(setup.postmaster, SPAN("alice@example.test")));
-    cr_expect(setup.verifiers >= 1 && setup.verifiers == setup_verifiers(conf) && !setup.mx_auth && !setup.stand_alone);
+    cr_expect(setup.verifiers >= 1 && setup.verifiers == setup_verifiers(conf) && !setup.mx_auth &&
+              !setup.stand_alone);
     cr_expect_geq(start.common.files_max, 4 * (uint64_t)conf->limits.connections);
     cr_expect_eq(start.common.directory_is_empty, 0);
     auth_setup_free(&setup);
