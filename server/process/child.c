@@ -99,6 +99,7 @@ _Noreturn static void become(const struct child *child, const char *program, int
 
 void child_tell(struct child *child, enum frame_type type, struct span body, int passed) {
     if (child->pid == 0 || frame_send_fd(child->watch.fd, (uint16_t)type, body, passed) == 0) return;
+    if (errno == EPIPE) return; /* it has left, and will be waited for */
     log_fault("telling a child", errno);
     kill(child->pid, SIGKILL);
 }
