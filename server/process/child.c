@@ -188,7 +188,7 @@ static void hear(void *context, uint32_t events) {
         child->family->heard(child, &frame);
     } else if (status != FRAME_NONE) {
         loop_remove(child->family->loop, &child->watch); /* its end is known when it is waited for */
-        if (status != FRAME_CLOSED) kill(child->pid, SIGKILL);
+        kill(child->pid, SIGKILL); /* nothing to one that is leaving; the end of one that only closed its channel */
     }
 }
 
