@@ -263,6 +263,17 @@ static void took(struct queue *queue, struct queue_message *message, uint32_t in
     queue_mark(queue, message, index);
 }
 
+/* RFC 3464 2.3.6 wants the reply with its code. */
+static struct queue_note *note_of(uint16_t code, struct span status, struct span diagnostic, struct span remote) {
+    uint8_t storage[4096 + 8];
+    struct buf b = BUF_OVER(storage);
+    if (!code) return queue_note_new(status, diagnostic, remote);
+    buf_put_number(&b, code);
+    buf_put_octet(&b, ' ');
+    buf_put_span(&b, diagnostic);
+    return queue_note_new(status, buf_span(&b), remote);
+}
+
 static int handle_result(struct queue *queue, struct queue_agent *agent, struct wire *w, struct queue_job *job) {
     uint16_t index = wire_get_u16(w);
     uint8_t outcome = wire_get_u8(w);
@@ -273,7 +284,7 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     struct queue_recipient *recipient = &message->recipients[index];
     if (&message->parts[recipient->part] != job->part || !recipient->in_job || recipient->state != RECIPIENT_WAITING)
         return -1;
-    struct queue_note *note = queue_note_new(status, diagnostic, remote);
+    struct queue_note *note = note_of(code, status, diagnostic, remote);
     if (!note) return 0; /* as if it had not been answered: it is tried again */
     note->references++;
     bool unreachable = outcome == JOB_DEFERRED && code == 0 && span_starts_nocase(status, SPAN("4.4."));
