@@ -9,7 +9,12 @@ enum { LOG_TEXT_MAX = 8000 }; /* of one line with its line end; a longer one is 
 
 enum log_who { LOG_WHO_NOBODY = 0, LOG_WHO_SERVER, LOG_WHO_SESSION, LOG_WHO_AGENT };
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6 }; /* as syslog */
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6
+}; /* as syslog */
 
 /* Who sent a frame, as the kernel and the registrations say. */
 struct log_speaker {
@@ -25,10 +30,12 @@ bool log_format(struct buf *out, const struct log_speaker *speaker, struct span 
                 enum log_level *level_out) MUST_USE;
 
 /* Appends the line that stands in place of one that log_format refused. */
-void log_format_refused(struct buf *out, const struct log_speaker *speaker, uint32_t pid, uint64_t wall_ms, bool json);
+void log_format_refused(struct buf *out, const struct log_speaker *speaker, uint32_t pid, uint64_t wall_ms,
+                        bool json);
 
 /* Appends a value: bare where every octet is harmless, else quoted, with quotes, backslashes, control characters,
- * characters that change the direction or the line, and octets that are not UTF-8 as \xHH (in JSON as JSON has it). */
+ * characters that change the direction or the line, and octets that are not UTF-8 as \xHH (in JSON as JSON has
+ * it). */
 void log_format_value(struct buf *out, struct span value, bool json);
 
 #endif

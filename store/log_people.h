@@ -6,8 +6,8 @@
 #include "store/log_format.h"
 #include "store/role.h"
 
-/* At most 65,536 at once: where a set is full, the session that was registered longest ago gives way. Roles stay until the
- * master says that they ended, or auth that their pid is now a session's. */
+/* At most 65,536 at once: where a set is full, the session that was registered longest ago gives way. Roles stay
+ * until the master says that they ended, or auth that their pid is now a session's. */
 void log_people_role(uint32_t pid, enum role role); /* ROLE_NONE: that process has ended */
 void log_people_session(uint32_t pid, struct span name, const struct netaddr *client);
 

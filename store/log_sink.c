@@ -1,6 +1,6 @@
 /* log_sink.c - writing lines.
- * Runs in: the log writer. Trusts: the directory it works in to be that of syslog's socket. Never: splits a line, waits
- * more than a second for a reader. */
+ * Runs in: the log writer. Trusts: the directory it works in to be that of syslog's socket. Never: splits a line,
+ * waits more than a second for a reader. */
 #include "store/log_sink.h"
 
 #include "store/clock.h"

@@ -100,8 +100,8 @@ static void take_job(struct job *job) {
     }
 }
 
-/* Answers everything alike: the mailbox cannot be had. Ends when the queue has nothing more for a while, so that the next
- * agent tries again; but a name that can never exist is final. */
+/* Answers everything alike: the mailbox cannot be had. Ends when the queue has nothing more for a while, so that
+ * the next agent tries again; but a name that can never exist is final. */
 static int refuse_all(const struct job_answer *answer) {
     struct job *job;
     enum job_status status;

@@ -1,8 +1,9 @@
 /* dns.c - libunbound.
- * Runs in: the resolver. Trusts: the name servers that the owner's resolv.conf names, for addresses only. Never: opens
- * a file, blocks on an answer. */
+ * Runs in: the resolver. Trusts: the name servers that the owner's resolv.conf names, for addresses only. Never:
+ * opens a file, blocks on an answer. */
 #include "server/outbound/dns.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unbound.h>
 
@@ -57,7 +58,8 @@ struct dns *dns_new(struct span resolv_conf) {
         free(dns);
         return NULL;
     }
-    /* A validating name server is the owner's choice in resolv.conf; here only addresses of one named host are asked for. */
+    /* A validating name server is the owner's choice in resolv.conf; here only addresses of one named host are
+     * asked for. */
     static const char *const options[][2] = {
         {"module-config:", "iterator"},   {"do-not-query-localhost:", "no"}, {"unblock-lan-zones:", "yes"},
         {"insecure-lan-zones:", "yes"},   {"num-threads:", "1"},             {"use-syslog:", "no"},
@@ -86,7 +88,9 @@ void dns_work(struct dns *dns) { (void)ub_process(dns->context); }
 
 static void finish(struct question *question) {
     if (--question->open) return;
-    enum resolve_outcome outcome = question->n ? RESOLVE_FOUND : question->failed ? RESOLVE_TEMPORARY : RESOLVE_NOT_FOUND;
+    enum resolve_outcome outcome = question->n        ? RESOLVE_FOUND
+                                   : question->failed ? RESOLVE_TEMPORARY
+                                                      : RESOLVE_NOT_FOUND;
     if (!question->not_asked) question->found(question->context, outcome, question->list, question->n);
     free(question);
 }
@@ -117,7 +121,9 @@ int dns_addresses(struct dns *dns, struct span name,
                   void (*found)(void *context, enum resolve_outcome outcome, const struct netaddr *list, size_t n),
                   void *context) {
     char text[DNS_NAME_MAX + 1];
+    errno = EINVAL;
     if (name.n == 0 || name.n > DNS_NAME_MAX || memchr(name.p, 0, name.n)) return -1;
+    errno = EIO;
     memcpy(text, name.p, name.n);
     text[name.n] = 0;
     struct question *question = calloc(1, sizeof *question);
@@ -131,5 +137,6 @@ int dns_addresses(struct dns *dns, struct span name,
     bool asked = asked_a || asked_aaaa;
     question->not_asked = !asked;
     finish(question); /* the third share is ours, while asking */
+    errno = EIO;
     return asked ? 0 : -1;
 }

@@ -9,8 +9,8 @@ enum { DNS_ADDRESSES_MAX = 32, DNS_NAME_MAX = 255 };
 
 struct dns;
 
-/* Asks the name servers that resolv.conf's text names; where it names none, the root servers and on. NULL: libunbound cannot
- * be had. */
+/* Asks the name servers that resolv.conf's text names; where it names none, the root servers and on. NULL:
+ * libunbound cannot be had. */
 struct dns *dns_new(struct span resolv_conf) MUST_USE;
 void dns_free(struct dns *dns);
 
@@ -20,8 +20,8 @@ int dns_descriptor(const struct dns *dns);
 /* Calls back for what is answered. */
 void dns_work(struct dns *dns);
 
-/* The addresses of a name, IPv4 first; `found` is called once, from dns_work or from within. -1: it could not be asked (found is not
- * called). */
+/* The addresses of a name, IPv4 first; `found` is called once, from dns_work or from within. -1: it could not be
+ * asked (found is not called), with EINVAL where that is the name's fault. */
 int dns_addresses(struct dns *dns, struct span name,
                   void (*found)(void *context, enum resolve_outcome outcome, const struct netaddr *list, size_t n),
                   void *context) MUST_USE;

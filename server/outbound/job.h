@@ -41,7 +41,8 @@ enum job_status {
     JOB_IDLE      /* nothing whole came in time */
 };
 
-/* Waits at most wait_ms (-1: for ever, 0: takes only what is there). A malformed frame is a bug of the queue's: abort. */
+/* Waits at most wait_ms (-1: for ever, 0: takes only what is there). A malformed frame is a bug of the queue's:
+ * abort. */
 enum job_status job_receive(struct job_inbox *inbox, int wait_ms, struct job **out) MUST_USE;
 
 /* Reads octets of the body at `offset`, up to n of them; 0 at its end, -1 with errno. */

@@ -1,6 +1,6 @@
 /* maildir.c - files of a Maildir.
- * Runs in: Maildir agents. Trusts: nobody else in tmp under its own names. Never: follows a symbolic link, overwrites a
- * message, reports what is not synced. */
+ * Runs in: Maildir agents. Trusts: nobody else in tmp under its own names. Never: follows a symbolic link,
+ * overwrites a message, reports what is not synced. */
 #include "server/outbound/maildir.h"
 
 #include <dirent.h>
@@ -203,10 +203,12 @@ static int scan(struct maildir_batch *batch, int directory, bool is_tmp) {
     return error ? -1 : 0;
 }
 
-/* Looks for redelivered files, where there are any. Mail may move from new to cur meanwhile, never back: new comes first. */
+/* Looks for redelivered files, where there are any. Mail may move from new to cur meanwhile, never back: new comes
+ * first. */
 static int find_delivered(struct maildir_batch *batch) {
     bool wanted = false;
-    for (size_t i = 0; i < batch->n; i++) wanted = wanted || (batch->files[i].maybe_delivered && !batch->files[i].error);
+    for (size_t i = 0; i < batch->n; i++)
+        wanted = wanted || (batch->files[i].maybe_delivered && !batch->files[i].error);
     if (!wanted) return 0;
     if (scan(batch, batch->maildir->tmp, true) != 0 || scan(batch, batch->maildir->new, false) != 0 ||
         scan(batch, batch->maildir->cur, false) != 0)
@@ -240,7 +242,8 @@ static void place_one(struct maildir_batch *batch, size_t number) {
     close_one(&file->fd);
 }
 
-/* The first sync takes the other files' inodes along, so that those after it are cheap; then all names change at once. */
+/* The first sync takes the other files' inodes along, so that those after it are cheap; then all names change at
+ * once. */
 void maildir_commit(struct maildir_batch *batch) {
     int error = find_delivered(batch) != 0 ? errno : 0;
     for (size_t i = 0; i < batch->n; i++) {

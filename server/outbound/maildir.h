@@ -1,5 +1,6 @@
-/* maildir.h - putting messages into a Maildir so that they are durable, and found again when they are delivered twice:
- * the file's name comes from the message and the recipient. A batch of messages shares one sync of the directory. */
+/* maildir.h - putting messages into a Maildir so that they are durable, and found again when they are delivered
+ * twice: the file's name comes from the message and the recipient. A batch of messages shares one sync of the
+ * directory. */
 #ifndef SERVER_OUTBOUND_MAILDIR_H
 #define SERVER_OUTBOUND_MAILDIR_H
 
@@ -13,8 +14,8 @@ struct maildir {
     int directory, tmp, new, cur; /* open directories */
 };
 
-/* The directory names of a destination "local@domain" below the mail directory: the domain as it is, the local part with
- * what a directory name cannot hold as %XX. False when no directory can have these names. */
+/* The directory names of a destination "local@domain" below the mail directory: the domain as it is, the local
+ * part with what a directory name cannot hold as %XX. False when no directory can have these names. */
 bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE],
                   char local_out[MAILDIR_NAME_SIZE]) MUST_USE;
 
@@ -62,8 +63,8 @@ void maildir_abandon(struct maildir_batch *batch, size_t file, int error);
 /* The file is written: syncs it, and names it by its size. */
 void maildir_end(struct maildir_batch *batch, size_t file);
 
-/* Moves all files of the batch into new, syncs the directory once. Then files[].error says for each: 0, it is durable (or
- * was there). The caller reads the errors and sets batch->n to 0. */
+/* Moves all files of the batch into new, syncs the directory once. Then files[].error says for each: 0, it is
+ * durable (or was there). The caller reads the errors and sets batch->n to 0. */
 void maildir_commit(struct maildir_batch *batch);
 
 #endif

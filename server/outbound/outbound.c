@@ -41,7 +41,8 @@ int outbound_prepare(const struct role_start *start) {
 }
 
 static void take_setup(void) {
-    if (outbound_setup_get(&room.setup, room.spawner.start->payload) != 0) log_bug("setup of outbound does not parse");
+    if (outbound_setup_get(&room.setup, room.spawner.start->payload) != 0)
+        log_bug("setup of outbound does not parse");
     room.spawner.agents_max = room.setup.agents_max;
 }
 
@@ -69,7 +70,8 @@ static void take_addresses(struct wire *w) {
         struct netaddr address;
         wire_get_netaddr(w, &address);
         address.port = room.setup.port;
-        if (room.agent.addresses.n < SMTP_ADDRESSES_MAX) room.agent.addresses.list[room.agent.addresses.n++] = address;
+        if (room.agent.addresses.n < SMTP_ADDRESSES_MAX)
+            room.agent.addresses.list[room.agent.addresses.n++] = address;
     }
 }
 
@@ -87,7 +89,8 @@ static void take_result(const struct frame *frame) {
         struct spawner_order order = room.waiting[i].order;
         drop_waiting(i);
         if (outcome == RESOLVE_FOUND && room.agent.addresses.n) spawner_fork(&room.spawner, &order, -1);
-        else if (outcome == RESOLVE_TEMPORARY) spawner_refuse(&room.spawner, &order, "the smarthost's name cannot be looked up now");
+        else if (outcome == RESOLVE_TEMPORARY)
+            spawner_refuse(&room.spawner, &order, "the smarthost's name cannot be looked up now");
         else spawner_refuse(&room.spawner, &order, "the smarthost's name has no address");
     }
 }

@@ -85,10 +85,11 @@ static void take_request(const struct frame *frame) {
     if (n) answer(request, RESOLVE_FOUND, list, n);
     else if (!lookup || !room.dns) answer(request, RESOLVE_TEMPORARY, NULL, 0);
     else {
-        *lookup = (struct lookup){.request = request, .until_ms = clock_ms() + LOOKUP_MS, .used = true, .dns = room.dns};
+        *lookup =
+            (struct lookup){.request = request, .until_ms = clock_ms() + LOOKUP_MS, .used = true, .dns = room.dns};
         if (dns_addresses(room.dns, name, found, lookup) == 0) return;
         lookup->used = false;
-        answer(request, RESOLVE_NOT_FOUND, NULL, 0);
+        answer(request, errno == EINVAL ? RESOLVE_NOT_FOUND : RESOLVE_TEMPORARY, NULL, 0);
     }
 }
 
@@ -122,8 +123,8 @@ static void watch_client(int fd) {
     if (fd >= 0 && loop_add(&room.loop, &room.client, EPOLLIN) != 0) log_bug("watching outbound");
 }
 
-/* Files are read again when the master sends them anew; name servers are fixed with libunbound's first question, so it is
- * made anew too, and what is still open is given up. */
+/* Files are read again when the master sends them anew; name servers are fixed with libunbound's first question,
+ * so it is made anew too, and what is still open is given up. */
 static void begin_dns(void) {
     static uint8_t text[TEXT_BYTES_MAX];
     if (room.dns) {

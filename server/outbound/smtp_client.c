@@ -26,7 +26,8 @@ bool smtp_client_command(struct smtp_client *client, struct span line, uint64_t 
     return smtp_stream_flush_secret(&client->stream) && smtp_reply_read(&client->stream, reply, NULL, NULL);
 }
 
-/* The rest of a line after a keyword and a space (or "=", as old servers have it); false when the keyword is another. */
+/* The rest of a line after a keyword and a space (or "=", as old servers have it); false when the keyword is
+ * another. */
 static bool is_keyword(struct span text, struct span keyword, struct span *rest_out) {
     if (!span_starts_nocase(text, keyword)) return false;
     struct span rest = span_from(text, keyword.n);
@@ -64,7 +65,8 @@ static void take_extension(void *context, size_t line, struct span text) {
     }
 }
 
-/* Keeps the reply as the connection's fault; 5yz in these phases is about us, not about a message, and stays temporary. */
+/* Keeps the reply as the connection's fault; 5yz in these phases is about us, not about a message, and stays
+ * temporary. */
 static int refuse(struct smtp_client *client, const char *status, const char *what, const struct smtp_reply *reply) {
     struct smtp_reply fault;
     smtp_reply_make(&fault, status, what, reply ? span_of(reply->text, reply->n) : (struct span){0});
@@ -106,7 +108,8 @@ static int begin_tls(struct smtp_client *client) {
     if (smtp_stream_secure(&client->stream, client->tls, client->host, client->setup->verify, &why, &certificate))
         return 0;
     smtp_reply_make(&client->fault, "4.7.5",
-                    certificate ? "the smarthost's certificate is not valid for it:" : "TLS with the smarthost failed:",
+                    certificate ? "the smarthost's certificate is not valid for it:"
+                                : "TLS with the smarthost failed:",
                     span_text(why));
     return -1;
 }

@@ -1,5 +1,5 @@
-/* smtp_client.h - one connection to a smarthost, kept over many messages: connecting, greeting, TLS, AUTH. Sending is in
- * smtp_transaction.h. */
+/* smtp_client.h - one connection to a smarthost, kept over many messages: connecting, greeting, TLS, AUTH. Sending
+ * is in smtp_transaction.h. */
 #ifndef SERVER_OUTBOUND_SMTP_CLIENT_H
 #define SERVER_OUTBOUND_SMTP_CLIENT_H
 
@@ -43,7 +43,8 @@ struct smtp_client {
 /* The owner has set the fields above the blank line; the others are zero. */
 void smtp_client_open(struct smtp_client *client);
 
-/* Connects when there is no connection. -1: client->fault says why, for every message alike; the fault stays for pause_ms. */
+/* Connects when there is no connection. -1: client->fault says why, for every message alike; the fault stays for
+ * pause_ms. */
 int smtp_client_connect(struct smtp_client *client) MUST_USE;
 
 /* Sends one command line and reads its reply. False when the stream is broken. */

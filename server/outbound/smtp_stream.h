@@ -1,5 +1,5 @@
-/* smtp_stream.h - lines and octets over a non-blocking socket, in the clear or by TLS, with a deadline. The first fault
- * stays: everything after it fails at once. */
+/* smtp_stream.h - lines and octets over a non-blocking socket, in the clear or by TLS, with a deadline. The first
+ * fault stays: everything after it fails at once. */
 #ifndef SERVER_OUTBOUND_SMTP_STREAM_H
 #define SERVER_OUTBOUND_SMTP_STREAM_H
 

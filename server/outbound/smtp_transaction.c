@@ -1,6 +1,6 @@
 /* smtp_transaction.c - sending one message: RFC 5321 3.3, 1870, 2920, 3461, 6152, 6531.
- * Runs in: SMTP agents. Trusts: no octet of the envelope, no reply. Never: sends an argument that could end its command,
- * reports a recipient as taken before the reply to the final dot. */
+ * Runs in: SMTP agents. Trusts: no octet of the envelope, no reply. Never: sends an argument that could end its
+ * command, reports a recipient as taken before the reply to the final dot. */
 #include "server/outbound/smtp_transaction.h"
 
 #include "auth/address.h"
@@ -65,12 +65,14 @@ static struct job_answer refusal(const char *status, struct span why) {
     return (struct job_answer){.outcome = JOB_FAILED, .status = status, .diagnostic = why};
 }
 
-/* What this next hop cannot take whatever the recipient. Bodies are passed on as they are: none is converted to seven bits. */
+/* What this next hop cannot take whatever the recipient. Bodies are passed on as they are: none is converted to
+ * seven bits. */
 static bool check_message(struct transaction *t) {
     const struct smtp_client *client = t->client;
     bool utf8 = !is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit);
     struct job_answer with;
-    if (!smtp_transaction_address(t->job->sender)) with = refusal("5.1.7", SPAN("the sender's address cannot be sent"));
+    if (!smtp_transaction_address(t->job->sender))
+        with = refusal("5.1.7", SPAN("the sender's address cannot be sent"));
     else if (t->body.has_8bit && !offers(t, SMTP_8BITMIME))
         with = refusal("5.6.3", SPAN("the next host does not take 8-bit text (8BITMIME)"));
     else if (utf8 && !offers(t, SMTP_SMTPUTF8))
@@ -88,7 +90,8 @@ static void check_recipients(struct transaction *t) {
         if (address.n == 0 || !smtp_transaction_address(address))
             answer(t, i, refusal("5.1.3", SPAN("the address cannot be sent")));
         else if (!is_ascii(address) && !offers(t, SMTP_SMTPUTF8))
-            answer(t, i, refusal("5.6.7", SPAN("the next host does not take internationalized addresses (SMTPUTF8)")));
+            answer(t, i,
+                   refusal("5.6.7", SPAN("the next host does not take internationalized addresses (SMTPUTF8)")));
     }
 }
 

@@ -38,7 +38,8 @@ void spawner_refuse(struct spawner *spawner, const struct spawner_order *order, 
     say(spawner, AGENT_FAILED, &b, -1);
 }
 
-/* The agent keeps three descriptors and the log socket; the rest of its parent's, the master's channel too, are closed. */
+/* The agent keeps three descriptors and the log socket; the rest of its parent's, the master's channel too, are
+ * closed. */
 static int keep_descriptors(int channel, int lifeline, int keep) {
     int moved[3] = {channel, lifeline, keep};
     static const int places[3] = {AGENT_CHANNEL_FD, AGENT_LIFELINE_FD, AGENT_KEEP_FD};

@@ -24,7 +24,8 @@ struct spawner {
     void (*wanted)(const struct spawner_order *order);
     /* In the agent, which has only inbox, log socket and descriptor `keep` (6 then). Returns the exit status. */
     int (*agent)(const struct spawner_order *order, struct job_inbox *inbox, int keep);
-    /* Something came from the master: ROLE_EVENT_SETUP, _CHANNEL (another than the queue's), _DESCRIPTOR. May be NULL. */
+    /* Something came from the master: ROLE_EVENT_SETUP, _CHANNEL (another than the queue's), _DESCRIPTOR. May be
+     * NULL. */
     void (*changed)(enum role_event event, const struct role_link *link, int old);
 
     struct loop_watch control, queue, children;
@@ -35,7 +36,8 @@ struct spawner {
     bool draining;
 };
 
-/* Watches the master, the queue and the children. The owner has set the fields above the blank line, but for the loop. 0 or -1. */
+/* Watches the master, the queue and the children. The owner has set the fields above the blank line, but for the
+ * loop. 0 or -1. */
 int spawner_open(struct spawner *spawner) MUST_USE;
 
 /* Forks an agent for the order and tells the queue. `keep`: a descriptor for it (it gets a copy), or -1. */
@@ -44,8 +46,8 @@ void spawner_fork(struct spawner *spawner, const struct spawner_order *order, in
 /* Tells the queue that there will be no agent. */
 void spawner_refuse(struct spawner *spawner, const struct spawner_order *order, const char *why);
 
-/* Rounds until the master is gone, or until MASTER_DRAIN and the last agent's end; the exit status. `tick` (or NULL) is
- * called after each round and says how many ms the next may wait at most, -1: for ever. */
+/* Rounds until the master is gone, or until MASTER_DRAIN and the last agent's end; the exit status. `tick` (or
+ * NULL) is called after each round and says how many ms the next may wait at most, -1: for ever. */
 int spawner_run(struct spawner *spawner, int (*tick)(void));
 
 #endif

@@ -1,6 +1,6 @@
 /* tls_client.c - OpenSSL as a client.
- * Runs in: outbound, SMTP agents. Trusts: the certificates that the master handed out. Never: opens a file, accepts an
- * unverified peer where verification is asked for, resumes a session. */
+ * Runs in: outbound, SMTP agents. Trusts: the certificates that the master handed out. Never: opens a file,
+ * accepts an unverified peer where verification is asked for, resumes a session. */
 #include "server/outbound/tls_client.h"
 
 #include "store/netaddr.h"

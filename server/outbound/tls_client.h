@@ -9,16 +9,16 @@
 struct tls_client;         /* what connections share: certificates that are trusted */
 struct tls_client_session; /* one connection */
 
-/* Trusts the PEM certificates that can be read from `ca` (from offset 0; -1: none, then nothing verifies). NULL when OpenSSL
- * cannot be had. */
+/* Trusts the PEM certificates that can be read from `ca` (from offset 0; -1: none, then nothing verifies). NULL
+ * when OpenSSL cannot be had. */
 struct tls_client *tls_client_new(int ca) MUST_USE;
 void tls_client_free(struct tls_client *client);
 
 /* How many certificates are trusted. */
 size_t tls_client_trusted(const struct tls_client *client);
 
-/* Over a non-blocking socket. With `verify`, the other side must show a valid certificate for `host`, a name or an address
- * (RFC 6125). NULL on failure. */
+/* Over a non-blocking socket. With `verify`, the other side must show a valid certificate for `host`, a name or an
+ * address (RFC 6125). NULL on failure. */
 struct tls_client_session *tls_client_session_new(struct tls_client *client, int fd, const char *host,
                                                   bool verify) MUST_USE;
 void tls_client_session_free(struct tls_client_session *session);

@@ -19,7 +19,8 @@ struct driver_link {
 struct driver driver_start(int (*run)(struct role_start *, uint32_t), enum role role, struct span payload,
                            const struct driver_link *links, size_t n);
 
-/* Receives one frame, waiting for it as long as needed. False when the channel is closed. `storage` has FRAME_MAX octets. */
+/* Receives one frame, waiting for it as long as needed. False when the channel is closed. `storage` has FRAME_MAX
+ * octets. */
 bool driver_receive(int fd, uint8_t *storage, struct frame *out);
 
 /* Sends a link at run time. */

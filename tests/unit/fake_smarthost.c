@@ -111,5 +111,6 @@ void fake_smarthost_end(struct fake_smarthost *smarthost, const char *name) {
         cr_assert_eq(waitpid(smarthost->pids[i], &status, 0), smarthost->pids[i]);
         cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: connection %zu left its script", name, i);
     }
-    cr_expect(smarthost->at == FAKE_CONNECTIONS || !smarthost->scripts[smarthost->at], "%s: too few connections", name);
+    cr_expect(smarthost->at == FAKE_CONNECTIONS || !smarthost->scripts[smarthost->at], "%s: too few connections",
+              name);
 }

@@ -1,6 +1,7 @@
-/* fake_smarthost.h - a server that follows a script, in a child process, for tests of the SMTP client.
- * A script's lines: "S text" says a line, "C text" expects exactly this line, "D" reads up to the final dot and expects what follows
- * on the line ("\n" written as '|'), "T" takes TLS up, "R text" says octets in one write ("|" a line end), "X" closes at once, "W" waits until the other side leaves. */
+/* fake_smarthost.h - a server that follows a script, in a child process, for tests of the SMTP client. A script's
+ * lines: "S text" says a line, "C text" expects exactly this line, "D" reads up to the final dot and expects what
+ * follows on the line ("\n" written as '|'), "T" takes TLS up, "R text" says octets in one write ("|" a line end),
+ * "X" closes at once, "W" waits until the other side leaves. */
 #ifndef TESTS_UNIT_FAKE_SMARTHOST_H
 #define TESTS_UNIT_FAKE_SMARTHOST_H
 

@@ -2,7 +2,8 @@
 #ifndef TESTS_UNIT_FAKE_TLS_H
 #define TESTS_UNIT_FAKE_TLS_H
 
-/* Makes a key and a self-signed certificate for "mx.example" and 192.0.2.25. A descriptor of the PEM certificate, for tls_client_new. */
+/* Makes a key and a self-signed certificate for "mx.example" and 192.0.2.25. A descriptor of the PEM certificate,
+ * for tls_client_new. */
 int fake_tls_prepare(void);
 
 /* The highest version that the server speaks from now on (TLS1_1_VERSION ...; 0: all). */

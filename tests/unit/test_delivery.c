@@ -120,7 +120,8 @@ Test(delivery, large_bodies, .init = start, .fini = stop) {
 Test(delivery, refusals, .init = start, .fini = stop) {
     int broken = fake_queue_agent(queue, 1, DESTINATION_MAILDIR, "alice@../etc");
     cr_assert(broken >= 0);
-    struct fake_job job = {.number = 5, .name = "MSG5", .body = SPAN("x"), .n = 1, .recipients = {{.address = "a@b"}}};
+    struct fake_job job = {
+        .number = 5, .name = "MSG5", .body = SPAN("x"), .n = 1, .recipients = {{.address = "a@b"}}};
     fake_queue_send(broken, &job);
     expect_done(broken, 5, 1, JOB_FAILED, "5.1.3");
     cr_expect_eq(fake_queue_agent(queue, 2, DESTINATION_SMARTHOST, "x"), -1);
@@ -140,7 +141,8 @@ Test(delivery, mailbox_that_cannot_be_opened, .init = start, .fini = stop) {
     (void)snprintf(path, sizeof path, "%s/example.test", root);
     close(open(path, O_CREAT | O_WRONLY, 0600));
     int agent = fake_queue_agent(queue, 1, DESTINATION_MAILDIR, "alice@example.test");
-    struct fake_job job = {.number = 5, .name = "MSG5", .body = SPAN("x"), .n = 1, .recipients = {{.address = "a@b"}}};
+    struct fake_job job = {
+        .number = 5, .name = "MSG5", .body = SPAN("x"), .n = 1, .recipients = {{.address = "a@b"}}};
     struct fake_answer answer;
     fake_queue_send(agent, &job);
     expect_done(agent, 5, 1, JOB_DEFERRED, "4.3.0");

@@ -4,9 +4,10 @@
 #include <criterion/criterion.h>
 
 Test(hosts, lines) {
-    static const struct span text = SPAN("# comment relay.example\n127.0.0.1 localhost\n192.0.2.1\trelay.example alias # x\r\n"
-                                         "bad relay.example\n2001:db8::1 Relay.Example\n\n192.0.2.9 other relay.example.org\n"
-                                         "192.0.2.7 # relay.example\n192.0.2.8 last");
+    static const struct span text =
+        SPAN("# comment relay.example\n127.0.0.1 localhost\n192.0.2.1\trelay.example alias # x\r\n"
+             "bad relay.example\n2001:db8::1 Relay.Example\n\n192.0.2.9 other relay.example.org\n"
+             "192.0.2.7 # relay.example\n192.0.2.8 last");
     static const struct {
         struct span name;
         size_t n;

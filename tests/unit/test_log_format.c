@@ -35,7 +35,8 @@ Test(log_format, values) {
         }
 }
 
-static struct span format(struct buf *out, const struct log_speaker *speaker, const struct log_line *line, bool json) {
+static struct span format(struct buf *out, const struct log_speaker *speaker, const struct log_line *line,
+                          bool json) {
     enum log_level level;
     buf_clear(out);
     if (!log_format(out, speaker, buf_span(&line->b), 1000, json, &level)) cr_expect_eq(out->n, 0);
@@ -61,9 +62,10 @@ Test(log_format, whole_lines) {
                               "\"event\":\"login\",\"login\":\"alice@example.test\",\"port\":\"587\"}\n")));
     log_open(&line, LOG_TLS_FAILED);
     log_text(&line, KEY_WHY, "no\r\nshared cipher");
-    cr_expect(span_equal(format(&out, &session, &line, false),
-                         SPAN("time=1970-01-01T00:00:01.000Z level=notice process=session event=tls-failed session=ABC "
-                              "client=192.0.2.1:4711 why=\"no\\x0d\\x0ashared cipher\"\n")));
+    cr_expect(
+        span_equal(format(&out, &session, &line, false),
+                   SPAN("time=1970-01-01T00:00:01.000Z level=notice process=session event=tls-failed session=ABC "
+                        "client=192.0.2.1:4711 why=\"no\\x0d\\x0ashared cipher\"\n")));
 }
 
 Test(log_format, who_may_say_what) {

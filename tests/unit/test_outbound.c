@@ -1,4 +1,5 @@
-/* test_outbound.c - outbound and its SMTP agents as processes, between a queue, a resolver and a smarthost of the test. */
+/* test_outbound.c - outbound and its SMTP agents as processes, between a queue, a resolver and a smarthost of the
+ * test. */
 #include "server/outbound/outbound.h"
 #include "server/outbound/outbound_setup.h"
 #include "store/netaddr.h"
@@ -110,17 +111,23 @@ Test(outbound, a_conversation_over_tcp) {
     int status, ca = fake_tls_prepare(), listener = listen_on_loopback(&port);
     pid_t server = fork();
     if (server == 0)
-        fake_smarthost_play(accept(listener, NULL, NULL),
-                            "S 220 mx\nC EHLO me.example.test\nS 250-mx\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nT\n"
-                            "C EHLO me.example.test\nS 250-mx\nS 250 AUTH PLAIN\nC AUTH PLAIN AHVzZXIAc2VjcmV0\nS 235 in\n"
-                            SENT "C RSET\nS 250 ok\n" SENT "C QUIT\nS 221 bye\n",
-                            fake_tls_take);
+        fake_smarthost_play(
+            accept(listener, NULL, NULL),
+            "S 220 mx\nC EHLO me.example.test\nS 250-mx\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nT\n"
+            "C EHLO me.example.test\nS 250-mx\nS 250 AUTH PLAIN\nC AUTH PLAIN AHVzZXIAc2VjcmV0\nS 235 in\n" SENT
+            "C RSET\nS 250 ok\n" SENT "C QUIT\nS 221 bye\n",
+            fake_tls_take);
     struct driver driver = start("mx.example", port, ca);
     want(7);
     resolve("mx.example", RESOLVE_FOUND);
     int agent = take_agent(7);
     cr_assert(agent >= 0);
-    struct fake_job job = {.number = 1, .name = "M", .envid = "", .sender = "s@a.example", .body = SPAN("x\r\n"), .n = 1,
+    struct fake_job job = {.number = 1,
+                           .name = "M",
+                           .envid = "",
+                           .sender = "s@a.example",
+                           .body = SPAN("x\r\n"),
+                           .n = 1,
                            .recipients = {{.address = "r@b.example", .orcpt = ""}}};
     fake_queue_send(agent, &job);
     expect(agent, JOB_DELIVERED, "2.0.0");

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,7 +82,10 @@ Test(resolver, hosts_and_dns) {
               getsockname(fd, (struct sockaddr *)&address, &size) == 0 && frame_pair(pair, true) == 0);
     (void)snprintf(conf, sizeof conf, "search x\nnameserver 127.0.0.1@%u\n", ntohs(address.sin_port));
     pid_t server = fork();
-    if (server == 0) serve(fd);
+    if (server == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the test fails */
+        serve(fd);
+    }
     struct driver_link links[] = {
         {true, {ROLE_OUTBOUND, 0, pair[1]}},
         {false, {DESCRIPTOR_RESOLV, 0, text_file(conf)}},
