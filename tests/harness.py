@@ -2,6 +2,7 @@
 
 Runs in: the test programs under tests/. Never: kills what it did not start, asserts how long something takes.
 """
+import atexit
 import base64
 import contextlib
 import glob
@@ -386,6 +387,8 @@ class Server:
 
     def kill(self):
         """kill -9 of the master, as a crash; waits until all its children are gone."""
+        if not self.process or self.process.poll() is not None:
+            return
         pids = self.tree()
         self.process.kill()
         self.process.wait()
@@ -500,6 +503,17 @@ class Server:
         reply = wire.auth(user, password or self.password)
         equal(reply.code, 235, "AUTH")
         return wire
+
+
+@atexit.register
+def _leave_nothing():
+    for server in list(Server.running):
+        with contextlib.suppress(Failure, OSError):
+            server.kill()
+        server.close()
+
+
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # a time limit outside: the above runs
 
 
 # ---- a client at the level of octets

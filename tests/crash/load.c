@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -241,6 +242,7 @@ static void make_filler(void) {
 int main(int argc, char **argv) {
     pthread_t threads[THREADS_MAX];
     struct timespec from, to;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     read_options(argc, argv);
     make_filler();
     if (options.acknowledged) {

@@ -78,8 +78,12 @@ static const char *after_reset(struct cell *cell) {
     struct buf empty = {0};
     const char *why = cell_open(cell, "after-reset@intruder.example");
     if (why) return why;
-    if (!cell_body(cell, cell->transaction, BODY) || !cell_send(cell->auth, SESSION_RESET, &empty)) return "channel gone";
-    return cell_commit(cell, cell->transaction, 1) == BODY_DURABLE ? "a transaction outlived RSET" : NULL;
+    uint8_t dead[TRANSACTION_BYTES];
+    memcpy(dead, cell->transaction, sizeof dead);
+    if (!cell_body(cell, dead, BODY) || !cell_send(cell->auth, SESSION_RESET, &empty)) return "channel gone";
+    /* RESET has no answer; that to MAIL says that it was heard. A commit before that is one before RSET. */
+    if (cell_mail(cell, "x", "<after-reset@intruder.example>") != REASON_SENDER_ACCEPTED) return "no MAIL after RSET";
+    return cell_commit(cell, dead, 1) == BODY_DURABLE ? "a transaction outlived RSET" : NULL;
 }
 
 static const char *beyond_size(struct cell *cell) {

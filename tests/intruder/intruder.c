@@ -1,5 +1,5 @@
 /* intruder.c - stands in the place of gatepost-session: gets the listener's setup and channels from the real master,
- * confines itself as the listener does, and runs each attack in a pool child of its own. Results go to the file
+ * confines itself as the listener does, and runs each attack in a pool child of its own. Results go to the pipe
  * intruder.out beside the program.
  * Runs in: the listener's place, in tests. Trusts: the master. Never: serves a client. */
 #include "tests/intruder/intruder.h"
@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,9 +52,13 @@ static struct running start_cell(const struct attack *attack, int out, int in) {
     uint8_t octets[4];
     struct buf b = BUF_OVER(octets);
     int auth = role_channel(&start, ROLE_AUTH, 0);
+    int one = 1;
     if (frame_pair(pair, false) != 0 || pipe2(why, O_CLOEXEC) != 0) abort();
+    /* Before the first frame, as the listener does: the kernel names only senders that it was asked about. */
+    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) abort();
     pid_t pid = fork();
     if (pid == 0) {
+        close(pair[0]); /* or its own copy would keep the channel open */
         struct cell cell = {.auth = pair[1], .queue = -1, .keys = -1, .out = out, .in = in, .start = &start};
         in_cell(attack, &cell, why[1]);
     }
