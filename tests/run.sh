@@ -73,7 +73,7 @@ run_program explain python3 tests/client/explain.py
 run_program life python3 tests/client/life.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py
 [ ! -e tests/intruder/run.py ] || run_program intruder python3 tests/intruder/run.py
-run_program crash python3 tests/crash/kill.py "${MESSAGES:-2000}"
+run_program crash python3 tests/crash/kill.py "${MESSAGES:-5000}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,8 +1,8 @@
 """kill.py - kill -9 under load: every message that was acknowledged is delivered.
 
-usage: kill.py [MESSAGES] (2000; also $MESSAGES)
-Nine messages in ten come from strangers, one a session, the rest in long sessions of users who logged in. About once a second a
-process is killed, drawn by role first; when it was the master, its children must vanish, and it is started anew as a
+usage: kill.py [MESSAGES] (5000; also $MESSAGES)
+Nine messages in ten come from strangers, one a session, the rest in long sessions of users who logged in. About once a second
+(four times as often in a short run) a process is killed, drawn by role first; when it was the master, its children must vanish, and it is started anew as a
 service manager would.
 """
 import glob
@@ -143,9 +143,9 @@ def report(server, record, killed, said):
 
 if __name__ == "__main__":
     numbers = [a for a in sys.argv[1:] if a.isdigit()]
-    count = int(numbers[0]) if numbers else int(os.environ.get("MESSAGES", "2000"))
+    count = int(numbers[0]) if numbers else int(os.environ.get("MESSAGES", "5000"))
     try:
-        run(count)
+        run(count, 1.0 if count >= 20000 else 0.25)
         print("1 passed, 0 failed")
     except Failure as failure:
         print("FAILED kill -9 under load (%d messages)\n    %s" % (count, failure))
