@@ -217,7 +217,7 @@ static const char *log_forgery(struct cell *cell) {
     buf_clear(&b);
     wire_put_u32(&b, (uint32_t)getpid());
     wire_put_text(&b, "X-Forged");
-    wire_put_bytes(&b, octets, 18);
+    wire_put_bytes(&b, (const uint8_t[18]){0}, 18); /* where an address belongs */
     sent += frame_send_plain(4, LOG_SESSION, buf_span(&b)) == 0;
     buf_clear(&b);
     wire_put_u16(&b, LOG_LOGIN);
