@@ -66,8 +66,9 @@ static int pool_exit(void *context, struct frame *frame) {
     uint32_t pid = wire_get_u32(&w);
     unsigned how = wire_get_u8(&w);
     struct log_line line;
-    (void)context;
+    const struct auth_link *link = context;
     if (!wire_end(&w)) return -1;
+    peer_ended(link->auth, (pid_t)pid);
     if (how != SESSION_EXIT_CRASH) return 0;
     log_open(&line, LOG_SESSION_CRASHED);
     log_number(&line, KEY_PID, pid);
@@ -190,8 +191,12 @@ static void master_ready(void *context, uint32_t events) {
         database_close(auth->house.db);
         dovecot_export_close(&auth->dovecot);
         _exit(0);
+    case ROLE_EVENT_LOG_NEW:
+        peer_name_all(auth);
+        break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_DESCRIPTOR:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
         break;
     }

@@ -268,6 +268,8 @@ static void master_ready(void *context, uint32_t events) {
         break;
     case ROLE_EVENT_FORGET: forget_keys(number); break;
     case ROLE_EVENT_NONE:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_DESCRIPTOR: break;
     }
 }

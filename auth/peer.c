@@ -113,6 +113,21 @@ static const char *role_word(enum relay_role role) {
     return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
 }
 
+static void name_in_log(const struct peer *peer) {
+    log_session((uint32_t)peer->pid, peer_name(peer), &peer->client.address);
+}
+
+void peer_name_all(const struct auth *auth) {
+    for (const struct peer *peer = auth->peers; peer; peer = peer->next)
+        if (peer->state != PEER_NEW) name_in_log(peer);
+}
+
+void peer_ended(const struct auth *auth, pid_t pid) {
+    for (const struct peer *peer = auth->peers; peer; peer = peer->next)
+        if (peer->pid == pid) return; /* whose name it is, or the pid's next owner's */
+    log_session((uint32_t)pid, span_of(NULL, 0), &(struct netaddr){0});
+}
+
 static int welcome(struct peer *peer) {
     uint8_t storage[64];
     struct buf b = BUF_OVER(storage);
@@ -120,7 +135,7 @@ static int welcome(struct peer *peer) {
     enum reason refusal = judge_limits(peer);
     peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
     peer->since_ms = clock_ms();
-    log_session((uint32_t)peer->pid, peer_name(peer), &peer->client.address);
+    name_in_log(peer);
     peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
     log_text(&line, KEY_ROLE, role_word(peer->client.role));
     if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);

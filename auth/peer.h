@@ -91,6 +91,12 @@ void peer_unpark_all(struct auth *auth);
 /* Opens a log line about a session: its name and client. */
 void peer_log(struct log_line *line, enum log_event event, const struct peer *peer);
 
+/* Names every session to a log writer that knows none. */
+void peer_name_all(const struct auth *auth);
+
+/* The process of a session has ended: its pid may become another's, who is not to speak in the session's name. */
+void peer_ended(const struct auth *auth, pid_t pid);
+
 /* One more failure; true when there were too many. */
 bool peer_failed(struct peer *peer);
 bool peer_failed_too_often(const struct peer *peer);

@@ -179,6 +179,8 @@ static void read_master(void) {
         break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_DESCRIPTOR:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
         break;
     }

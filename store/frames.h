@@ -15,6 +15,8 @@ enum frame_type {
     MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0; to a listener a second time: within
                                shutdown_ms */
     MASTER_FORGET,          /* u32 generation: keys of that generation are no longer used */
+    MASTER_LOG_NEW,         /* empty; auth: the log writer was started again and knows no session: name them again */
+    MASTER_ACCEPT,          /* empty; listener: its certificates are good, it may take connections; once */
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
     CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
@@ -96,8 +98,8 @@ enum frame_type {
     RESOLVE_RESULT = 0x0b81,  /* u64 request, u8 enum resolve_outcome, u16 n, n times: netaddr (port 0) */
 
     /* ---- every process to the log writer, over descriptor 4 */
-    LOG_ROLE = 0x0c01, /* from master: u32 pid, u8 role */
-    LOG_SESSION,       /* from auth: u32 pid, text session name, netaddr client */
+    LOG_ROLE = 0x0c01, /* from master: u32 pid, u8 role (ROLE_NONE: that process has ended) */
+    LOG_SESSION,       /* from auth: u32 pid, text session name (empty: that session has ended), netaddr client */
     LOG_LINE,          /* u16 enum log_event, [u16 enum log_key, span value]* */
     LOG_FLUSH,         /* from master: write what waits, then exit with 0 */
 

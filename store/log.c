@@ -54,6 +54,14 @@ static void send_frame(enum frame_type type, struct span body) {
 
 void log_send(struct log_line *line) { send_frame(LOG_LINE, buf_span(&line->b)); }
 
+void log_role(uint32_t pid, unsigned role) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u32(&b, pid);
+    wire_put_u8(&b, (uint8_t)role);
+    send_frame(LOG_ROLE, buf_span(&b));
+}
+
 void log_session(uint32_t pid, struct span name, const struct netaddr *client) {
     uint8_t storage[128];
     struct buf b = BUF_OVER(storage);

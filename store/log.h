@@ -24,7 +24,11 @@ void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *
  * at once, until the writer reads again: a log that hangs holds nobody up. */
 void log_send(struct log_line *line);
 
-/* From auth only: from now on lines of this process are a session's, of this name and client. */
+/* From the master only: what this process is; ROLE_NONE (enum role): it has ended. */
+void log_role(uint32_t pid, unsigned role);
+
+/* From auth only: from now on lines of this process are a session's, of this name and client; with an empty name no
+ * longer. */
 void log_session(uint32_t pid, struct span name, const struct netaddr *client);
 
 /* A fault of ours in one call: what we did, and errno as it is now. */

@@ -55,7 +55,12 @@ void log_people_role(uint32_t pid, enum role role) {
 }
 
 void log_people_session(uint32_t pid, struct span name, const struct netaddr *client) {
-    struct person *person = pid ? make_room(pid) : NULL;
+    struct person *person = find(pid);
+    if (name.n == 0) {
+        if (person && person->role == ROLE_NONE) *person = (struct person){0};
+        return;
+    }
+    person = pid ? make_room(pid) : NULL;
     if (!person) return;
     person->name_bytes = (uint8_t)(name.n < SESSION_NAME_MAX ? name.n : SESSION_NAME_MAX);
     if (person->name_bytes) memcpy(person->name, name.p, person->name_bytes);

@@ -9,6 +9,7 @@
 /* At most 65,536 at once: where a set is full, the session that was registered longest ago gives way. Roles stay
  * until the master says that they ended, or auth that their pid is now a session's. */
 void log_people_role(uint32_t pid, enum role role); /* ROLE_NONE: that process has ended */
+/* An empty name: that session has ended. */
 void log_people_session(uint32_t pid, struct span name, const struct netaddr *client);
 
 /* The role of a registered process, else ROLE_NONE. */

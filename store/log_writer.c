@@ -111,6 +111,8 @@ static void control_ready(void *context, uint32_t events) {
     case ROLE_EVENT_DESCRIPTOR:
     case ROLE_EVENT_DRAIN: /* LOG_FLUSH comes behind the last lines */
     case ROLE_EVENT_NONE:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET: break;
     }
 }

@@ -141,6 +141,8 @@ static void master_ready(void *context, uint32_t events) {
         queue->draining = true, queue->draining_since_ms = clock_ms();
         break;
     case ROLE_EVENT_DESCRIPTOR:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
     case ROLE_EVENT_NONE:
         break;

@@ -107,6 +107,8 @@ enum role_event role_listen(struct role_start *start, struct role_link *link_out
     if (frame.fd >= 0) close(frame.fd); /* none belongs to what is left */
     switch (frame.type) {
     case MASTER_DRAIN: return ROLE_EVENT_DRAIN;
+    case MASTER_LOG_NEW: return ROLE_EVENT_LOG_NEW;
+    case MASTER_ACCEPT: return ROLE_EVENT_ACCEPT;
     case MASTER_FORGET:
         w = wire_over(frame.body);
         *number_out = wire_get_u32(&w);

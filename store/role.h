@@ -80,7 +80,9 @@ enum role_event {
     ROLE_EVENT_CHANNEL,    /* *link_out is new or replaced; the one before is closed by the caller's bookkeeping */
     ROLE_EVENT_DESCRIPTOR, /* *link_out likewise */
     ROLE_EVENT_DRAIN,
-    ROLE_EVENT_FORGET      /* *number_out: generation */
+    ROLE_EVENT_FORGET,     /* *number_out: generation */
+    ROLE_EVENT_LOG_NEW,    /* auth */
+    ROLE_EVENT_ACCEPT      /* listener */
 };
 
 /* Handles one frame of the master's on ROLE_CONTROL_FD (non-blocking). A channel or descriptor of the same kind and index is

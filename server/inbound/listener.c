@@ -146,6 +146,8 @@ static bool hear_master(struct role_start *start) {
         case ROLE_EVENT_SETUP:
             log_bug("a listener is replaced, not reconfigured");
         case ROLE_EVENT_DESCRIPTOR:
+        case ROLE_EVENT_LOG_NEW:
+        case ROLE_EVENT_ACCEPT:
         case ROLE_EVENT_FORGET:
             break;
         }

@@ -167,6 +167,8 @@ static void control_ready(void *context, uint32_t events) {
         break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_SETUP:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET: break;
     }
 }

@@ -171,6 +171,8 @@ static void control_ready(void *context, uint32_t events) {
         else if (spawner->changed) spawner->changed(event, &link, old);
         break;
     case ROLE_EVENT_NONE:
+    case ROLE_EVENT_LOG_NEW:
+    case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET: break;
     }
 }

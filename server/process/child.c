@@ -192,18 +192,12 @@ static void hear(void *context, uint32_t events) {
     }
 }
 
-static void name_in_log(const struct child *child) {
-    uint8_t storage[8];
-    struct buf b = BUF_OVER(storage);
-    wire_put_u32(&b, (uint32_t)child->pid);
-    wire_put_u8(&b, (uint8_t)child->role);
-    if (frame_send_plain(child->family->log_fds[1], LOG_ROLE, buf_span(&b)) != 0) return;
-}
-
-/* A new log writer knows nobody. */
-static void name_all_in_log(const struct family *family) {
+/* A new log writer knows nobody. Auth names the sessions, behind its own name. */
+static void name_all_in_log(struct family *family) {
     for (size_t i = 0; i < CHILDREN_MAX; i++)
-        if (family->children[i].pid) name_in_log(&family->children[i]);
+        if (family->children[i].pid) log_role((uint32_t)family->children[i].pid, family->children[i].role);
+    struct child *auth = child_find(family, ROLE_AUTH, 0);
+    if (auth) child_tell(auth, MASTER_LOG_NEW, (struct span){0}, -1);
 }
 
 int child_spawn(struct child *child) {
@@ -229,7 +223,7 @@ int child_spawn(struct child *child) {
     child->ready = child->said_ready = child->keys_read_again = false;
     child->n_certificates = 0;
     if (child->role == ROLE_LOG) name_all_in_log(child->family);
-    else name_in_log(child);
+    else log_role((uint32_t)child->pid, child->role);
     if (child->family->loop && loop_add(child->family->loop, &child->watch, EPOLLIN) != 0) abort();
     tell_lasting_descriptors(child);
     if (child_setup(child) == 0) return 0;
@@ -268,6 +262,7 @@ void child_gone(struct child *child) {
         close(child->watch.fd);
     }
     child->watch.fd = -1;
+    if (child->pid) log_role((uint32_t)child->pid, ROLE_NONE); /* its pid may become anybody's */
     if (child->role == ROLE_KEYS) child->family->n_keys = child->family->keys_generation = 0;
     child->pid = 0;
     child->ready = child->said_ready = false;

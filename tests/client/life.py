@@ -344,6 +344,27 @@ for one in ("listener", "session", "auth", "verifier", "keys", "queue", "deliver
     Case.add("life: %s is killed and comes back" % one, killed(one))
 
 
+@case("life: a new log writer knows every process and every session")
+def _():
+    with Server("log-again") as server:
+        before = server.dial("submission")
+        before.ehlo()
+        eventually(lambda: "event=connected" in server.log(), "the session's first line")
+        name = re.search(r"event=connected.* session=(\w+)", server.log())[1]
+        for pid in server.pids("log"):
+            os.kill(pid, signal.SIGKILL)
+        server.log_has(r"child-restarted.*of=log")
+        start = len(server.log())
+        before.starttls()
+        before.ehlo()
+        equal(before.auth("alice@example.test", Server.password).code, 235, "AUTH")
+        before.quit()
+        deliver(server)
+        server.log_has(r"process=session event=session-ended session=%s" % name)
+        server.log_has(r"process=queue event=delivered")
+        expect("bad-frame" not in server.log()[start:], "lines were refused:\n" + server.log()[start:])
+
+
 @case("life: mail accepted before a kill is delivered after it")
 def _():
     with Server("accepted") as server:

@@ -95,6 +95,22 @@ Test(test_family, the_first_of_many_restarts) {
     cr_expect_eq(family_next_restart(&family), (uint64_t)2000);
 }
 
+/* A pid may be given to anybody once its process was waited for: the log writer hears of it first. */
+Test(test_family, the_log_hears_who_has_ended) {
+    int ends[2];
+    struct frame frame;
+    struct child *child = add(ROLE_VERIFIER, 0, NULL);
+    uint32_t pid = (uint32_t)child->pid;
+    cr_assert_eq(frame_pair(ends, true), 0);
+    log_use(ends[1]);
+    child_gone(child);
+    cr_assert_eq(frame_receive(ends[0], storage, false, &frame), FRAME_RECEIVED);
+    struct wire w = wire_over(frame.body);
+    cr_expect(frame.type == LOG_ROLE && wire_get_u32(&w) == pid && wire_get_u8(&w) == ROLE_NONE && wire_end(&w));
+    child_gone(child); /* a slot without a process ends nobody */
+    cr_expect_eq(frame_receive(ends[0], storage, false, &frame), FRAME_NONE);
+}
+
 Test(test_family, ready_when_all_are) {
     struct child *a = add(ROLE_QUEUE, 0, NULL), *b = add(ROLE_AUTH, 0, NULL);
     cr_expect_not(family_ready(&family));

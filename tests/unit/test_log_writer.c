@@ -139,3 +139,31 @@ Test(log_writer, drains_when_the_master_goes) {
     for (size_t i = 0; i < n; i++) lines += text[i] == '\n';
     cr_expect_eq(lines, 100, "%zu lines, the last: %s", lines, n > 300 ? text + n - 300 : text);
 }
+
+static void say_session_ended(uint32_t pid) { log_session(pid, (struct span){0}, &(struct netaddr){0}); }
+
+/* The pid of a process that has ended is nobody's until it is named again. */
+Test(log_writer, the_dead_have_no_rights) {
+    static char text[1 << 16];
+    struct driver driver = start_writer(false);
+    struct speaker once_queue = fork_speaker(speak_agent, (uint32_t)getpid());
+    struct speaker once_session = fork_speaker(speak_agent, (uint32_t)getpid());
+    struct speaker auth = fork_speaker(say_session, (uint32_t)once_session.pid);
+    struct speaker auth_later = fork_speaker(say_session_ended, (uint32_t)once_session.pid);
+    say_role((uint32_t)auth.pid, ROLE_AUTH);
+    take_turn(auth);
+    say_role((uint32_t)auth_later.pid, ROLE_AUTH);
+    take_turn(auth_later);
+    say_role((uint32_t)once_queue.pid, ROLE_QUEUE);
+    say_role((uint32_t)once_queue.pid, ROLE_NONE);
+    take_turn(once_queue);
+    take_turn(once_session);
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_FLUSH, (struct span){0}), 0);
+    size_t n = 0, agents = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (const char *p = text; (p = strstr(p, "process=agent event=agent what=by-agent\n")); p++) agents++;
+    cr_expect_eq(agents, 2, "%s", text);
+    cr_expect_not(strstr(text, "SESSION1"), "%s", text);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
