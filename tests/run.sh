@@ -67,6 +67,7 @@ if wanted units; then
     echo "units: $((passed - before)) passed, $((failed - before_failed)) failed"
 fi
 run_program dialog python3 tests/dialog/run.py
+run_program session python3 tests/dialog/test_session_alone.py
 run_program relay python3 tests/client/relay.py
 run_program clients python3 tests/client/clients.py
 run_program explain python3 tests/client/explain.py

@@ -3,7 +3,10 @@
 The program under test is real; its neighbours are threads here that speak the frames of store/frames.h. Layouts are
 written out a second time on purpose: a slip on either side shows.
 """
-import array, ipaddress, os, socket, struct, subprocess, tempfile, threading, time
+import array, ipaddress, os, shutil, socket, struct, subprocess, sys, tempfile, threading, time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import look_for_reports, own_environment  # noqa: E402
 
 # reasons of auth/reason.h, by position
 REASONS = """not-decided malformed-sender auth-required account-suspended sender-not-yours over-quota sender-accepted
@@ -165,8 +168,10 @@ class World:
             os.dup2(103, 3), os.dup2(104, 4)
             os.closerange(5, 1024)
 
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        preexec_fn=settle, close_fds=False)
+                                        stderr=self.errors, preexec_fn=settle, close_fds=False,
+                                        env=own_environment())
         for fd in low:
             os.close(fd)
         control.close(), log_end.close()
@@ -351,6 +356,10 @@ class World:
             self.process.kill()
             for s in self.listening:
                 s.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.errors.seek(0)
+        report = look_for_reports(self.errors.read(), "the session program")
+        assert not report, report
         return self.process.returncode
 
 

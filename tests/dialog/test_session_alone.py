@@ -1,14 +1,14 @@
 """test_session_alone.py - the real session program among fakes: what needs sockets, TLS, processes or time.
 
-GATEPOST_SESSION names the program (default build/gatepost-session).
+GATEPOST_SESSION names the program (default: gatepost-session of the build under test).
 """
-import base64, os, signal, socket, ssl, struct, sys, tempfile, threading, unittest
+import base64, io, os, shutil, signal, socket, ssl, struct, sys, tempfile, unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+from harness import BUILD  # noqa: E402
 from session_world import *  # noqa: E402,F403
 
-PROGRAM = os.environ.get("GATEPOST_SESSION", os.path.join(os.path.dirname(__file__), "..", "..", "build",
-                                                         "gatepost-session"))
+PROGRAM = os.environ.get("GATEPOST_SESSION", os.path.join(BUILD, "gatepost-session"))
 LOG_TLS, LOG_TLS_FAILED, LOG_REFUSED, LOG_PROTOCOL, LOG_ENDED = range(35, 40)
 FINE, ABUSE, FAULT = 10, 11, 12
 PLAIN = "AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode()
@@ -184,7 +184,8 @@ class Plain(Case):
 class Tls(Case):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
+        cls.folder = tempfile.mkdtemp(prefix="gatepost-keys-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.keys = Keys(cls.folder)
         cls.ec = cls.keys.make("mx.example.test")
         cls.rsa = cls.keys.make("rsa.example.test", "rsa", ["rsa.example.test", "*.wild.example"])
@@ -454,4 +455,11 @@ class Life(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(warnings="ignore")
+    told = io.StringIO()
+    runner = unittest.TextTestRunner(told, warnings="ignore")
+    result = unittest.main(exit=False, testRunner=runner).result
+    failed = len(result.failures) + len(result.errors)
+    if failed or not result.testsRun:
+        print(told.getvalue())
+    print("%d passed, %d failed" % (result.testsRun - failed, failed))
+    sys.exit(1 if failed or not result.testsRun else 0)
