@@ -137,6 +137,7 @@ static int welcome(struct peer *peer) {
     peer->since_ms = clock_ms();
     name_in_log(peer);
     peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
+    log_number(&line, KEY_PORT, peer->client.address.port);
     log_text(&line, KEY_ROLE, role_word(peer->client.role));
     if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);
     log_send(&line);

@@ -35,9 +35,10 @@ void log_number(struct log_line *line, enum log_key key, uint64_t value) {
     log_span(line, key, buf_span(&b));
 }
 
-void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *value) {
+void log_client(struct log_line *line, const struct netaddr *client) {
     char text[NETADDR_TEXT_MAX];
-    log_text(line, key, netaddr_text_port(value, text));
+    log_text(line, KEY_CLIENT, netaddr_text(client, text));
+    log_number(line, KEY_PORT, client->port);
 }
 
 static void send_frame(enum frame_type type, struct span body) {

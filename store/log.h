@@ -19,7 +19,8 @@ void log_open(struct log_line *line, enum log_event event);
 void log_span(struct log_line *line, enum log_key key, struct span value);
 void log_text(struct log_line *line, enum log_key key, const char *value);
 void log_number(struct log_line *line, enum log_key key, uint64_t value);
-void log_netaddr(struct log_line *line, enum log_key key, const struct netaddr *value);
+/* A connection's other end: client=ADDRESS port=PORT. Lines that only belong to it say client=ADDRESS alone. */
+void log_client(struct log_line *line, const struct netaddr *client);
 /* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so), and what follows
  * at once, until the writer reads again: a log that hangs holds nobody up. */
 void log_send(struct log_line *line);

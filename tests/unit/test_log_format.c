@@ -65,7 +65,7 @@ Test(log_format, whole_lines) {
     cr_expect(
         span_equal(format(&out, &session, &line, false),
                    SPAN("time=1970-01-01T00:00:01.000Z level=notice process=session event=tls-failed session=ABC "
-                        "client=192.0.2.1:4711 why=\"no\\x0d\\x0ashared cipher\"\n")));
+                        "client=192.0.2.1 why=\"no\\x0d\\x0ashared cipher\"\n")));
 }
 
 Test(log_format, who_may_say_what) {
