@@ -324,9 +324,8 @@ void transaction_queue_frame(struct auth *auth, struct frame *frame) {
 
 void transaction_queue_lost(struct auth *auth) {
     auth->no_space = false;
-    for (struct peer *peer = auth->peers, *next; peer; peer = next) {
-        next = peer->next;
-        peer->transaction.open = false; /* nobody to tell */
-        if (peer->queue_given || peer->parked.waits || peer->state == PEER_OPEN) peer_drop(peer);
+    while (auth->peers) {
+        auth->peers->transaction.open = false; /* nobody to tell */
+        peer_drop(auth->peers);
     }
 }

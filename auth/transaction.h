@@ -14,7 +14,7 @@ void transaction_close(struct peer *peer);
 /* Frames of the queue's; a malformed one is fatal. */
 void transaction_queue_frame(struct auth *auth, struct frame *frame);
 
-/* The queue is gone, and every transaction with it: sessions that had a channel to it end. */
+/* The queue is gone, and every transaction with it: all sessions end, and the pool that waits for a client. */
 void transaction_queue_lost(struct auth *auth);
 
 #endif

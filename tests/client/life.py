@@ -302,9 +302,6 @@ def killed(role):
         with Server("killed " + role) as server:
             deliver(server)
             wire = server.login("submission")
-            if role == "queue":  # its channel comes with the first recipient; before that there is nothing to lose
-                wire.want("MAIL FROM:<alice@example.test>", 250)
-                wire.want("RCPT TO:<bob@example.test>", 250)
             for turn in range(2):
                 old = eventually(lambda: server.pids(role), "a process for " + role)
                 for pid in old if role != "verifier" else old[:1]:
@@ -382,6 +379,27 @@ def _():
             server.message("alice", mark)
         server.queue_empty()
         equal(len(server.messages("alice")), len(marks), "messages")
+
+
+@case("life: a message under way when the queue or auth dies is never accepted")
+def _():
+    with Server("under way") as server:
+        for role in ("queue", "auth"):
+            wire, mark = opened(server.dial()), marker()
+            equal(wire.ask("DATA").code, 354, "DATA")
+            wire.send(body(mark))
+            old = server.pids(role)
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda: not any(alive(pid) for pid in old), "the end")
+            try:
+                wire.send(b".\r\n")
+                code = wire.reply().code
+            except OSError:  # closed, and what was said is lost
+                code = 0
+            expect(code in (0, 421, 451), "%s dead, the end of data is answered %d" % (role, code))
+            eventually(lambda: delivers(server), "a delivery after the death of " + role)
+            equal([m for m in server.messages("alice") if mark.encode() in m], [], "copies of it")
 
 
 # ---- limits on connections
@@ -736,6 +754,7 @@ def _():
 def _():
     with Server("names") as server:
         mark, wire = marker(), server.dial()
+        port = wire.socket.getsockname()[1]
         wire.ehlo()
         reply = wire.mail("a@b.example", "alice@example.test", body(mark))
         wire.quit()
@@ -746,6 +765,9 @@ def _():
             r"queued.*session=\w+.*message=" + name, server.log()) else server.log_has(
             r"queued.*message=%s.*session=(\w+)" % name)
         expect(len(re.findall("session=" + match[1], server.log())) >= 3, "lines of session " + match[1])
+        server.log_has(r"disconnected.*session=" + match[1])
+        equal(set(re.findall(r"client=(\S+)", server.log())), {"127.0.0.1"}, "every client=")
+        server.log_has(r"event=connected .*client=127\.0\.0\.1 port=%d " % port)
 
 
 # ---- walls, as far as they can be seen from outside

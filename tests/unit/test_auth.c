@@ -329,10 +329,14 @@ Test(auth, reset_ends_t) {
 
 Test(auth, queue_gone) {
     int with = stranger(), without = stranger(), queue = -1;
+    int waiting = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
     cr_assert_eq(auth_fixture_mail(with, "<>").reason, REASON_SENDER_ACCEPTED);
     cr_assert_eq(auth_fixture_rcpt(with, "<bob@example.test>", &queue), REASON_LOCAL_RECIPIENT);
     close(fixture.queue);
     cr_expect(auth_fixture_ended(with), "a session whose transaction is lost");
+    cr_expect(auth_fixture_ended(without), "a session that never had one");
+    cr_expect(auth_fixture_ended(waiting), "a pool child");
+    without = stranger();
     cr_expect_eq(auth_fixture_mail(without, "<>").reason, REASON_STORAGE_FAULT);
     int ends[2];
     cr_assert_eq(frame_pair(ends, true), 0);
