@@ -7,7 +7,7 @@ build=${1:-${BUILD:-build}}
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 : >"$here/breaches"
-file_limit=450 function_limit=70
+file_limit=420 function_limit=70
 
 breach() { echo "BREACH $*" >>"$here/breaches"; }
 

@@ -1,0 +1,49 @@
+/* control_answer.c - the usual ends of an answer to the command line.
+ * Runs in: auth. Trusts: peers whose uid the kernel vouched for. Never: returns a hash. */
+#include "auth/control_answer.h"
+
+#include "store/log.h"
+
+struct control_answer control_answer;
+
+bool control_answer_send(struct control_answer *to) {
+    to->n++;
+    return control_row_send(&to->row, to->peer);
+}
+
+void control_answer_end(enum account_found found) {
+    control_end(control_answer.peer, found == ACCOUNT_FAILED ? CONTROL_FAILED : CONTROL_OK,
+                found == ACCOUNT_FAILED ? "the database could not be read" : "");
+}
+
+void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
+                           struct span who, const char *missing, const char *exists) {
+    struct log_line line;
+    switch (change) {
+    case ACCOUNT_CHANGED:
+        break;
+    case ACCOUNT_EXISTS:
+        control_end(peer, CONTROL_EXISTS, exists);
+        return;
+    case ACCOUNT_MISSING:
+        control_end(peer, CONTROL_NOT_FOUND, missing);
+        return;
+    case ACCOUNT_CHANGE_FAILED:
+        control_end(peer, CONTROL_FAILED, "the database could not be changed");
+        return;
+    }
+    log_open(&line, LOG_ACCOUNT_CHANGED);
+    log_text(&line, KEY_WHAT, verb);
+    log_span(&line, KEY_USER, who);
+    log_send(&line);
+    bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
+    control_end(peer, told ? CONTROL_OK : CONTROL_FAILED, told ? "" : "changed, but dovecot.db could not be written");
+}
+
+/* The login in its normal form; answers itself when it is none. */
+bool control_answer_login(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                          struct key *out) {
+    if (facts_login_name(&auth->house, control_argument(request, "login"), out)) return true;
+    control_end(peer, CONTROL_USAGE, "not a full address: a login looks like alice@example.test");
+    return false;
+}

@@ -1,0 +1,45 @@
+/* control_answer.h - what the verbs of the command line share: the open answer, and its usual ends. For
+ * account_control.c and the control_*.c alone. */
+#ifndef AUTH_CONTROL_ANSWER_H
+#define AUTH_CONTROL_ANSWER_H
+
+#include "auth/account.h"
+#include "auth/auth.h"
+
+struct control_answer { /* rows on their way */
+    struct auth *auth;
+    struct control_peer *peer;
+    struct control_row row;
+    size_t n;
+};
+
+extern struct control_answer control_answer; /* one at a time: verbs are answered at once */
+
+/* Sends the row that is open in the answer. False: the peer is gone. */
+bool control_answer_send(struct control_answer *to);
+
+/* After rows: all were sent, or the database failed. */
+void control_answer_end(enum account_found found);
+
+/* After a change: logs it, brings dovecot.db up to date, answers. */
+void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
+                           struct span who, const char *missing, const char *exists);
+
+/* The argument "login" in its normal form; false after answering that it is none. */
+bool control_answer_login(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                          struct key *out) MUST_USE;
+
+/* Verbs of account_control.h, by subject. */
+void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_alias_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_alias_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_alias_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_sender_change(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_sender_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+
+#endif
