@@ -39,6 +39,12 @@ enum account_found account_of(struct database *db, int64_t id, struct account *o
     return read_account(statement, out);
 }
 
+enum account_found account_first(struct database *db, struct account *out) {
+    return read_account(
+        database_statement(db, "SELECT id, login, enabled, created FROM users ORDER BY enabled DESC, id LIMIT 1"),
+        out);
+}
+
 enum account_found account_hash(struct database *db, int64_t id, char hash_out[VERIFY_HASH_BYTES]) {
     struct statement *statement = database_statement(
         db, "SELECT secret FROM credentials WHERE user_id = ?1 AND kind = 'argon2id' AND name = 'mailbox'");

@@ -24,6 +24,9 @@ static inline struct span account_login(const struct account *account) {
 enum account_found account_find(struct database *db, struct span login, struct account *out) MUST_USE;
 enum account_found account_of(struct database *db, int64_t id, struct account *out) MUST_USE;
 
+/* The oldest user, enabled ones before disabled ones. */
+enum account_found account_first(struct database *db, struct account *out) MUST_USE;
+
 /* The mailbox password's hash as a C string; NONE when there is none. */
 enum account_found account_hash(struct database *db, int64_t id, char hash_out[VERIFY_HASH_BYTES]) MUST_USE;
 

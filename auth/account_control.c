@@ -36,6 +36,16 @@ static void status(struct auth *auth, struct control_peer *peer, const struct co
     control_end(peer, CONTROL_OK, "");
 }
 
+/* For `gatepost check`. */
+static void postmaster(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
+    char text[POSTMASTER_WARNING_MAX + 1];
+    struct buf b = buf_over(text, POSTMASTER_WARNING_MAX);
+    (void)request;
+    bool warn = postmaster_warning(&auth->house, &auth->ends, &b);
+    text[b.n] = 0;
+    control_end(peer, warn ? CONTROL_REFUSED : CONTROL_OK, warn ? text : "");
+}
+
 static void backup(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     (void)request;
     if (unlink(BACKUP_FILE) != 0 && errno != ENOENT) {
@@ -71,6 +81,7 @@ static const struct {
     {"sender list", control_sender_list},
     {"explain", explain},
     {"status", status},
+    {"postmaster", postmaster},
     {"backup", backup},
 };
 

@@ -156,6 +156,23 @@ static void add_link(struct auth *auth, const struct role_link *from) {
     if (!link->alive) log_fault("a channel to another process", errno);
 }
 
+/* ---- the postmaster */
+
+void auth_say_postmaster(struct auth *auth) {
+    uint8_t storage[POSTMASTER_WARNING_MAX];
+    struct buf b = BUF_OVER(storage);
+    struct log_line line;
+    bool warn = postmaster_warning(&auth->house, &auth->ends, &b);
+    if (!warn) buf_clear(&b);
+    if (warn && !span_equal(buf_span(&b), span_of(auth->postmaster_told, auth->postmaster_told_n))) {
+        log_open(&line, LOG_POSTMASTER);
+        log_span(&line, KEY_WHY, buf_span(&b));
+        log_send(&line);
+    }
+    auth->postmaster_told_n = b.n;
+    memcpy(auth->postmaster_told, storage, b.n);
+}
+
 /* ---- the master */
 
 static void take_setup(struct auth *auth) {
@@ -183,6 +200,7 @@ static void master_ready(void *context, uint32_t events) {
         take_setup(auth);
         if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
             log_fault("dovecot.db was not brought up to date", 0);
+        auth_say_postmaster(auth);
         break;
     case ROLE_EVENT_CHANNEL:
         add_link(auth, &link);
@@ -263,6 +281,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
     if (auth_setup_get(&auth.setup, start->payload) != 0) log_bug("setup does not parse");
     if (open_all(&auth) != 0 || open_control(&auth) != 0) return 1;
     for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
+    if (!auth.setup.stand_alone) auth_say_postmaster(&auth);
     role_ready(missing);
     while (!command_gone(&auth)) {
         int wait = login_round(&auth);

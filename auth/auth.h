@@ -5,6 +5,7 @@
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
 #include "auth/login_queue.h"
+#include "auth/postmaster.h"
 #include "store/control.h"
 #include "store/loop.h"
 #include "store/role.h"
@@ -33,10 +34,12 @@ struct auth {
     struct login_queue logins;
     struct peer *peers;
     uint32_t n_peers;
-    uint64_t sessions, exchanges; /* numbers given out so far */
-    bool no_space;                /* the queue said so */
-    uint32_t delayed;             /* failures that wait for their time */
-    struct expansion ends;        /* of the recipient at hand */
+    uint64_t sessions, exchanges;                    /* numbers given out so far */
+    bool no_space;                                   /* the queue said so */
+    uint32_t delayed;                                /* failures that wait for their time */
+    struct expansion ends;                           /* of the recipient at hand */
+    uint8_t postmaster_told[POSTMASTER_WARNING_MAX]; /* the last warning about the postmaster */
+    size_t postmaster_told_n;
 };
 
 /* The link when it works, or NULL. */
@@ -45,6 +48,10 @@ struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned ind
 /* Sends a frame that must not be lost, now or when the channel takes it. False: the link is broken or its backlog
  * full. */
 bool auth_tell(struct auth_link *link, enum frame_type type, struct span body, int passed) MUST_USE;
+
+/* Logs where mail for postmaster goes when that is not where the configuration says, once for each such place. Uses
+ * auth->ends. */
+void auth_say_postmaster(struct auth *auth);
 
 /* The process. Returns an exit status. */
 int auth_run(struct role_start *start, uint32_t missing);

@@ -36,6 +36,7 @@ void control_answer_change(struct auth *auth, struct control_peer *peer, enum ac
     log_text(&line, KEY_WHAT, verb);
     log_span(&line, KEY_USER, who);
     log_send(&line);
+    if (!auth->setup.stand_alone) auth_say_postmaster(auth);
     bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
     control_end(peer, told ? CONTROL_OK : CONTROL_FAILED, told ? "" : "changed, but dovecot.db could not be written");
 }

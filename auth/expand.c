@@ -172,6 +172,16 @@ enum expand_outcome expand_address(const struct house *house, const struct key *
     return out->found ? EXPAND_FOUND : EXPAND_NOBODY;
 }
 
+void expand_user(const struct account *account, struct expansion *out) {
+    struct expansion_entry *entry = &out->entries[0];
+    out->n = out->found = 1;
+    out->forwards = false;
+    *entry = (struct expansion_entry){
+        .kind = DESTINATION_MAILDIR, .address_n = (uint16_t)account->login_n, .login_n = (uint16_t)account->login_n};
+    memcpy(entry->address, account->login_octets, account->login_n);
+    memcpy(entry->login, account->login_octets, account->login_n);
+}
+
 enum account_found expand_reaches(const struct house *house, const struct key *key, struct span login) {
     static struct expansion all; /* large; no caller is inside another */
     enum expand_outcome outcome = expand_address(house, key, key_span(key), &all);

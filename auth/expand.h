@@ -66,6 +66,9 @@ enum expand_outcome {
 enum expand_outcome expand_address(const struct house *house, const struct key *key, struct span written,
                                    struct expansion *out) MUST_USE;
 
+/* One user as the only end. */
+void expand_user(const struct account *account, struct expansion *out);
+
 /* Whether mail for the address would be delivered to this user; FAILED: it could not be looked up. */
 enum account_found expand_reaches(const struct house *house, const struct key *key, struct span login) MUST_USE;
 

@@ -4,6 +4,7 @@
 #include "auth/facts.h"
 
 #include "auth/domain_idn.h"
+#include "auth/postmaster.h"
 
 static enum fact is(bool holds) {
     return holds ? FACT_YES : FACT_NO;
@@ -133,16 +134,11 @@ enum reason facts_foreign(const struct house *house, const struct relay_facts *f
     return decide(house, &foreign, true, &no_way_out);
 }
 
-/* The mail of postmaster: as an address of its own where there is one, else where the owner said. */
 static enum expand_outcome expand_postmaster(const struct house *house, const struct key *key,
                                              struct expansion *ends) {
-    struct key owner;
-    enum expand_outcome outcome = EXPAND_NOBODY;
-    if (key->n) outcome = expand_address(house, key, key_span(key), ends);
-    if (outcome == EXPAND_FOUND || outcome == EXPAND_FAILED) return outcome;
-    if (!key_parse(&owner, house->setup->postmaster) || !house_local_domain(house, key_domain(&owner)))
-        return EXPAND_NOBODY;
-    return expand_address(house, &owner, key_span(&owner), ends);
+    enum postmaster_way way = postmaster_expand(house, key, ends);
+    if (way == POSTMASTER_UNKNOWN) return EXPAND_FAILED;
+    return way == POSTMASTER_NOBODY ? EXPAND_NOBODY : EXPAND_FOUND;
 }
 
 /* The address as the next hop or the mailbox is told it: local part as written, domain as A-labels. */
@@ -208,6 +204,9 @@ enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, str
         struct span written = key.n ? written_form(&out->address, &key, &b) : span_of(NULL, 0);
         facts->recipient = classify(house, &out->address, &key, written, ends);
     }
+    out->no_postmaster = facts->recipient == RECIPIENT_UNKNOWN &&
+                         (out->address.postmaster || span_equal(key_local(&key), SPAN("postmaster"))) &&
+                         account_count(house->db) == 0;
     return decide(house, facts, is_foreign(facts->recipient) || ends->forwards, &out->no_way_out);
 }
 

@@ -32,6 +32,7 @@ struct facts_recipient {
     struct span rest;
     uint8_t original[ADDRESS_MAX]; /* as the client wrote it */
     size_t original_n;
+    bool no_postmaster; /* not decided because there is no user who could get it */
     bool no_way_out; /* accepted by the rules, refused as relay-denied: this installation sends nothing abroad */
 };
 

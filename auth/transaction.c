@@ -192,6 +192,7 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
     if (enabled == FACT_YES) {
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);
         if (recipient.no_way_out) why = "delivery.foreign is refuse: no mail leaves this installation";
+        if (recipient.no_postmaster) why = "there is no user yet who could get postmaster's mail";
     }
     if (reason_reply(reason)->accepts) {
         enum reason known = address_rcpt_parameters(&parameters, recipient.rest, transaction->esmtp);

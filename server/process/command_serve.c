@@ -1,10 +1,14 @@
 /* command_serve.c - starting the server, checking its configuration, and what backup has to say.
  * Runs in: command line, which becomes the master. Trusts: the owner. Never: serves with a configuration that has a
  * mistake. */
-#include "server/process/command_run.h"
-
 #include "conf/conf.h"
+#include "server/process/command_ask.h"
+#include "server/process/command_run.h"
 #include "server/process/master.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
 
 int command_run_serve(const struct command_line *line) {
     struct master_options options = {
@@ -18,10 +22,33 @@ int command_run_serve(const struct command_line *line) {
     return master_serve(conf, line->config, &options); /* takes the configuration */
 }
 
+/* Asks auth, the running one or one started for it, whether somebody gets postmaster's mail. A warning, not a
+ * mistake: users are added after the configuration is written. */
+static void warn_postmaster(const struct conf *conf) {
+    struct command_print print;
+    char path[PATH_MAX];
+    int fd = command_connect(conf, ROLE_AUTH);
+    if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED)) {
+        int n = snprintf(path, sizeof path, "%s/auth/gatepost.db", conf->state_directory);
+        if (n < 0 || (size_t)n >= sizeof path) return;
+        if (access(path, F_OK) == 0)
+            fd = master_stand_alone(conf, ROLE_AUTH);
+        else if (errno == ENOENT)
+            fputs("gatepost: there is no user yet, so mail for postmaster will be put off; add one with user add\n",
+                  stderr);
+    }
+    if (fd < 0) return;
+    command_print_open(&print, stderr, PRINT_TABLE);
+    (void)command_exchange(fd, "postmaster", NULL, 0, &print);
+    close(fd);
+}
+
 int command_run_check(const struct command_line *line) {
     struct conf *conf = conf_read(line->config, stderr);
     if (!conf) return CONTROL_FAILED;
     if (!command_value(line, "quiet")) conf_print(conf, stdout);
+    fflush(stdout);
+    warn_postmaster(conf);
     conf_free(conf);
     return CONTROL_OK;
 }

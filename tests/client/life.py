@@ -73,6 +73,39 @@ def _():
         server.login("submission").quit()
 
 
+@case("life: mail for postmaster without a user, with one, and with the one that is named")
+def _():
+    with Server("postmaster", users=()) as server:
+        expect("no user yet" in server.command("check", "--quiet").stderr, "check does not warn without a user")
+        server.log_has(r"\bpostmaster\b.*no user yet")
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<a@elsewhere.example>", 250)
+        wire.want("RCPT TO:<postmaster>", 451, "4.3.0")
+        wire.want("RCPT TO:<postmaster@example.test>", 451, "4.3.0")
+        server.log_has("recipient-refused.*postmaster.*no user yet")
+        wire.quit()
+        server.add_user("carol")
+        server.add_user("alice")
+        server.log_has(r"\bpostmaster\b.*oldest user, carol@example.test")
+        expect("carol@example.test" in server.command("check", "--quiet").stderr, "check does not name the stand-in")
+        mark = marker()
+        wire = server.dial()
+        wire.ehlo()
+        equal(wire.mail("a@elsewhere.example", "Postmaster", body(mark)).code, 250, "mail for postmaster")
+        server.message("carol", mark)
+        server.command("alias", "add", "postmaster@example.test", "alice@example.test")
+        equal(server.command("check", "--quiet").stderr, "", "warnings of check")
+        mark = marker()
+        equal(wire.mail("a@elsewhere.example", "postmaster", body(mark)).code, 250, "mail for postmaster")
+        server.message("alice", mark)
+        wire.quit()
+        equal(server.stop(), 0, "exit code")
+        equal(server.command("check", "--quiet").stderr, "", "warnings of check with no server")
+        server.command("user", "remove", "alice@example.test")
+        expect("carol@example.test" in server.command("check", "--quiet").stderr, "check with no server does not warn")
+
+
 @case("life: a second server on the same state is refused")
 def _():
     with Server("first") as server:

@@ -1,5 +1,6 @@
 /* test_facts.c - expansion, classes of recipients, sender rights. */
 #include "auth/facts.h"
+#include "auth/postmaster.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -114,6 +115,66 @@ Test(facts, recipients) {
         cr_expect(span_equal(buf_span(&b), span_text(rows[i].users)), "%s: %.*s", rows[i].argument, (int)b.n,
                   storage);
     }
+}
+
+static enum reason postmaster(const struct house *at, const char *argument, struct buf *b) {
+    struct facts_sender sender;
+    struct facts_recipient recipient;
+    cr_assert_eq(facts_mail(at, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+    enum reason reason = facts_rcpt(at, &sender.facts, span_text(argument), &recipient, &ends);
+    cr_expect_eq(recipient.no_postmaster, reason == REASON_NOT_DECIDED);
+    buf_clear(b);
+    if (reason == REASON_POSTMASTER) users(b);
+    return reason;
+}
+
+/* RFC 5321 4.5.1: whatever is configured, it is somebody's as soon as there is somebody. */
+Test(facts, postmaster_is_never_refused_for_ever) {
+    static const char *const arguments[] = {"<postmaster>", "<Postmaster@example.test>",
+                                            "<postmaster@b\xc3\xbc"
+                                            "cher.example>"};
+    static const struct {
+        const char *configured;
+        uint8_t foreign;
+        const char *users[3];
+    } rows[] = {
+        {"bob@example.test", DESTINATION_NONE, {"bob ", "bob ", "bob "}},
+        {"postmaster@example.test", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"x@elsewhere.example", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"nobody@example.test", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"dangling@example.test", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"ring@example.test", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"away@example.test", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+        {"away@example.test",
+         DESTINATION_SMARTHOST,
+         {"alice@elsewhere.example ", "alice@elsewhere.example ", "bob "}},
+        {"no address", DESTINATION_NONE, {"alice ", "alice ", "bob "}},
+    };
+    uint8_t storage[1024], warning[POSTMASTER_WARNING_MAX];
+    struct buf b = BUF_OVER(storage);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < 3; j++) {
+            struct auth_setup changed = setup;
+            struct house at = {house.db, &changed};
+            changed.postmaster = span_text(rows[i].configured);
+            changed.foreign = rows[i].foreign;
+            cr_expect_eq(postmaster(&at, arguments[j], &b), REASON_POSTMASTER, "%s %s", rows[i].configured,
+                         arguments[j]);
+            cr_expect(span_equal(buf_span(&b), span_text(rows[i].users[j])), "%s %s: %.*s", rows[i].configured,
+                      arguments[j], (int)b.n, storage);
+            struct buf said = BUF_OVER(warning);
+            cr_expect_eq(postmaster_warning(&at, &ends, &said), strcmp(rows[i].users[0], "alice ") == 0, "%s",
+                         rows[i].configured);
+        }
+    struct auth_setup nobody = setup;
+    struct house at = {house.db, &nobody};
+    nobody.postmaster = SPAN("nobody@example.test");
+    cr_assert_eq(account_enable(house.db, SPAN("alice@example.test"), false), ACCOUNT_CHANGED);
+    cr_expect_eq(postmaster(&at, "<postmaster>", &b), REASON_POSTMASTER);
+    cr_expect(span_equal(buf_span(&b), SPAN("bob ")), "the oldest enabled user");
+    cr_assert_geq(statement_run(database_statement(house.db, "DELETE FROM users")), 0);
+    cr_expect_eq(postmaster(&at, "<postmaster>", &b), REASON_NOT_DECIDED, "no user: later");
 }
 
 Test(facts, senders) {
