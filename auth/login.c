@@ -173,8 +173,17 @@ static void tell_hash(struct auth_link *link, bool real, const char *hash) {
     buf_wipe(&b);
 }
 
-/* Whose hash: nobody's when there is no such user, no password, or the account is disabled: the same work is done. */
-static enum account_found find_user(struct peer *peer, struct span name, char hash_out[VERIFY_HASH_BYTES]) {
+/* Nobody acts for another: RFC 4616 2. The same user by another form of the name is no other. */
+static bool acts_as(const struct house *house, struct span authorization, const struct key *key) {
+    struct key other;
+    if (authorization.n == 0) return true;
+    return facts_login_name(house, authorization, &other) && span_equal(key_span(&other), key_span(key));
+}
+
+/* Whose hash: nobody's when there is no such user, no password, the account is disabled, or the client wants to act
+ * for another: the same work is done. */
+static enum account_found find_user(struct peer *peer, struct span name, struct span authorization,
+                                    char hash_out[VERIFY_HASH_BYTES]) {
     struct auth *auth = peer->auth;
     struct exchange *exchange = &peer->exchange;
     struct account account;
@@ -189,6 +198,8 @@ static enum account_found find_user(struct peer *peer, struct span name, char ha
     memcpy(exchange->login, account.login_octets, account.login_n);
     exchange->why = "account disabled";
     if (!account.enabled) return ACCOUNT_NONE;
+    exchange->why = "another authorization identity";
+    if (!acts_as(&auth->house, authorization, &key)) return ACCOUNT_NONE;
     exchange->why = "wrong password";
     exchange->user_id = account.id;
     found = account_hash(auth->house.db, account.id, hash_out);
@@ -196,9 +207,9 @@ static enum account_found find_user(struct peer *peer, struct span name, char ha
     return found;
 }
 
-static void identified(struct auth_link *link, struct peer *peer, struct span name) {
+static void identified(struct auth_link *link, struct peer *peer, struct span name, struct span authorization) {
     char hash[VERIFY_HASH_BYTES] = "";
-    switch (find_user(peer, name, hash)) {
+    switch (find_user(peer, name, authorization, hash)) {
     case ACCOUNT_FOUND:
         tell_hash(link, true, hash);
         break;
@@ -230,7 +241,8 @@ static int take_identity(void *context, struct frame *frame) {
     }
     struct exchange *exchange = &peer->exchange;
     if (outcome == VERIFY_CHECK) {
-        identified(link, peer, span_of(name, span_find(span_of(name, sizeof name), 0)));
+        identified(link, peer, span_of(name, span_find(span_of(name, sizeof name), 0)),
+                   span_of(state, span_find(span_of(state, sizeof state), 0)));
     } else if (outcome == VERIFY_CONTINUE && exchange->mechanism == MECHANISM_LOGIN && exchange->step == 0) {
         memcpy(exchange->sealed, state, sizeof state);
         exchange->step = 1;

@@ -18,13 +18,12 @@ bool sasl_password(struct span password) {
     return true;
 }
 
-bool sasl_plain(struct span message, struct span *name_out, struct span *password_out) {
+bool sasl_plain(struct span message, struct sasl_plain *out) {
     size_t first = span_find(message, 0);
-    struct span authorization = span_part(message, 0, first), rest = span_from(message, first + 1);
+    struct span rest = span_from(message, first + 1);
     size_t second = span_find(rest, 0);
-    *name_out = span_part(rest, 0, second);
-    *password_out = span_from(rest, second + 1);
-    if (first == message.n || second == rest.n || authorization.n > SASL_PART_MAX) return false;
-    if (authorization.n && !span_equal(authorization, *name_out)) return false;
-    return sasl_name(*name_out) && sasl_password(*password_out);
+    *out = (struct sasl_plain){span_part(message, 0, first), span_part(rest, 0, second), span_from(rest, second + 1)};
+    if (first == message.n || second == rest.n) return false;
+    if (out->authorization.n && !sasl_name(out->authorization)) return false;
+    return sasl_name(out->name) && sasl_password(out->password);
 }

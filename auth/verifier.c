@@ -49,9 +49,14 @@ static void measure(void) {
     say(VERIFY_MEASURED, &b);
 }
 
-static bool read_plain(struct span message, struct span *name) {
-    struct span password;
-    return sasl_plain(message, name, &password) && secret_set(&self.password, password);
+/* Each part is at most 255 octets, and both fields are longer. */
+static enum verify_outcome read_plain(struct span message, uint8_t *state, uint8_t *name) {
+    struct sasl_plain plain;
+    memset(state, 0, VERIFY_STATE_BYTES);
+    if (!sasl_plain(message, &plain) || !secret_set(&self.password, plain.password)) return VERIFY_MALFORMED;
+    memcpy(name, plain.name.p, plain.name.n);
+    if (plain.authorization.n) memcpy(state, plain.authorization.p, plain.authorization.n);
+    return VERIFY_CHECK;
 }
 
 /* LOGIN: a name, then a password (draft-murchison-sasl-login). */
@@ -74,7 +79,6 @@ static int take_step(void *context, struct frame *frame) {
     uint8_t storage[16 + VERIFY_NAME_BYTES + VERIFY_STATE_BYTES];
     struct buf b = BUF_OVER(storage);
     struct wire w = wire_over(frame->body);
-    struct span plain_name;
     enum verify_outcome outcome = VERIFY_MALFORMED;
     (void)context;
     uint64_t exchange = wire_get_u64(&w);
@@ -83,13 +87,10 @@ static int take_step(void *context, struct frame *frame) {
     struct span message = wire_get_span(&w, MESSAGE_MAX);
     if (!wire_end(&w) || exchange == 0) return -1;
     forget();
-    if (mechanism == MECHANISM_PLAIN && step == 0 && read_plain(message, &plain_name)) {
-        memcpy(name, plain_name.p, plain_name.n); /* at most 255 */
-        memset(state, 0, sizeof state);
-        outcome = VERIFY_CHECK;
-    } else if (mechanism == MECHANISM_LOGIN) {
+    if (mechanism == MECHANISM_PLAIN && step == 0)
+        outcome = read_plain(message, state, name);
+    else if (mechanism == MECHANISM_LOGIN)
         outcome = read_login(exchange, step, message, state, name);
-    }
     if (outcome == VERIFY_CHECK) self.exchange = exchange;
     wire_put_u64(&b, exchange);
     wire_put_u8(&b, (uint8_t)outcome);

@@ -138,7 +138,8 @@ enum { VERIFY_STATE_BYTES = 512, VERIFY_NAME_BYTES = 256, VERIFY_HASH_BYTES = 16
 enum verify_outcome {
     VERIFY_MALFORMED = 0,
     VERIFY_CONTINUE, /* state holds what the next step needs, sealed; the challenge is fixed by mechanism and step */
-    VERIFY_CHECK     /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH */
+    VERIFY_CHECK     /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH. state holds who
+                        the client wants to act as, NUL padded; empty: as the name */
 };
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };

@@ -94,7 +94,13 @@ Test(login, plain) {
         {"PLAIN", {(const uint8_t *)"\0alice@example.test\0secret-wor", 30}, AUTH_REJECTED},
         {"PLAIN", {(const uint8_t *)"\0nobody@example.test\0secret-word", 32}, AUTH_REJECTED},
         {"PLAIN", {(const uint8_t *)"\0gone@example.test\0secret-word", 30}, AUTH_REJECTED},
-        {"PLAIN", {(const uint8_t *)"bob\0alice@example.test\0secret-word", 34}, AUTH_MALFORMED},
+        {"PLAIN", {(const uint8_t *)"bob\0alice@example.test\0secret-word", 34}, AUTH_REJECTED},
+        {"PLAIN", {(const uint8_t *)"gone@example.test\0alice@example.test\0secret-word", 48}, AUTH_REJECTED},
+        {"PLAIN", {(const uint8_t *)"bob\0nobody@example.test\0secret-word", 35}, AUTH_REJECTED},
+        {"PLAIN", {(const uint8_t *)"*\0alice@example.test\0secret-word", 32}, AUTH_REJECTED},
+        {"PLAIN", {(const uint8_t *)"alice\0alice@example.test\0secret-word", 36}, AUTH_ACCEPTED},
+        {"PLAIN", {(const uint8_t *)"ALICE@example.test\0alice\0secret-word", 36}, AUTH_ACCEPTED},
+        {"PLAIN", {(const uint8_t *)"a\nb\0alice@example.test\0secret-word", 34}, AUTH_MALFORMED},
         {"PLAIN", {(const uint8_t *)"\0alice@example.test\0", 20}, AUTH_MALFORMED},
         {"PLAIN", {(const uint8_t *)"", 0}, AUTH_MALFORMED},
         {"CRAM-MD5", {(const uint8_t *)"", 0}, AUTH_UNKNOWN_MECHANISM},
@@ -159,6 +165,16 @@ Test(login, failures_take_their_time) {
     }
     say_auth(session, 1, "NTLM", false, span_of(NULL, 0));
     cr_expect_eq(answered(session, NULL, NULL), AUTH_TOO_MANY);
+}
+
+Test(login, acting_for_another_is_a_failure_like_others) {
+    int session = submission();
+    uint64_t began = clock_ms();
+    for (int i = 0; i < 10; i++) {
+        say_auth(session, 1, "PLAIN", true, span_of("bob\0alice@example.test\0secret-word", 34));
+        cr_expect_eq(answered(session, NULL, NULL), i < 9 ? AUTH_REJECTED : AUTH_TOO_MANY);
+    }
+    cr_expect_geq(clock_ms() - began, 199, "no sooner than the shortest time of ten failures");
 }
 
 Test(login, verifier_dies) {

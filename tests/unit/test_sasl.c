@@ -21,7 +21,8 @@ Test(sasl, plain) {
          "al\xc3\xad"
          "ce",
          "w\xc3\xb6rd"},
-        {MESSAGE("root\0alice\0word"), false, "", ""},
+        {MESSAGE("root\0alice\0word"), true, "alice", "word"},
+        {MESSAGE("ro\rot\0alice\0word"), false, "", ""},
         {MESSAGE("\0alice\0"), false, "", ""},
         {MESSAGE("\0\0word"), false, "", ""},
         {MESSAGE("\0alice"), false, "", ""},
@@ -35,22 +36,23 @@ Test(sasl, plain) {
         {MESSAGE("\0alice\0w\xff"), false, "", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct span name, password;
-        bool ok = sasl_plain(rows[i].message, &name, &password);
+        struct sasl_plain plain;
+        bool ok = sasl_plain(rows[i].message, &plain);
         cr_expect_eq(ok, rows[i].ok, "%zu", i);
         if (!ok) continue;
-        cr_expect(span_equal(name, span_text(rows[i].name)), "%zu", i);
-        cr_expect(span_equal(password, span_text(rows[i].password)), "%zu", i);
+        cr_expect(span_equal(plain.name, span_text(rows[i].name)), "%zu", i);
+        cr_expect(span_equal(plain.password, span_text(rows[i].password)), "%zu", i);
+        cr_expect_eq(plain.authorization.n, span_find(rows[i].message, 0), "%zu", i);
     }
 }
 
 Test(sasl, lengths) {
     uint8_t message[520];
-    struct span name, password;
+    struct sasl_plain plain;
     memset(message, 'a', sizeof message);
     message[0] = message[256] = 0;
-    cr_expect(sasl_plain(span_of(message, 257 + 255), &name, &password), "255 octets each");
-    cr_expect_not(sasl_plain(span_of(message, 257 + 256), &name, &password), "a password of 256");
+    cr_expect(sasl_plain(span_of(message, 257 + 255), &plain), "255 octets each");
+    cr_expect_not(sasl_plain(span_of(message, 257 + 256), &plain), "a password of 256");
     message[256] = 'a', message[257] = 0;
-    cr_expect_not(sasl_plain(span_of(message, 258 + 10), &name, &password), "a name of 256");
+    cr_expect_not(sasl_plain(span_of(message, 258 + 10), &plain), "a name of 256");
 }
