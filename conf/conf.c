@@ -4,6 +4,7 @@
 #include "conf/conf.h"
 
 #include "conf/conf_reader.h"
+#include "store/word.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,7 +219,7 @@ struct guess {
 static void guess_word(struct guess *guess, const char *name, const char *candidate, size_t n, const char *word,
                        size_t n_word) {
     char *copy = conf_copy(candidate, n);
-    size_t distance = conf_distance(name, copy);
+    size_t distance = word_distance(name, copy);
     if (distance < guess->distance && distance <= (strlen(name) < 6 ? 1 : strlen(name) / 3) && distance < n) {
         free(guess->word);
         guess->word = conf_copy(word, n_word);

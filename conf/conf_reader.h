@@ -21,9 +21,6 @@ void conf_mistake(struct conf_mistakes *mistakes, struct conf_place place, const
 void conf_mistakes_print(struct conf_mistakes *mistakes, FILE *out);
 void conf_mistakes_free(struct conf_mistakes *mistakes);
 
-/* Insertions, deletions, changes and swaps of neighbours that make one word of the other. */
-size_t conf_distance(const char *a, const char *b);
-
 /* Where values were set. `field` is the address of a field; `element` tells an element of a list from its first
  * field, which has the same address. */
 void conf_origin_add(struct conf *conf, const void *field, bool element, struct conf_place place);

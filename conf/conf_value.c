@@ -2,6 +2,8 @@
  * Runs in: master and command line. Trusts: nothing in the text. Never: looks at the file system or a name server. */
 #include "conf/conf_reader.h"
 
+#include "store/word.h"
+
 #include <stdlib.h>
 
 struct unit {
@@ -90,7 +92,7 @@ static size_t parse_choice(const struct conf_key *key, const char *text, void *o
             memcpy(out, &i, sizeof i);
             return 1;
         }
-        size_t distance = key->choices[i][0] ? conf_distance(text, key->choices[i]) : SIZE_MAX;
+        size_t distance = key->choices[i][0] ? word_distance(text, key->choices[i]) : SIZE_MAX;
         if (distance < best) best = distance, nearest = i;
     }
     char storage[CONF_WHY_MAX - 100];

@@ -26,6 +26,7 @@ while read -r file included; do
     'server/process>server' | 'server/process>auth' | 'server/process>store' | 'server/process>conf') ;;
     *) breach "$file includes \"$included\": $from may not use $to" ;;
     esac
+    [ "$included" != conf/conf_reader.h ] || [ "$from" = conf ] || breach "$file includes $included, which is the reader's own"
     [ -e "$included" ] || breach "$file includes \"$included\", which is not a path from the top of the tree"
 done <"$here/includes"
 

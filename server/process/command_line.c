@@ -2,7 +2,7 @@
  * Runs in: the command line. Trusts: the table. Never: guesses what to do, only what to suggest. */
 #include "server/process/command_line.h"
 
-#include "conf/conf_reader.h"
+#include "store/word.h"
 
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static void guess_try(struct guess *guess, const char *candidate, size_t n) {
     char word[sizeof guess->best];
     size_t n_meant = strlen(guess->word);
     snprintf(word, sizeof word, "%.*s", (int)n, candidate);
-    size_t distance = conf_distance(guess->word, word);
+    size_t distance = word_distance(guess->word, word);
     if (n_meant >= 2 && strncmp(word, guess->word, n_meant) == 0) distance = 1;
     if (distance > 2 || distance >= n || (*guess->best && distance >= guess->distance)) return;
     memcpy(guess->best, word, sizeof word);

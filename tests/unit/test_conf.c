@@ -194,11 +194,3 @@ Test(conf, a_nul_octet) {
     cr_expect_str_eq(messages, "t.conf:2: the file holds a NUL octet\n");
     free(messages);
 }
-
-Test(conf, distance) {
-    cr_expect_eq(conf_distance("hostname", "hostname"), 0);
-    cr_expect_eq(conf_distance("hostnam", "hostname"), 1);
-    cr_expect_eq(conf_distance("hsotname", "hostname"), 1);
-    cr_expect_eq(conf_distance("kitten", "sitting"), 3);
-    cr_expect_eq(conf_distance("", "abc"), 3);
-}
