@@ -1,0 +1,111 @@
+/* master_hear.c - what children say, and whether a listener's certificates are any good.
+ * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: lets a listener serve whose
+ * certificates it has not held against the keys. */
+#include "server/process/master_state.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static void served(struct child *child) {
+    child->ready = true;
+    if (child->role == ROLE_LISTENER) family_retire_listeners(&master.family, child);
+    if (master.phase == PHASE_STARTING && family_ready(&master.family)) master_ready();
+}
+
+/* A certificate's key is not held: the new listener goes, and the one before stays in service; without one before, it serves
+ * what needs no TLS. */
+static void broken_pair(struct child *listener, size_t wrong) {
+    uint8_t text[LOG_VALUE_MAX];
+    const struct conf *conf = master.family.conf;
+    struct buf b = BUF_OVER(text);
+    buf_put_format(&b, "the certificate %s and its key do not belong together, or the key cannot be used",
+                   wrong < conf->n_certificates ? conf->certificates[wrong].certificate_file : "");
+    struct log_line line;
+    log_open(&line, master.phase == PHASE_STARTING ? LOG_FAULT : LOG_RELOAD_FAILED);
+    log_span(&line, KEY_WHAT, buf_span(&b));
+    log_send(&line);
+    if (master.phase == PHASE_STARTING) {
+        fprintf(stderr, "gatepost: %.*s\n", (int)b.n, (const char *)text);
+        master.exit_status = 1;
+        master_stop("a certificate without its key");
+    } else if (family_other_listener(&master.family, listener)) {
+        listener->draining = listener->removed = true;
+        child_tell(listener, MASTER_DRAIN, (struct span){0}, -1);
+    } else {
+        served(listener);
+    }
+}
+
+static void listener_ready(struct child *listener) {
+    size_t wrong;
+    if (!listener->said_ready || listener->ready || listener->draining) return;
+    switch (family_pairs(listener, &wrong)) {
+    case FAMILY_PAIRS_UNKNOWN: return; /* until the keys process has said */
+    case FAMILY_PAIRS_WHOLE: served(listener); return;
+    case FAMILY_PAIRS_BROKEN: broken_pair(listener, wrong); return;
+    }
+}
+
+/* New keys: listeners that waited for them may serve. After a restart of the keys process the files may be others than those
+ * that the listener began with: then a new one follows. */
+static void keys_heard(const struct child *keys) {
+    bool again = false;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *listener = &master.family.children[i];
+        size_t wrong;
+        if (listener->role != ROLE_LISTENER || !listener->pid || listener->draining) continue;
+        listener_ready(listener);
+        if (listener->ready && !keys->said_ready && family_pairs(listener, &wrong) != FAMILY_PAIRS_WHOLE) again = true;
+    }
+    if (again && master.phase == PHASE_SERVING) family_start_listener(&master.family);
+}
+
+static void child_ready(struct child *child, uint32_t missing) {
+    child->said_ready = true;
+    child->missing = missing;
+    if (missing & (MISSING_LANDLOCK | MISSING_SECCOMP)) {
+        struct log_line line;
+        log_open(&line, LOG_HARDENING_MISSING);
+        log_text(&line, KEY_PROCESS, role_name(child->role));
+        log_text(&line, KEY_WHAT, missing & MISSING_SECCOMP ? "no filter for system calls" : "no Landlock");
+        log_send(&line);
+    }
+    if (child->role == ROLE_LISTENER) listener_ready(child);
+    else served(child);
+}
+
+static void bad_frame(const struct child *child) {
+    master_say(LOG_BAD_FRAME, role_name(child->role));
+    kill(child->pid, SIGKILL);
+}
+
+void master_hear(struct child *child, const struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    switch (frame->type) {
+    case CHILD_READY: {
+        uint32_t missing = wire_get_u32(&w);
+        if (!wire_end(&w) || child->said_ready) bad_frame(child);
+        else if (!child->draining) child_ready(child, missing);
+        return;
+    }
+    case CHILD_RENEW:
+        if (!child->draining && child->role == ROLE_LISTENER && master.phase == PHASE_SERVING)
+            family_start_listener(&master.family);
+        return;
+    case CHILD_STATUS:
+        child->idle = wire_get_u32(&w);
+        child->busy = wire_get_u32(&w);
+        child->accepted = wire_get_u64(&w);
+        child->crashed = wire_get_u64(&w);
+        if (!wire_end(&w)) bad_frame(child);
+        return;
+    case CHILD_KEYS:
+        if (family_hear_keys(child, frame->body) != 0) bad_frame(child);
+        else keys_heard(child);
+        return;
+    case CHILD_CERTIFICATES:
+        if (family_hear_certificates(child, frame->body) != 0) bad_frame(child);
+        return;
+    default: bad_frame(child);
+    }
+}
