@@ -126,6 +126,7 @@ struct conf {
         enum conf_foreign foreign; /* what happens to mail for elsewhere; default refuse */
         struct conf_smarthost smarthost;
         char *capture_directory; /* Maildir for foreign = capture; default STATE/capture */
+        char *resolv_file;       /* names the DNS servers for the smarthost's name; default /etc/resolv.conf */
         uint32_t agents;         /* agents at once, default 20 */
     } delivery;
 

@@ -233,6 +233,8 @@ static void check_smarthost(const struct check *check) {
         MISTAKE(check, &host->verify,
                 "delivery.smarthost.verify: false would give the password to whoever answers; set ca_file to "
                 "the authority of that server instead");
+    if (used && is_set(check, &check->conf->delivery.resolv_file))
+        check_file(check, &check->conf->delivery.resolv_file, "delivery.resolv_file", false);
     check_file(check, &host->password_file, "delivery.smarthost.password_file", true);
     if (used && verified) check_file(check, &host->ca_file, "delivery.smarthost.ca_file", false);
 }

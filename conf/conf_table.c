@@ -152,6 +152,8 @@ const struct conf_key conf_keys[] = {
      .doc = "deliveries at the same time"},
     {"delivery.capture_directory", PATH, FIELD(conf, delivery.capture_directory),
      .doc = "Maildir for foreign = \"capture\"; empty: capture in the state directory"},
+    {"delivery.resolv_file", PATH, FIELD(conf, delivery.resolv_file), .standard = "/etc/resolv.conf",
+     .doc = "names the DNS servers that are asked for the smarthost's address"},
     {"delivery.smarthost.host", .kind = CONF_KIND_HOST, FIELD(conf, delivery.smarthost.host),
      .doc = "name or address of the server that takes mail for elsewhere"},
     {"delivery.smarthost.port", COUNT, FIELD(conf, delivery.smarthost.port), .standard = "587", RANGE(1, 65535),

@@ -449,6 +449,10 @@ class Server:
         program = "session" if role == "listener" else role
         return [pid for pid in children_of(master) if program_of(pid) == program]
 
+    def agents(self, role):
+        """The agents of delivery or of outbound."""
+        return [child for parent in self.pids(role) for child in children_of(parent)]
+
     # -- what it leaves
 
     def log(self):

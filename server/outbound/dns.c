@@ -74,6 +74,12 @@ struct dns *dns_new(struct span resolv_conf) {
         return NULL;
     }
     (void)set_servers(dns->context, resolv_conf);
+    /* libunbound itself answers that these do not exist; here the owner's name servers know whether they do
+     * (RFC 8375: the names of a home network; RFC 6761 6.2: those of a test). */
+    if (ub_ctx_zone_remove(dns->context, "home.arpa.") != 0 || ub_ctx_zone_remove(dns->context, "test.") != 0) {
+        dns_free(dns);
+        return NULL;
+    }
     return dns;
 }
 

@@ -160,7 +160,7 @@ static void tell_files(struct child *child) {
             tell_file(child, DESCRIPTOR_CA, 0, conf->delivery.smarthost.ca_file);
         break;
     case ROLE_RESOLVER:
-        tell_file(child, DESCRIPTOR_RESOLV, 0, "/etc/resolv.conf");
+        tell_file(child, DESCRIPTOR_RESOLV, 0, conf->delivery.resolv_file);
         tell_file(child, DESCRIPTOR_HOSTS, 0, "/etc/hosts");
         break;
     default: break;

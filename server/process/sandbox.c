@@ -30,7 +30,7 @@ enum {
 
 enum when { ALWAYS = 0, NOT_EXECUTABLE /* argument 2 without PROT_EXEC */, INTERNET /* argument 0: IPv4 or IPv6 */,
             UNIX /* argument 0 */, DUPLICATE /* fcntl: argument 1 is about descriptors or locks */, REFUSED /* answered ENOENT */,
-            REFUSED_HARMLESSLY /* answered EPERM */, OWN_LIMIT /* prlimit64: argument 0 is 0 */ };
+            REFUSED_HARMLESSLY /* answered EPERM */, NOT_KNOWN /* answered ENOSYS, as by an older kernel */, OWN_LIMIT /* prlimit64: argument 0 is 0 */ };
 
 static const struct row {
     unsigned roles;
@@ -145,7 +145,7 @@ static const struct row {
     {RESOLVER, "getsockopt", ALWAYS, "libunbound's sockets"},
     {RESOLVER, "getsockname", ALWAYS, "libunbound's sockets"},
     {RESOLVER, "clone", ALWAYS, "libunbound's worker thread"},
-    {RESOLVER, "clone3", REFUSED_HARMLESSLY, "the C library falls back to clone"},
+    {RESOLVER, "clone3", NOT_KNOWN, "its flags lie in memory that a filter cannot read; the C library falls back to clone"},
     {RESOLVER, "set_robust_list", ALWAYS, "a thread"},
     {RESOLVER, "rseq", ALWAYS, "a thread"},
     {RESOLVER, "exit", ALWAYS, "a thread"},
@@ -156,7 +156,10 @@ static const struct row {
     {RESOLVER, "prlimit64", OWN_LIMIT, "libunbound asks for its limits"},
     {RESOLVER, "sysinfo", ALWAYS, "libunbound"},
     {RESOLVER, "uname", ALWAYS, "libunbound"},
-    {RESOLVER, "getuid", ALWAYS, "libunbound"},
+    {RESOLVER, "getuid", ALWAYS, "libunbound's OpenSSL asks whether it runs with another's rights"},
+    {RESOLVER, "geteuid", ALWAYS, "the same"},
+    {RESOLVER, "getgid", ALWAYS, "the same"},
+    {RESOLVER, "getegid", ALWAYS, "the same"},
     {RESOLVER, "lseek", ALWAYS, "resolv.conf as a stream"},
     {RESOLVER, "sched_getaffinity", ALWAYS, "a thread"},
     {RESOLVER, "gettimeofday", ALWAYS, "libunbound's clock"},
@@ -168,7 +171,7 @@ static const struct row {
     {VERIFIER | KEYS, "munlock", ALWAYS, "the same"},
     {VERIFIER | QUEUE | KEYS, "prlimit64", OWN_LIMIT, "libsodium asks for its limits"},
     {VERIFIER, "sysinfo", ALWAYS, "libsodium"},
-    {FILES, "sysinfo", ALWAYS, "qsort() of large arrays asks how much memory there is"},
+    {FILES | OUTBOUND, "sysinfo", ALWAYS, "qsort() of large arrays asks how much memory there is; OpenSSL sorts authorities"},
 };
 
 #ifdef GATEPOST_SANITIZED
@@ -225,6 +228,7 @@ static int add(scmp_filter_ctx filter, const struct row *row) {
     case OWN_LIMIT: return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
     case REFUSED: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOENT), call, 0);
     case REFUSED_HARMLESSLY: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
+    case NOT_KNOWN: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
     case ALWAYS: break;
     }
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);

@@ -2,10 +2,12 @@
 cannot be handed over waits or comes back as a bounce."""
 import os
 import re
+import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import Server, body, case, equal, eventually, expect, main, make_certificate, marker  # noqa: E402
+from harness import HOSTNAME, Server, body, case, equal, eventually, expect, main, make_certificate, marker  # noqa: E402
+from nexthop import NameServer  # noqa: E402
 
 _hub = []
 
@@ -43,6 +45,12 @@ def send(server, mark, recipient="friend@far.example", text="Hello.\r\n", parame
     wire.quit()
 
 
+def nothing_was_killed(server):
+    """No process ended by a signal: SIGSYS is what a system call gets that the filter does not list."""
+    found = [line for line in server.log().splitlines() if "signal=" in line]
+    expect(not found, "a process was ended by a signal: %s" % found)
+
+
 def hands_over(name, tls):
     with front(name, tls) as server:
         marks = [marker() for _ in range(5)]
@@ -71,6 +79,49 @@ def _():
         mark = marker()
         send(server, mark, recipient="jürgen@bücher.example", text="Grüße\r\n", parameters=" SMTPUTF8 BODY=8BITMIME")
         expect("Grüße".encode() in hub().message("capture", mark), "changed on the way")
+
+
+@case("smarthost: its name is looked up in DNS, again after a reload with other name servers")
+def _():
+    first, second = NameServer({HOSTNAME: ["127.0.0.1"]}), NameServer({HOSTNAME: ["127.0.0.1", "::1"]})
+    with front("dns", start=False, host=HOSTNAME) as server:
+        path = server.directory + "/resolv.conf"
+        server.config["delivery"]["resolv_file"] = path
+        server.write_config()
+        for names in (first, second):
+            with open(path, "w") as file:
+                file.write("# written by a test\nsearch example\nnameserver 127.0.0.1@%d\n" % names.port)
+            if server.process:
+                eventually(lambda: not server.agents("outbound"), "the end of the agent")
+                expect(server.reload(), "the reload failed")
+            else:
+                server.start()
+            pids = server.pids("resolver")
+            mark = marker()
+            send(server, mark)
+            hub().message("capture", mark)
+            expect(any(name == HOSTNAME for name, _ in names.asked), "it was not asked")
+            equal(server.pids("resolver"), pids, "processes of the resolver")
+        server.queue_empty()
+        nothing_was_killed(server)
+
+
+@case("smarthost: a name that DNS does not know defers")
+def _():
+    names = NameServer({})
+    with front("nxdomain", start=False, host="nowhere.example") as server:
+        path = server.directory + "/resolv.conf"
+        with open(path, "w") as file:
+            file.write("nameserver 127.0.0.1@%d\n" % names.port)
+        server.config["delivery"]["resolv_file"] = path
+        server.write_config()
+        server.start()
+        mark = marker()
+        send(server, mark)
+        eventually(lambda: names.asked, "a question")
+        names.names["nowhere.example"] = ["127.0.0.1"]
+        expect([row for row in server.json("queue", "list")], "the queue is empty")
+        nothing_was_killed(server)
 
 
 @case("smarthost: a large message")
