@@ -4,6 +4,7 @@
 
 #include "auth/auth.h"
 #include "auth/password.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <poll.h>
@@ -21,8 +22,7 @@ static struct span relay_recipients[1];
 static struct network trusted[1], senders[1];
 
 void auth_fixture_setup(struct auth_fixture *fixture) {
-    char directory[] = "/tmp/gatepost-auth-XXXXXX";
-    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    scratch_enter();
     local_domains[0] = (struct auth_domain){SPAN("example.test"), 1};
     local_domains[1] = (struct auth_domain){SPAN("other.test"), 0};
     relay_domains[0] = (struct auth_relay_domain){SPAN("backup.test"), 0, 1};

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char fixture_directory[64];
+char fixture_directory[SCRATCH_BYTES];
 
 static void make(const char *name, mode_t mode) {
     char *path = NULL;
@@ -19,8 +19,7 @@ static void make(const char *name, mode_t mode) {
 }
 
 void fixture_begin(void) {
-    snprintf(fixture_directory, sizeof fixture_directory, "/tmp/gatepost-conf-XXXXXX");
-    cr_assert(mkdtemp(fixture_directory));
+    scratch_make(fixture_directory);
     make("certificate.pem", 0644);
     make("key.pem", 0600);
     make("key-group.pem", 0640);

@@ -4,8 +4,9 @@
 #define TESTS_UNIT_CONF_FIXTURE_H
 
 #include "conf/conf.h"
+#include "tests/unit/scratch.h"
 
-extern char fixture_directory[64];
+extern char fixture_directory[SCRATCH_BYTES];
 
 void fixture_begin(void); /* makes the directory and its files */
 void fixture_end(void);   /* removes them */

@@ -20,8 +20,7 @@
 
 void drive_make(struct queue_driver *driver) {
     *driver = (struct queue_driver){.pid = -1, .master = -1, .auth = -1, .delivery = -1, .command = -1, .log = -1};
-    snprintf(driver->path, sizeof driver->path, "/tmp/gatepost-queue-XXXXXX");
-    MUST(mkdtemp(driver->path));
+    scratch_make(driver->path);
     driver->setup = (struct queue_setup){.hostname = SPAN("mx.example.test"),
                                          .retry_ms = {200, 400},
                                          .n_retry = 2,

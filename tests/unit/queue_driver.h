@@ -7,9 +7,10 @@
 #include "store/message.h"
 #include "store/queue_setup.h"
 #include "store/role.h"
+#include "tests/unit/scratch.h"
 
 struct queue_driver {
-    char path[64]; /* of the queue's directory */
+    char path[SCRATCH_BYTES]; /* of the queue's directory */
     pid_t pid;
     int master, auth, delivery, command, log;
     struct queue_setup setup;

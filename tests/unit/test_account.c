@@ -1,6 +1,7 @@
 /* test_account.c - users, hashes, senders and aliases as rows; and what Dovecot gets of them. */
 #include "auth/account.h"
 #include "auth/dovecot_export.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -10,8 +11,7 @@
 static struct database *db;
 
 static void begin(void) {
-    char directory[] = "/tmp/gatepost-account-XXXXXX";
-    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    scratch_enter();
     cr_assert_not_null(db = database_open("gatepost.db", DATABASE_ACCOUNTS));
 }
 

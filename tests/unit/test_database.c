@@ -1,5 +1,6 @@
 /* test_database.c - opening, versions, transactions. */
 #include "store/database.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -10,8 +11,7 @@
 #include <unistd.h>
 
 static void begin(void) {
-    char directory[] = "/tmp/gatepost-database-XXXXXX";
-    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    scratch_enter();
 }
 
 TestSuite(database, .init = begin, .timeout = 60);

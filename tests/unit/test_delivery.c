@@ -3,6 +3,7 @@
 #include "server/outbound/outbound_setup.h"
 #include "tests/unit/driver.h"
 #include "tests/unit/fake_queue.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char root[] = "/tmp/gatepost-delivery-XXXXXX";
+static char root[SCRATCH_BYTES];
 static struct driver driver;
 static int queue;
 
@@ -22,10 +23,10 @@ static void start(void) {
     static uint8_t storage[256];
     struct buf b = BUF_OVER(storage);
     const struct delivery_setup setup = {SPAN("mx.example.test"), 2};
-    char capture[64];
+    char capture[SCRATCH_BYTES + 16];
     int pair[2];
     delivery_setup_put(&b, &setup);
-    cr_assert(mkdtemp(root));
+    scratch_make(root);
     (void)snprintf(capture, sizeof capture, "%s/capture", root);
     cr_assert(mkdir(capture, 0700) == 0 && frame_pair(pair, true) == 0);
     struct driver_link links[] = {

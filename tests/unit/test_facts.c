@@ -1,6 +1,7 @@
 /* test_facts.c - expansion, classes of recipients, sender rights. */
 #include "auth/facts.h"
 #include "auth/postmaster.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -21,8 +22,7 @@ static void alias(const char *address, const char *target, bool forward) {
 }
 
 static void begin(void) {
-    char directory[] = "/tmp/gatepost-facts-XXXXXX";
-    cr_assert(mkdtemp(directory) && chdir(directory) == 0);
+    scratch_enter();
     cr_assert_not_null(house.db = database_open("gatepost.db", DATABASE_ACCOUNTS));
     cr_assert_eq(account_add(house.db, SPAN("alice@example.test"), SPAN("h")), ACCOUNT_CHANGED);
     cr_assert_eq(account_add(house.db, SPAN("bob@example.test"), SPAN("h")), ACCOUNT_CHANGED);

@@ -3,6 +3,7 @@
 #include "store/disk.h"
 #include "store/journal.h"
 #include "store/log.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -15,7 +16,7 @@
 
 enum { SEGMENT = 1 << 16, SEEN_MAX = 4096 };
 
-static char path[64];
+static char path[SCRATCH_BYTES];
 static int directory;
 static struct journal journal;
 static struct {
@@ -30,8 +31,7 @@ static int remove_entry(const char *name, const struct stat *status, int kind, s
 }
 
 static void setup(void) {
-    snprintf(path, sizeof path, "/tmp/gatepost-journal-XXXXXX");
-    cr_assert(mkdtemp(path));
+    scratch_make(path);
     directory = open(path, O_RDONLY | O_DIRECTORY);
     log_use(open("/dev/null", O_WRONLY));
     cr_assert_eq(journal_open(&journal, directory, SEGMENT), 0);

@@ -1,5 +1,6 @@
 /* test_maildir.c - names, batches and redelivery in a temporary directory. */
 #include "server/outbound/maildir.h"
+#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -46,12 +47,12 @@ Test(maildir, paths) {
     cr_expect_not(maildir_path(span_of(longest, 113), domain, local));
 }
 
-static char root[] = "/tmp/gatepost-maildir-XXXXXX";
+static char root[SCRATCH_BYTES];
 static struct maildir maildir;
 static struct maildir_batch batch;
 
 static void open_all(void) {
-    cr_assert(mkdtemp(root));
+    scratch_make(root);
     int fd = open(root, O_RDONLY | O_DIRECTORY);
     cr_assert(fd >= 0 && maildir_open(&maildir, fd) == 0);
     batch.maildir = &maildir;
