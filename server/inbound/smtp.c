@@ -84,16 +84,23 @@ static enum smtp_next too_many(struct smtp *smtp, struct buf *out) {
     return SMTP_LEAVE;
 }
 
+/* The last failure that is allowed is answered with 421: logins, recipients and junk alike. */
+static bool is_last_failure(struct smtp *smtp) {
+    return ++smtp->failures >= smtp->setup->failures_per_session;
+}
+
+enum smtp_next smtp_fail_known(struct smtp *smtp, enum reply reply, struct buf *out) {
+    return is_last_failure(smtp) ? too_many(smtp, out) : smtp_say(reply, out);
+}
+
 enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out) {
-    if (!ask_failure(SESSION_FAILURE_JUNK)) return smtp_broken(smtp, out);
-    if (smtp->failures++ >= smtp->setup->failures_per_session) return too_many(smtp, out);
-    return smtp_say(reply, out);
+    return ask_failure(SESSION_FAILURE_JUNK) ? smtp_fail_known(smtp, reply, out) : smtp_broken(smtp, out);
 }
 
 /* Auth knows of these, or hears of them by the exit status. */
 enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out) {
     unsigned code = reason_reply(reason)->code;
-    if (code >= 500 && smtp->failures++ >= smtp->setup->failures_per_session) return too_many(smtp, out);
+    if (code >= 500 && is_last_failure(smtp)) return too_many(smtp, out);
     reply_put_reason(out, reason);
     if (code != 421) return SMTP_MORE;
     smtp->exit = SESSION_EXIT_ABUSE;
@@ -174,6 +181,7 @@ enum smtp_next smtp_bad_line(struct smtp *smtp, enum reply reply, struct buf *ou
         smtp->state = SMTP_HELLO;
         if (!ask_auth_next(true, span_of(NULL, 0), &ignored)) return smtp_broken(smtp, out);
         if (reply == REPLY_LINE_TOO_LONG) reply = REPLY_AUTH_LINE_TOO_LONG;
+        return smtp_fail_known(smtp, reply, out);
     }
     return smtp_fail(smtp, reply, out);
 }

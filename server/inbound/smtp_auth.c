@@ -16,13 +16,13 @@ static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answ
         reply_put_challenge(out, answer->challenge);
         return SMTP_MORE;
     case AUTH_REJECTED:
-        return smtp_say(REPLY_AUTH_REJECTED, out);
+        return smtp_fail_known(smtp, REPLY_AUTH_REJECTED, out);
     case AUTH_MALFORMED:
-        return smtp_fail(smtp, REPLY_AUTH_MALFORMED, out);
+        return smtp_fail_known(smtp, REPLY_AUTH_MALFORMED, out);
     case AUTH_CANCELLED:
-        return smtp_fail(smtp, REPLY_AUTH_CANCELLED, out);
+        return smtp_fail_known(smtp, REPLY_AUTH_CANCELLED, out);
     case AUTH_UNKNOWN_MECHANISM:
-        return smtp_fail(smtp, REPLY_AUTH_MECHANISM, out);
+        return smtp_fail_known(smtp, REPLY_AUTH_MECHANISM, out);
     case AUTH_TOO_MANY:
         smtp->exit = SESSION_EXIT_ABUSE;
         smtp->why = "too many failed logins";
@@ -71,5 +71,5 @@ enum smtp_next smtp_auth_line(struct smtp *smtp, struct span line, struct buf *o
     if (!heard) return smtp_broken(smtp, out);
     if (!malformed || answer.outcome == AUTH_TOO_MANY) return put_outcome(smtp, &answer, out);
     smtp->state = SMTP_HELLO;
-    return smtp_fail(smtp, REPLY_AUTH_MALFORMED, out);
+    return smtp_fail_known(smtp, REPLY_AUTH_MALFORMED, out);
 }

@@ -184,9 +184,7 @@ static enum smtp_next put_fault(struct smtp *smtp, enum data_fault fault, struct
         [DATA_BARE_CR] = "bare CR", [DATA_BARE_LF] = "bare LF", [DATA_NUL] = "NUL", [DATA_LONG_LINE] = "long line"};
     log_text(&line, KEY_WHY, whys[fault]);
     log_send(&line);
-    if (smtp->failures++ >= smtp->setup->failures_per_session)
-        return smtp_fail_reason(smtp, REASON_TOO_MANY_FAILURES, out);
-    return smtp_say(replies[fault], out);
+    return smtp_fail_known(smtp, replies[fault], out);
 }
 
 static enum smtp_next refuse_body(struct smtp *smtp, struct buf *out) {

@@ -120,15 +120,25 @@ Test(test_smtp, junk_and_failures_end_it) {
     cr_assert(talk_starts("421 4.7.0"));
     cr_assert_eq(talk_machine.exit, SESSION_EXIT_ABUSE);
     talk_start(RELAY_ROLE_MX, false);
-    for (int i = 0; i < 20; i++) EXPECT("FOO", "500");
+    for (int i = 0; i < 19; i++) EXPECT("FOO", "500");
     cr_assert_eq(talk_say("FOO"), SMTP_LEAVE);
     cr_assert(talk_starts("421 4.7.0"));
     talk_start(RELAY_ROLE_MX, false);
     talk_open_mail();
-    for (int i = 0; i < 20; i++) EXPECT("RCPT TO:<x@foreign.example>", "550 5.7.1");
+    for (int i = 0; i < 19; i++) EXPECT("RCPT TO:<x@foreign.example>", "550 5.7.1");
     cr_assert_eq(talk_say("RCPT TO:<x@foreign.example>"), SMTP_LEAVE);
     cr_assert(talk_starts("421 4.7.0"));
     cr_assert_eq(talk_machine.exit, SESSION_EXIT_ABUSE);
+    talk_start(RELAY_ROLE_SUBMISSIONS, true);
+    EXPECT("EHLO x", "250-");
+    for (int i = 0; i < 19; i++) {
+        talk_world.n_auths = 0;
+        talk_world.auths[0] = i % 2 ? AUTH_REJECTED : AUTH_MALFORMED;
+        EXPECT("AUTH PLAIN Zm9v", i % 2 ? "535" : "501");
+    }
+    cr_assert_eq(talk_world.failures, 0, "auth has counted them itself");
+    cr_assert_eq(talk_say("FOO"), SMTP_LEAVE);
+    cr_assert(talk_starts("421 4.7.0"));
 }
 
 Test(test_smtp, reset_and_hello_end_a_transaction) {
