@@ -91,9 +91,16 @@ static struct job **take_frame(struct job_inbox *inbox, struct frame *frame) {
 
 static bool is_whole(const struct job *job) { return job->fd >= 0 || job->body_read == job->body_bytes; }
 
+/* Whether whoever forked us is gone, or wants us to leave. */
+static bool is_cut(const struct job_inbox *inbox) {
+    struct pollfd wait = {inbox->lifeline, 0, 0};
+    return poll(&wait, 1, 0) > 0;
+}
+
 enum job_status job_receive(struct job_inbox *inbox, int wait_ms, struct job **out) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
+    if (is_cut(inbox)) return JOB_GONE; /* also while there is more to do: the queue gives it to another */
     for (;;) {
         enum frame_status status = frame_receive(inbox->channel, storage, true, &frame);
         if (status == FRAME_RECEIVED) {

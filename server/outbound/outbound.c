@@ -140,8 +140,10 @@ static void wanted(const struct spawner_order *order) {
 
 static void changed(enum role_event event, const struct role_link *link, int old) {
     (void)old;
-    if (event == ROLE_EVENT_SETUP) take_setup();
-    else if (event == ROLE_EVENT_CHANNEL && link->kind == ROLE_RESOLVER) watch_resolver(link->fd);
+    if (event == ROLE_EVENT_SETUP) { /* the last of what a reload brings: agents have the host, login and authorities of before */
+        take_setup();
+        spawner_retire(&room.spawner);
+    } else if (event == ROLE_EVENT_CHANNEL && link->kind == ROLE_RESOLVER) watch_resolver(link->fd);
     else if (event == ROLE_EVENT_DESCRIPTOR && link->kind == DESCRIPTOR_CA) take_certificates(room.spawner.start);
 }
 

@@ -90,6 +90,17 @@ void spawner_fork(struct spawner *spawner, const struct spawner_order *order, in
     close(pair[1]);
 }
 
+void spawner_retire(struct spawner *spawner) {
+    int fresh[2];
+    if (pipe2(fresh, O_CLOEXEC) != 0) {
+        log_fault("retiring agents", errno);
+        return;
+    }
+    close(spawner->lifeline[0]);
+    close(spawner->lifeline[1]);
+    memcpy(spawner->lifeline, fresh, sizeof fresh);
+}
+
 static void log_end(pid_t pid, int status) {
     struct log_line line;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;

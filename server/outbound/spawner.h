@@ -43,6 +43,9 @@ int spawner_open(struct spawner *spawner) MUST_USE;
 /* Forks an agent for the order and tells the queue. `keep`: a descriptor for it (it gets a copy), or -1. */
 void spawner_fork(struct spawner *spawner, const struct spawner_order *order, int keep);
 
+/* Agents end after the message that they have now; those forked from here on stay. */
+void spawner_retire(struct spawner *spawner);
+
 /* Tells the queue that there will be no agent. */
 void spawner_refuse(struct spawner *spawner, const struct spawner_order *order, const char *why);
 
