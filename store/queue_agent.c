@@ -213,25 +213,24 @@ void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
     queue_agent_idle(queue, agent);
 }
 
-/* The final address, where the envelope is in memory. */
-static struct span address_of(const struct queue_message *message, uint32_t index) {
+/* The final address. Whoever holds the message unloads it. */
+static struct span address_of(struct queue *queue, struct queue_message *message, uint32_t index) {
     struct message head;
     struct recipient recipient = {0};
-    if (!message->resident) return (struct span){0};
+    if (!queue_load(queue, message)) return (struct span){0};
     queue_head(message, &head);
     struct wire w = wire_over(head.recipients);
     for (uint32_t i = 0; i <= index; i++) recipient_get(&w, &recipient);
     return w.bad ? (struct span){0} : recipient.address;
 }
 
-void queue_log_result(struct queue *queue, enum log_event event, const struct queue_message *message, uint32_t index,
+void queue_log_result(struct queue *queue, enum log_event event, struct queue_message *message, uint32_t index,
                       const struct queue_note *note) {
     struct log_line line;
     char name[MESSAGE_NAME_SIZE];
     const struct queue_part *part = &message->parts[message->recipients[index].part];
-    (void)queue;
     message_name(message->number, name);
-    struct span address = address_of(message, index);
+    struct span address = address_of(queue, message, index);
     log_open(&line, event);
     log_text(&line, KEY_MESSAGE, name);
     if (address.n)
@@ -287,7 +286,9 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     struct queue_note *note = note_of(code, status, diagnostic, remote);
     if (!note) return 0; /* as if it had not been answered: it is tried again */
     note->references++;
-    bool unreachable = outcome == JOB_DEFERRED && code == 0 && span_starts_nocase(status, SPAN("4.4."));
+    /* Words of the agent's own, not a reply: no connection, or none that is safe. The next message fares no better. */
+    bool unreachable = outcome == JOB_DEFERRED && code == 0 &&
+                       (span_starts_nocase(status, SPAN("4.4.")) || span_starts_nocase(status, SPAN("4.7.")));
     if (outcome == JOB_DELIVERED || outcome == JOB_RELAYED) {
         queue_log_result(queue, LOG_DELIVERED, message, index, note);
         took(queue, message, index, outcome == JOB_RELAYED, note);
@@ -363,15 +364,27 @@ static struct queue_agent *find_asked(struct queue *queue, uint32_t number) {
     return NULL;
 }
 
+/* There is no agent, and why: what waits is told of it when it is given up, and `queue show` meanwhile. */
+static void no_agent(struct queue *queue, struct queue_agent *agent, struct span why) {
+    struct queue_destination *destination = agent->destination;
+    struct queue_note *note = queue_note_new(SPAN("4.4.0"), why, (struct span){0});
+    struct log_line line;
+    log_open(&line, LOG_AGENT);
+    log_span(&line, KEY_DESTINATION, span_of(destination->octets, destination->bytes));
+    log_span(&line, KEY_WHY, why);
+    log_send(&line);
+    if (note) queue_note_set(&destination->note, note);
+    queue_destination_failed(queue, destination, NULL);
+    queue_agent_drop(queue, agent);
+}
+
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     struct queue_agent *agent = find_asked(queue, wire_get_u32(&w));
     if (frame->type == AGENT_FAILED) {
-        (void)wire_get_span(&w, 1024);
+        struct span why = wire_get_span(&w, 1024);
         if (!wire_end(&w)) log_bug("frame from delivery does not parse");
-        if (!agent) return;
-        queue_destination_failed(queue, agent->destination, NULL);
-        queue_agent_drop(queue, agent);
+        if (agent) no_agent(queue, agent, why);
         return;
     }
     if (frame->type != AGENT_READY || frame->fd < 0 || !wire_end(&w)) log_bug("frame from delivery does not parse");

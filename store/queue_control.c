@@ -146,6 +146,8 @@ static void put_recipient(const struct queue_message *message, uint32_t index, c
     static const char *const states[RECIPIENT_STATES] = {"waiting", "delivered", "relayed", "failed", "done"};
     const struct queue_recipient *known = &message->recipients[index];
     const struct queue_part *part = &message->parts[known->part];
+    const struct queue_note *note = known->note;
+    if (!note && known->state == RECIPIENT_WAITING && part->destination->failures) note = part->destination->note;
     control_row_open(&row);
     control_row_text(&row, "recipient", recipient->address);
     control_row_text(&row, "original", recipient->original);
@@ -155,9 +157,9 @@ static void put_recipient(const struct queue_message *message, uint32_t index, c
         span_text(known->state == RECIPIENT_WAITING && part->state == PART_ACTIVE ? "active" : states[known->state]));
     control_row_number(&row, "attempts", part->attempts);
     control_row_time(&row, "next", known->state == RECIPIENT_WAITING ? part->next_ms : 0);
-    control_row_text(&row, "status", known->note ? span_text(known->note->status) : (struct span){0});
-    control_row_text(&row, "why", queue_note_diagnostic(known->note));
-    control_row_text(&row, "remote", queue_note_remote(known->note));
+    control_row_text(&row, "status", note ? span_text(note->status) : (struct span){0});
+    control_row_text(&row, "why", queue_note_diagnostic(note));
+    control_row_text(&row, "remote", queue_note_remote(note));
 }
 
 static bool show_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {

@@ -69,17 +69,6 @@ static void leave_alone(struct queue *queue, struct queue_destination *destinati
         log_fault("a timer cannot be set", ENOMEM);
 }
 
-void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note) {
-    if (destination->failures < UINT16_MAX) destination->failures++;
-    if (note) {
-        queue_note_set(&destination->note, note);
-        leave_alone(queue, destination, queue_retry_ms(&queue->setup, destination->failures, draw()));
-    } else { /* a trouble of our own: no agent */
-        unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
-        leave_alone(queue, destination, (uint64_t)NO_LINK_MS << shift);
-    }
-}
-
 void queue_destination_worked(struct queue *queue, struct queue_destination *destination) {
     destination->failures = 0;
     queue_timer_clear(&queue->timers, &destination->timer);
@@ -168,16 +157,61 @@ void queue_recipient_failed(struct queue *queue, struct queue_message *message, 
 
 static void expire(struct queue *queue, struct queue_message *message, uint32_t index) {
     struct queue_recipient *recipient = &message->recipients[index];
+    const struct queue_destination *destination = message->parts[recipient->part].destination;
     uint8_t storage[MARK_TEXT_MAX];
     struct buf b = BUF_OVER(storage);
     buf_put_text(&b, "expired in the queue");
-    if (recipient->note && recipient->note->diagnostic_bytes < MARK_TEXT_MAX - 40) {
+    const struct queue_note *last = recipient->note ? recipient->note : destination->note;
+    if (last && last->diagnostic_bytes < MARK_TEXT_MAX - 40) {
         buf_put_text(&b, "; last: ");
-        buf_put_span(&b, queue_note_diagnostic(recipient->note));
+        buf_put_span(&b, queue_note_diagnostic(last));
     }
     /* RFC 3463 3.5: delivery time expired */
-    struct queue_note *note = queue_note_new(SPAN("5.4.7"), buf_span(&b), queue_note_remote(recipient->note));
+    struct queue_note *note = queue_note_new(SPAN("5.4.7"), buf_span(&b), queue_note_remote(last));
     queue_recipient_failed(queue, message, index, note);
+}
+
+/* Nobody works on the message any more. */
+static void let_go(struct queue *queue, struct queue_message *message) {
+    if (--message->active) return;
+    if (!message->n_open) {
+        queue_finish(queue, message);
+        return;
+    }
+    queue_unload(queue, message);
+    queue_report_consider(queue, message);
+}
+
+/* What is ready has no time of its own at which it would be given up. A message has at most one part here. */
+static void expire_ready(struct queue *queue, struct queue_destination *destination) {
+    uint64_t now = clock_wall_ms();
+    destination->parts++; /* stays while messages end */
+    for (struct queue_part *part = destination->first, *next; part; part = next) {
+        struct queue_message *message = part->message;
+        uint16_t index = (uint16_t)(part - message->parts);
+        next = part->next;
+        if (now < message->arrival_ms + queue->setup.expire_ms) continue;
+        message->active++;
+        queue_part_unschedule(queue, part);
+        part->state = PART_DONE;
+        for (uint32_t i = 0; i < message->n_recipients; i++)
+            if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING)
+                expire(queue, message, i);
+        let_go(queue, message);
+    }
+    destination->parts--;
+}
+
+void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note) {
+    if (destination->failures < UINT16_MAX) destination->failures++;
+    if (note) {
+        queue_note_set(&destination->note, note);
+        leave_alone(queue, destination, queue_retry_ms(&queue->setup, destination->failures, draw()));
+    } else { /* a trouble of our own: no agent */
+        unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
+        leave_alone(queue, destination, (uint64_t)NO_LINK_MS << shift);
+    }
+    expire_ready(queue, destination);
 }
 
 /* Everybody in the part was tried and some must be tried again. */
@@ -226,14 +260,7 @@ void queue_part_ended(struct queue *queue, struct queue_part *part) {
         part->next_ms = 0, queue_part_schedule(queue, part);
     else
         defer_part(queue, part, lost);
-    message->active--;
-    if (message->active) return;
-    if (!message->n_open)
-        queue_finish(queue, message);
-    else {
-        queue_unload(queue, message);
-        queue_report_consider(queue, message);
-    }
+    let_go(queue, message);
 }
 
 void queue_retry_now(struct queue *queue, struct queue_message *message) {

@@ -255,6 +255,8 @@ void queue_part_unschedule(struct queue *queue, struct queue_part *part);
 void queue_schedule_message(struct queue *queue, struct queue_message *message);
 /* Calls timers that are due, asks for agents, hands out jobs. Returns how long the loop may wait, in ms. */
 int queue_schedule_run(struct queue *queue);
+/* Leaves it alone for a while, for a note as long as a message would be; what has waited there too long is given up.
+ * The destination must have an agent. */
 void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note);
 void queue_destination_worked(struct queue *queue, struct queue_destination *destination);
 void queue_destination_want(struct queue *queue, struct queue_destination *destination);
@@ -272,7 +274,8 @@ void queue_agent_idle(struct queue *queue, struct queue_agent *agent);
 void queue_agents_lost(struct queue *queue, uint8_t role);
 void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);
-void queue_log_result(struct queue *queue, enum log_event event, const struct queue_message *message, uint32_t index,
+/* One line; the message is active, and may be loaded for it. */
+void queue_log_result(struct queue *queue, enum log_event event, struct queue_message *message, uint32_t index,
                       const struct queue_note *note);
 
 /* ---- queue_transaction.c: auth's frames */

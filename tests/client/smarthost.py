@@ -106,7 +106,7 @@ def _():
         nothing_was_killed(server)
 
 
-@case("smarthost: a name that DNS does not know defers")
+@case("smarthost: mail for a name that DNS does not know waits, and comes back when it has expired")
 def _():
     names = NameServer({})
     with front("nxdomain", start=False, host="nowhere.example") as server:
@@ -114,14 +114,59 @@ def _():
         with open(path, "w") as file:
             file.write("nameserver 127.0.0.1@%d\n" % names.port)
         server.config["delivery"]["resolv_file"] = path
+        server.config["queue"] = {"retry": ["1s"], "expire": "6s", "reserve": "1M"}
         server.write_config()
         server.start()
         mark = marker()
         send(server, mark)
-        eventually(lambda: names.asked, "a question")
-        names.names["nowhere.example"] = ["127.0.0.1"]
-        expect([row for row in server.json("queue", "list")], "the queue is empty")
+        server.log_has(r"event=agent .*name has no address")
+        row = server.json("queue", "list")[0]
+        shown = server.json("queue", "show", row["id"])
+        expect(any("no address" in r.get("why", "") for r in shown), "queue show does not say why: %r" % shown)
+        bounce = server.message("alice", mark)
+        expect(re.search(rb"Status: 5\.4\.7", bounce) and b"name has no address" in bounce, "not said why: %r" % bounce)
+        expect(re.search(r"event=failed .* to=friend@far\.example", server.log()), "no recipient in the log")
+        server.queue_empty()
         nothing_was_killed(server)
+
+
+@case("smarthost: other authorities at a reload, and a busy agent goes by them")
+def _():
+    with front("authorities", start=False) as server:
+        bundle = server.directory + "/bundle.pem"
+        shutil.copyfile(make_certificate(server.directory, "other", "localhost")[0], bundle)
+        server.config["delivery"]["smarthost"]["ca_file"] = bundle
+        server.write_config()
+        server.start()
+        mark = marker()
+        send(server, mark)
+        server.log_has(r"deferred")
+        with open(bundle, "w") as file:
+            for path in ("/etc/ssl/certs/ca-certificates.crt", hub().certificate):  # more than fit qsort() on its stack
+                with open(path) as certificates:
+                    file.write(certificates.read())
+        pids = server.pids("outbound")
+        expect(server.reload(), "the reload failed")
+        hub().message("capture", mark)
+        equal(server.pids("outbound"), pids, "processes of outbound")
+        server.queue_empty()
+        nothing_was_killed(server)
+
+
+@case("smarthost: another login at a reload, while the connection is busy")
+def _():
+    with front("login", password="wrong at first") as server:
+        password = server.config["delivery"]["smarthost"]["password_file"]
+        marks = [marker() for _ in range(3)]
+        for mark in marks:
+            send(server, mark)
+        server.log_has(r"deferred .*status=4\.7\.8")
+        with open(password, "w") as file:
+            file.write(Server.password + "\n")
+        expect(server.reload(), "the reload failed")
+        for mark in marks:
+            hub().message("capture", mark)
+        server.queue_empty()
 
 
 @case("smarthost: a large message")
