@@ -28,7 +28,6 @@
     EVENT(LOG_RECIPIENT_REFUSED, "recipient-refused", NOTICE, SERVER)                                                 \
     EVENT(LOG_RECIPIENT_ACCEPTED, "recipient-accepted", INFO, SERVER)                                                 \
     EVENT(LOG_ACCOUNT_CHANGED, "account-changed", NOTICE, SERVER)                                                     \
-    EVENT(LOG_POSTMASTER, "postmaster", WARNING, SERVER)                                                              \
     EVENT(LOG_QUEUED, "queued", INFO, SERVER)                                                                         \
     EVENT(LOG_QUEUE_REFUSED, "queue-refused", WARNING, SERVER)                                                        \
     EVENT(LOG_DELIVERED, "delivered", INFO, SERVER)                                                                   \
@@ -45,7 +44,8 @@
     EVENT(LOG_SESSION_REFUSED, "session-refused", NOTICE, SESSION)                                                    \
     EVENT(LOG_PROTOCOL, "protocol", NOTICE, SESSION)                                                                  \
     EVENT(LOG_SESSION_ENDED, "session-ended", INFO, SESSION)                                                          \
-    EVENT(LOG_AGENT, "agent", INFO, AGENT)
+    EVENT(LOG_AGENT, "agent", INFO, AGENT)                                                                            \
+    EVENT(LOG_POSTMASTER, "postmaster", WARNING, SERVER)
 
 #define LOG_KEYS(KEY)                                                                                                 \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file") KEY(KEY_LINE, "line")      \
