@@ -85,7 +85,7 @@ static EVP_PKEY *read_pem(int fd) {
     size_t n = 0;
     ssize_t got = 1;
     while (n < sizeof pem && got > 0) {
-        got = read(fd, pem + n, sizeof pem - n);
+        got = pread(fd, pem + n, sizeof pem - n, (off_t)n); /* the master's copy: its offset is shared */
         if (got > 0) n += (size_t)got;
     }
     BIO *bio = got == 0 && n > 0 ? BIO_new_mem_buf(pem, (int)n) : NULL;

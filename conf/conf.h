@@ -41,6 +41,9 @@ struct conf_relay_domain {
     struct conf_list recipients; /* full addresses that we accept for it */
 };
 
+/* More of them is a mistake. Names: of one certificate. */
+enum { CONF_CERTIFICATES_MAX = 32, CONF_CERTIFICATE_NAMES_MAX = 32, CONF_ADDRESSES_MAX = 32 };
+
 struct conf_certificate {
     char *certificate_file; /* PEM, chain included; the first entry is the default */
     char *key_file;         /* PEM */

@@ -198,6 +198,31 @@ static void check_directory(const struct check *check, char *const *field, const
     free(parent);
 }
 
+/* What the processes have room for. */
+static void check_numbers(const struct check *check) {
+    const struct conf *conf = check->conf;
+    size_t addresses = 0;
+    if (conf->n_certificates > CONF_CERTIFICATES_MAX)
+        MISTAKE_ITEM(check, &conf->certificates[CONF_CERTIFICATES_MAX],
+                     "tls.certificates: there are %zu, and at most %d can be used; one certificate may hold many names",
+                     conf->n_certificates, CONF_CERTIFICATES_MAX);
+    for (size_t i = 0; i < conf->n_certificates; i++) {
+        const struct conf_list *names = &conf->certificates[i].names;
+        if (names->n > CONF_CERTIFICATE_NAMES_MAX)
+            MISTAKE_ITEM(check, &names->items[CONF_CERTIFICATE_NAMES_MAX],
+                         "tls.certificates.names: there are %zu, and at most %d can be used; leave the list out, and the "
+                         "names in the certificate are used, however many",
+                         names->n, CONF_CERTIFICATE_NAMES_MAX);
+    }
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        bool fits = addresses <= CONF_ADDRESSES_MAX;
+        addresses += conf->listeners[i].n_addresses;
+        if (fits && addresses > CONF_ADDRESSES_MAX)
+            MISTAKE_ITEM(check, &conf->listeners[i], "listen: more than %d addresses in all (*:25 is two); remove some",
+                         CONF_ADDRESSES_MAX);
+    }
+}
+
 static void check_files(const struct check *check) {
     const struct conf *conf = check->conf;
     for (size_t i = 0; i < conf->n_certificates; i++) {
@@ -280,6 +305,7 @@ void conf_check(const struct conf *conf, const char *path, struct conf_mistakes 
     check_listeners(&check);
     check_domains(&check);
     check_files(&check);
+    check_numbers(&check);
     check_smarthost(&check);
     check_queue(&check);
     check_users(&check);

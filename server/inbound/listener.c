@@ -24,7 +24,7 @@ static struct session_setup setup;
 static struct {
     struct pool pool;
     int auth_channel; /* -1: broken, a new one will come */
-    bool draining, renewing;
+    bool accepting, draining, renewing; /* accepting: the master has found the certificates good */
     uint64_t stop_deadline_ms; /* 0: sessions may take their time */
     uint64_t status_at_ms;
     uint32_t status_idle, status_busy;
@@ -70,7 +70,7 @@ static void find_auth(const struct role_start *start) {
 
 static void refill(void) {
     struct pool *pool = &listener.pool;
-    while (!listener.draining && listener.auth_channel >= 0 && pool->idle < setup.pool &&
+    while (listener.accepting && !listener.draining && listener.auth_channel >= 0 && pool->idle < setup.pool &&
            pool->n < setup.connections && clock_ms() >= pool->wait_until_ms) {
         if (pool_add(pool, listener.auth_channel)) continue;
         pool->wait_until_ms = clock_ms() + STATUS_MS;
@@ -143,11 +143,13 @@ static bool hear_master(struct role_start *start) {
         case ROLE_EVENT_DRAIN:
             drain();
             break;
+        case ROLE_EVENT_ACCEPT:
+            listener.accepting = true;
+            break;
         case ROLE_EVENT_SETUP:
             log_bug("a listener is replaced, not reconfigured");
         case ROLE_EVENT_DESCRIPTOR:
         case ROLE_EVENT_LOG_NEW:
-        case ROLE_EVENT_ACCEPT:
         case ROLE_EVENT_FORGET:
             break;
         }
@@ -191,7 +193,6 @@ int listener_run(struct role_start *start, uint32_t missing) {
     if (directory >= 0) close(directory);
     find_auth(start);
     tell_certificates();
-    refill();
     role_ready(missing);
     for (;;) {
         if (!serve_round(start)) _exit(0);

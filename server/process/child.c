@@ -150,10 +150,11 @@ static void tell_lasting_descriptors(struct child *child) {
 /* What is read again at each setup. */
 static void tell_files(struct child *child) {
     const struct conf *conf = child->family->conf;
+    const struct material *material = child->family->facts.material;
     switch (child->role) {
     case ROLE_KEYS:
-        for (size_t i = 0; i < conf->n_certificates; i++)
-            tell_file(child, DESCRIPTOR_KEY, (uint8_t)i, conf->certificates[i].key_file);
+        for (size_t i = 0; i < material->n; i++)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_KEY, (uint8_t)i, material->pairs[i].key);
         break;
     case ROLE_OUTBOUND:
         if (conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)
@@ -167,12 +168,20 @@ static void tell_files(struct child *child) {
     }
 }
 
+/* A new keys process first gets what is in service: there may be nothing but broken files behind it. */
+static const struct material *material_for(const struct child *child) {
+    const struct family *family = child->family;
+    bool in_service = child->role == ROLE_KEYS && !child->begun && family->good.generation;
+    return family->fresh.generation && !in_service ? &family->fresh : &family->good;
+}
+
 int child_setup(struct child *child) {
+    child->family->facts.material = material_for(child);
     int fd = setup_make(child->family->conf, &child->family->facts, child->role);
     if (fd < 0) return -1;
     tell_files(child);
     child_tell(child, MASTER_SETUP, (struct span){0}, fd);
-    child->generation = child->family->facts.generation;
+    child->generation = child->family->facts.material->generation;
     close(fd);
     return 0;
 }
@@ -220,7 +229,7 @@ int child_spawn(struct child *child) {
     }
     child->watch = (struct loop_watch){pair[0], hear, child};
     child->started_wall_ms = clock_wall_ms();
-    child->ready = child->said_ready = child->keys_read_again = false;
+    child->ready = child->said_ready = child->begun = false;
     child->n_certificates = 0;
     if (child->role == ROLE_LOG) name_all_in_log(child->family);
     else log_role((uint32_t)child->pid, child->role);
@@ -254,7 +263,13 @@ void child_link(struct child *child) {
     }
 }
 
-void child_begin(struct child *child) { child_tell(child, MASTER_START, (struct span){0}, -1); }
+void child_begin(struct child *child) {
+    const struct family *family = child->family;
+    child_tell(child, MASTER_START, (struct span){0}, -1);
+    child->begun = true;
+    if (child->role != ROLE_KEYS || !family->good.generation || !family->fresh.generation) return;
+    if (child_setup(child) != 0) kill(child->pid, SIGKILL);
+}
 
 void child_gone(struct child *child) {
     if (child->watch.fd >= 0) {

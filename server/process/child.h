@@ -6,7 +6,7 @@
 #include "server/process/sockets.h"
 #include "store/loop.h"
 
-enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3, CHILD_CERTIFICATES_MAX = 32, FAMILY_KEYS_MAX = 256 };
+enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3, FAMILY_KEYS_MAX = 256 };
 
 struct child {
     enum role role; /* ROLE_NONE: the slot is free */
@@ -15,15 +15,15 @@ struct child {
     struct loop_watch watch; /* its control channel */
     bool said_ready, ready;        /* a listener is ready when its certificates' keys are held, too */
     bool draining, removed;        /* removed: is not started again */
-    uint32_t missing, generation;  /* generation of keys that it knows */
+    bool begun;                    /* was told to run */
+    uint32_t missing, generation;  /* generation of certificates or keys that it was told last */
     uint32_t restarts;
     uint64_t started_wall_ms, restart_at_ms;
     uint64_t deaths_ms[CHILD_DEATHS]; /* the latest first */
     uint32_t idle, busy;              /* listener */
     uint64_t accepted, crashed;
-    uint8_t certificates[CHILD_CERTIFICATES_MAX][KEY_NAME_BYTES]; /* listener: names of their keys */
+    uint8_t certificates[MATERIAL_MAX][KEY_NAME_BYTES]; /* listener: names of their keys */
     size_t n_certificates;
-    bool keys_read_again; /* listener: the keys process was asked to look at the files once more */
     struct family *family;
 };
 
@@ -38,6 +38,10 @@ struct family {
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;
+    struct material good, fresh;     /* certificates in service; those of the last reload, while they are being judged */
+    uint32_t generation;             /* of the last material that was read */
+    bool listener_wanted, listener_late; /* a new listener is due at listener_at_ms; it could not be had, which was logged */
+    uint64_t listener_at_ms;
     uint8_t keys[FAMILY_KEYS_MAX][KEY_NAME_BYTES]; /* names of what the keys process holds */
     size_t n_keys;
     uint32_t keys_generation; /* it has read the keys of this generation; 0: has not said */
@@ -55,7 +59,7 @@ int child_spawn(struct child *child) MUST_USE;
 /* Makes a new channel between the child and each living peer that it speaks with, and hands each its end. */
 void child_link(struct child *child);
 
-/* All is there: run. */
+/* All is there: run. Where new certificates are being judged, a new keys process gets their keys behind those in service. */
 void child_begin(struct child *child);
 
 /* Sends one frame; a child that does not take it is killed and will be restarted. */

@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000, LISTENER_INDEXES = 60 };
+enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000, LISTENER_INDEXES = 60,
+       LISTENERS_MAX = 50, LISTENER_AGAIN_MS = 10000 };
 
 int family_check_users(const struct conf *conf, FILE *errors) {
     static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH, ROLE_VERIFIER, ROLE_KEYS,
@@ -48,7 +49,6 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
     family->auth_control = family->queue_control = -1;
-    family->facts.generation = 1;
     if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key) return -1;
     if (open_log(family) != 0) {
         fprintf(stderr, "gatepost: cannot make the log's socket: %s\n", strerrordesc_np(errno));
@@ -66,6 +66,8 @@ void family_close(struct family *family) {
     for (int i = 0; i < 2; i++) close(family->log_fds[i]);
     if (family->auth_control >= 0) close(family->auth_control);
     if (family->queue_control >= 0) close(family->queue_control);
+    material_close(&family->good);
+    material_close(&family->fresh);
     explicit_bzero(&family->facts, sizeof family->facts);
 }
 
@@ -76,10 +78,18 @@ static int start_one(struct family *family, enum role role, uint8_t index) {
     return 0;
 }
 
+/* Of no listener that runs: auth would take the new channel for the other's. There are fewer listeners than numbers. */
 static uint8_t next_index(struct family *family) {
-    uint8_t index = family->next_listener;
-    family->next_listener = (uint8_t)((index + 1) % LISTENER_INDEXES);
-    return index;
+    for (;;) {
+        uint8_t index = family->next_listener;
+        bool used = false;
+        family->next_listener = (uint8_t)((index + 1) % LISTENER_INDEXES);
+        for (size_t i = 0; i < CHILDREN_MAX; i++) {
+            const struct child *child = &family->children[i];
+            if (child->role == ROLE_LISTENER && child->pid && child->index == index) used = true;
+        }
+        if (!used) return index;
+    }
 }
 
 static bool wants_outbound(const struct conf *conf) { return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST; }
@@ -126,7 +136,7 @@ void family_plan_restart(struct child *child) {
 }
 
 uint64_t family_next_restart(const struct family *family) {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = family->listener_wanted ? family->listener_at_ms : UINT64_MAX;
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         const struct child *child = &family->children[i];
         if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms < next) next = child->restart_at_ms;
@@ -153,14 +163,6 @@ static void restart(struct child *child) {
     log_send(&line);
 }
 
-void family_restart_due(struct family *family) {
-    uint64_t now = clock_ms();
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *child = &family->children[i];
-        if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms <= now) restart(child);
-    }
-}
-
 bool family_other_listener(struct family *family, const struct child *but) {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         const struct child *child = &family->children[i];
@@ -180,7 +182,7 @@ int family_hear_keys(struct child *child, struct span body) {
     struct family *family = child->family;
     struct wire w = wire_over(body);
     uint32_t generation = wire_get_u32(&w);
-    if (child->role != ROLE_KEYS || w.bad || generation == 0 || generation > family->facts.generation) return -1;
+    if (child->role != ROLE_KEYS || w.bad || generation == 0 || generation > family->generation) return -1;
     if (take_names(w.rest, family->keys, FAMILY_KEYS_MAX, &family->n_keys) != 0) return -1;
     family->keys_generation = generation;
     return 0;
@@ -188,7 +190,7 @@ int family_hear_keys(struct child *child, struct span body) {
 
 int family_hear_certificates(struct child *child, struct span body) {
     if (child->role != ROLE_LISTENER || child->said_ready || child->n_certificates) return -1;
-    return take_names(body, child->certificates, CHILD_CERTIFICATES_MAX, &child->n_certificates);
+    return take_names(body, child->certificates, MATERIAL_MAX, &child->n_certificates);
 }
 
 static bool is_held(const struct family *family, const uint8_t name[KEY_NAME_BYTES]) {
@@ -197,39 +199,83 @@ static bool is_held(const struct family *family, const uint8_t name[KEY_NAME_BYT
     return false;
 }
 
-/* The files may have changed between the keys process's look at them and the listener's. */
-static void read_keys_again(struct child *listener) {
-    struct child *keys = child_find(listener->family, ROLE_KEYS, 0);
-    listener->keys_read_again = true;
-    listener->generation = ++listener->family->facts.generation;
-    if (keys && keys->pid && child_setup(keys) != 0) log_fault("having the keys read again", errno);
-}
-
-enum family_pairs family_pairs(struct child *listener, size_t *wrong_out) {
+enum family_pairs family_pairs(const struct child *listener, size_t *wrong_out) {
     const struct family *family = listener->family;
     for (*wrong_out = 0; *wrong_out < listener->n_certificates; ++*wrong_out) {
         if (family->keys_generation < listener->generation) return FAMILY_PAIRS_UNKNOWN;
-        if (is_held(family, listener->certificates[*wrong_out])) continue;
-        if (listener->keys_read_again) return FAMILY_PAIRS_BROKEN;
-        read_keys_again(listener);
-        return FAMILY_PAIRS_UNKNOWN;
+        if (!is_held(family, listener->certificates[*wrong_out])) return FAMILY_PAIRS_BROKEN;
     }
     return FAMILY_PAIRS_WHOLE;
 }
 
-void family_start_listener(struct family *family) {
-    for (size_t i = 0; i < CHILDREN_MAX; i++) { /* one successor at a time */
-        const struct child *child = &family->children[i];
-        if (child->role == ROLE_LISTENER && child->pid && !child->ready && !child->draining) return;
+const struct material *family_material(const struct family *family, const struct child *listener) {
+    return listener->generation == family->fresh.generation ? &family->fresh : &family->good;
+}
+
+void family_serve(struct family *family, struct child *listener) {
+    family->listener_wanted = family->listener_late = false;
+    if (family->fresh.generation && listener->generation == family->fresh.generation) {
+        material_close(&family->good);
+        family->good = family->fresh;
+        family->fresh = (struct material){0};
     }
-    struct child *child = child_add(family, ROLE_LISTENER, next_index(family));
-    if (!child) return;
-    if (child_spawn(child) != 0 && child->pid == 0) {
-        child->role = ROLE_NONE;
+    child_tell(listener, MASTER_ACCEPT, (struct span){0}, -1);
+    family_retire_listeners(family, listener);
+}
+
+bool family_refuse_material(struct family *family, const struct child *listener) {
+    bool is_fresh = family->fresh.generation && listener->generation == family->fresh.generation;
+    if (!is_fresh || !family->good.generation) return false;
+    material_close(&family->fresh);
+    return true;
+}
+
+void family_want_listener(struct family *family) {
+    family->listener_wanted = true;
+    family->listener_at_ms = clock_ms();
+}
+
+/* Who serves goes on meanwhile. */
+static void no_listener(struct family *family, const char *why) {
+    if (family->listener_late) return;
+    family->listener_late = true;
+    struct log_line line;
+    log_open(&line, LOG_FAULT);
+    log_text(&line, KEY_WHAT, "a new listener cannot be started yet");
+    log_text(&line, KEY_WHY, why);
+    log_send(&line);
+}
+
+static void start_listener(struct family *family) {
+    size_t n = 0;
+    family->listener_at_ms = clock_ms() + LISTENER_AGAIN_MS; /* until one serves */
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &family->children[i];
+        if (child->role != ROLE_LISTENER) continue;
+        if (!child->ready && !child->draining) return; /* one successor at a time */
+        n++;
+    }
+    struct child *child = n < LISTENERS_MAX ? child_add(family, ROLE_LISTENER, next_index(family)) : NULL;
+    if (!child) {
+        no_listener(family, "too many that were replaced still have sessions");
         return;
+    }
+    if (child_spawn(child) != 0) {
+        if (child->pid == 0) child->role = ROLE_NONE;
+        no_listener(family, "the process could not be made");
+        return; /* where there is one, it was killed, and will be waited for */
     }
     child_link(child);
     child_begin(child);
+}
+
+void family_restart_due(struct family *family) {
+    uint64_t now = clock_ms();
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &family->children[i];
+        if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms <= now) restart(child);
+    }
+    if (family->listener_wanted && family->listener_at_ms <= now) start_listener(family);
 }
 
 void family_retire_listeners(struct family *family, const struct child *but) {
@@ -243,7 +289,7 @@ void family_retire_listeners(struct family *family, const struct child *but) {
 }
 
 void family_forget(struct family *family, struct child *child) {
-    uint32_t oldest = family->facts.generation;
+    uint32_t oldest = family->good.generation ? family->good.generation : family->generation;
     uint8_t storage[4];
     struct buf b = BUF_OVER(storage);
     bool was_listener = child->role == ROLE_LISTENER;
@@ -285,9 +331,10 @@ static void drop_unready_listeners(struct family *family) {
     }
 }
 
-void family_reconfigure(struct family *family, const struct conf *conf) {
+void family_reconfigure(struct family *family, const struct conf *conf, const struct material *fresh) {
     family->conf = conf;
-    family->facts.generation++;
+    material_close(&family->fresh);
+    family->fresh = *fresh;
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *child = &family->children[i];
         if (child->role == ROLE_NONE || child->role == ROLE_LISTENER || child->pid == 0) continue;
@@ -298,7 +345,7 @@ void family_reconfigure(struct family *family, const struct conf *conf) {
     if (wants_outbound(conf) && !child_find(family, ROLE_OUTBOUND, 0) && start_one(family, ROLE_OUTBOUND, 0) == 0)
         child_begin(child_find(family, ROLE_OUTBOUND, 0));
     drop_unready_listeners(family); /* they began with the configuration before */
-    family_start_listener(family);
+    family_want_listener(family);
 }
 
 void family_log_end(const struct child *child, int status, bool expected) {

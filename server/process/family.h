@@ -13,7 +13,7 @@ void family_close(struct family *family);
 /* Every role's user exists; else prints the command that makes them, -1. */
 int family_check_users(const struct conf *conf, FILE *errors) MUST_USE;
 
-/* Starts all roles, joins them, lets them run. */
+/* Starts all roles with the certificates in family->fresh, joins them, lets them run. */
 int family_start(struct family *family) MUST_USE;
 
 /* Whether every child has said that it serves. */
@@ -27,8 +27,8 @@ void family_plan_restart(struct child *child);
 uint64_t family_next_restart(const struct family *family);
 void family_restart_due(struct family *family);
 
-/* A new listener beside those that run; the old ones are retired when it is ready. */
-void family_start_listener(struct family *family);
+/* Has a new listener start beside those that run, again and again until one serves; the old ones are retired then. */
+void family_want_listener(struct family *family);
 void family_retire_listeners(struct family *family, const struct child *but);
 /* Whether another one serves. */
 bool family_other_listener(struct family *family, const struct child *but);
@@ -37,18 +37,25 @@ bool family_other_listener(struct family *family, const struct child *but);
 int family_hear_keys(struct child *child, struct span body) MUST_USE;
 int family_hear_certificates(struct child *child, struct span body) MUST_USE;
 
-/* Whether the keys of all the listener's certificates are held. When one is not, the keys process reads the files once more
- * before that is the answer. *wrong_out: index of the first certificate without its key. */
+/* Whether the keys of all the listener's certificates are held. *wrong_out: index of the first certificate without its key. */
 enum family_pairs { FAMILY_PAIRS_UNKNOWN = 0, FAMILY_PAIRS_WHOLE, FAMILY_PAIRS_BROKEN };
-enum family_pairs family_pairs(struct child *listener, size_t *wrong_out) MUST_USE;
+enum family_pairs family_pairs(const struct child *listener, size_t *wrong_out) MUST_USE;
+
+/* The listener was found good: it may take connections, its certificates are those in service, the others retire. */
+void family_serve(struct family *family, struct child *listener);
+/* New certificates are of no use: those in service stay. False when the listener's are not new, or none is in service. */
+bool family_refuse_material(struct family *family, const struct child *listener) MUST_USE;
+/* The certificates that the listener began with. */
+const struct material *family_material(const struct family *family, const struct child *listener);
 
 /* A child that was told to leave has left: frees the slot, and has the keys of unused generations dropped. */
 void family_forget(struct family *family, struct child *child);
 
 /* Whether a new configuration keeps what cannot change while running; else says what needs a restart. */
 bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors);
-/* Hands the new configuration to everybody; it must outlive the family or the next call. */
-void family_reconfigure(struct family *family, const struct conf *conf);
+/* Hands the new configuration to everybody; it must outlive the family or the next call. Takes over the new certificates,
+ * which a new listener will try. */
+void family_reconfigure(struct family *family, const struct conf *conf, const struct material *fresh);
 
 void family_log_end(const struct child *child, int status, bool expected);
 

@@ -54,32 +54,36 @@ void master_ready(void) {
     }
 }
 
+/* What a new configuration needs, all of it or nothing. NULL: mistakes are printed. */
+static struct conf *read_again(struct sockets *sockets_out, struct material *material_out, FILE *errors) {
+    bool as_root = master.family.facts.as_root;
+    struct conf *conf = conf_read(master.path, errors);
+    if (!conf) return NULL;
+    if (!family_same_place(master.conf, conf, errors) || (as_root && family_check_users(conf, errors) != 0) ||
+        directories_make(conf, as_root, errors) != 0 ||
+        material_read(material_out, conf, ++master.family.generation, errors) != 0)
+        goto bad;
+    if (sockets_open(sockets_out, conf, &master.sockets, errors) == 0) return conf;
+    material_close(material_out);
+bad:
+    conf_free(conf);
+    return NULL;
+}
+
 static void reload(void) {
     char *mistakes = NULL;
     size_t size = 0;
     struct sockets sockets;
+    struct material material;
     FILE *errors = open_memstream(&mistakes, &size);
     if (!errors) return;
     notify_send("RELOADING=1");
-    struct conf *conf = conf_read(master.path, errors);
-    if (conf && !family_same_place(master.conf, conf, errors)) {
-        conf_free(conf);
-        conf = NULL;
-    }
-    bool as_root = master.family.facts.as_root;
-    if (conf && ((as_root && family_check_users(conf, errors) != 0) || directories_make(conf, as_root, errors) != 0)) {
-        conf_free(conf);
-        conf = NULL;
-    }
-    if (conf && sockets_open(&sockets, conf, &master.sockets, errors) != 0) {
-        conf_free(conf);
-        conf = NULL;
-    }
+    struct conf *conf = read_again(&sockets, &material, errors);
     fclose(errors);
     if (conf) {
         sockets_close(&master.sockets);
         master.sockets = sockets;
-        family_reconfigure(&master.family, conf);
+        family_reconfigure(&master.family, conf, &material);
         conf_free(master.conf);
         master.conf = conf;
         master_say(LOG_RELOADED, master.path);
@@ -106,9 +110,13 @@ static void bury(pid_t pid, int status) {
         child->role = ROLE_NONE;
         master.exit_status = 1;
         master_stop("a process could not be started");
+    } else if (listener_failed && family_refuse_material(&master.family, child)) {
+        master_say(LOG_RELOAD_FAILED, "the listener with the new certificates did not start; those before stay");
+        child->role = ROLE_NONE;
+        family_want_listener(&master.family);
     } else if (listener_failed && family_other_listener(&master.family, child)) {
         master_say(LOG_RELOAD_FAILED, "the new listener did not start; the one before goes on");
-        child->role = ROLE_NONE;
+        child->role = ROLE_NONE; /* it is tried again */
     } else if (master.phase == PHASE_SERVING) {
         family_plan_restart(child);
     } else {
@@ -191,6 +199,7 @@ static int prepare(void) {
     }
     if (as_root && family_check_users(master.conf, stderr) != 0) return -1;
     if (directories_make(master.conf, as_root, stderr) != 0) return -1;
+    if (material_read(&master.family.fresh, master.conf, ++master.family.generation, stderr) != 0) return -1;
     if (sockets_open(&master.sockets, master.conf, NULL, stderr) != 0) return -1;
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
     if (family_serve_status(&master.family, &master.status) != 0) return -1;

@@ -8,31 +8,41 @@
 
 static void served(struct child *child) {
     child->ready = true;
-    if (child->role == ROLE_LISTENER) family_retire_listeners(&master.family, child);
+    if (child->role == ROLE_LISTENER) family_serve(&master.family, child);
     if (master.phase == PHASE_STARTING && family_ready(&master.family)) master_ready();
 }
 
-/* A certificate's key is not held: the new listener goes, and the one before stays in service; without one before, it serves
- * what needs no TLS. */
-static void broken_pair(struct child *listener, size_t wrong) {
+static void say_broken(const struct material *material, size_t wrong) {
     uint8_t text[LOG_VALUE_MAX];
-    const struct conf *conf = master.family.conf;
     struct buf b = BUF_OVER(text);
     buf_put_format(&b, "the certificate %s and its key do not belong together, or the key cannot be used",
-                   wrong < conf->n_certificates ? conf->certificates[wrong].certificate_file : "");
+                   wrong < material->n ? material->pairs[wrong].file : "");
     struct log_line line;
     log_open(&line, master.phase == PHASE_STARTING ? LOG_FAULT : LOG_RELOAD_FAILED);
     log_span(&line, KEY_WHAT, buf_span(&b));
     log_send(&line);
+    if (master.phase == PHASE_STARTING) fprintf(stderr, "gatepost: %.*s\n", (int)b.n, (const char *)text);
+}
+
+static void send_away(struct child *listener) {
+    listener->draining = listener->removed = true;
+    child_tell(listener, MASTER_DRAIN, (struct span){0}, -1);
+}
+
+/* A certificate's key is not held. New certificates are given up, and a listener with those before takes the rest of the new
+ * configuration; where there are none before it, the server does not start. */
+static void broken_pair(struct child *listener, size_t wrong) {
+    say_broken(family_material(&master.family, listener), wrong);
     if (master.phase == PHASE_STARTING) {
-        fprintf(stderr, "gatepost: %.*s\n", (int)b.n, (const char *)text);
         master.exit_status = 1;
         master_stop("a certificate without its key");
+    } else if (family_refuse_material(&master.family, listener)) {
+        send_away(listener);
+        family_want_listener(&master.family);
     } else if (family_other_listener(&master.family, listener)) {
-        listener->draining = listener->removed = true;
-        child_tell(listener, MASTER_DRAIN, (struct span){0}, -1);
+        send_away(listener);
     } else {
-        served(listener);
+        served(listener); /* what needs no TLS */
     }
 }
 
@@ -46,18 +56,12 @@ static void listener_ready(struct child *listener) {
     }
 }
 
-/* New keys: listeners that waited for them may serve. After a restart of the keys process the files may be others than those
- * that the listener began with: then a new one follows. */
-static void keys_heard(const struct child *keys) {
-    bool again = false;
+/* New keys: listeners that waited for them may serve. */
+static void keys_heard(void) {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *listener = &master.family.children[i];
-        size_t wrong;
-        if (listener->role != ROLE_LISTENER || !listener->pid || listener->draining) continue;
-        listener_ready(listener);
-        if (listener->ready && !keys->said_ready && family_pairs(listener, &wrong) != FAMILY_PAIRS_WHOLE) again = true;
+        if (listener->role == ROLE_LISTENER && listener->pid && !listener->draining) listener_ready(listener);
     }
-    if (again && master.phase == PHASE_SERVING) family_start_listener(&master.family);
 }
 
 static void child_ready(struct child *child, uint32_t missing) {
@@ -90,7 +94,7 @@ void master_hear(struct child *child, const struct frame *frame) {
     }
     case CHILD_RENEW:
         if (!child->draining && child->role == ROLE_LISTENER && master.phase == PHASE_SERVING)
-            family_start_listener(&master.family);
+            family_want_listener(&master.family);
         return;
     case CHILD_STATUS:
         child->idle = wire_get_u32(&w);
@@ -101,7 +105,7 @@ void master_hear(struct child *child, const struct frame *frame) {
         return;
     case CHILD_KEYS:
         if (family_hear_keys(child, frame->body) != 0) bad_frame(child);
-        else keys_heard(child);
+        else keys_heard();
         return;
     case CHILD_CERTIFICATES:
         if (family_hear_certificates(child, frame->body) != 0) bad_frame(child);

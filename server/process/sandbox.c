@@ -101,7 +101,7 @@ static const struct row {
     {FILES, "unlinkat", ALWAYS, "its own files"},
     {FILES, "fsync", ALWAYS, "durability"},
     {FILES, "fdatasync", ALWAYS, "durability"},
-    {FILES | OUTBOUND | RESOLVER, "pread64", ALWAYS, "its own files; a large message; resolv.conf and hosts"},
+    {FILES | OUTBOUND | RESOLVER | KEYS, "pread64", ALWAYS, "its own files; a large message; resolv.conf and hosts; keys"},
     {FILES, "pwrite64", ALWAYS, "its own files"},
     {FILES, "pwritev", ALWAYS, "the queue's log"},
     {FILES, "lseek", ALWAYS, "its own files"},

@@ -87,13 +87,18 @@ static int listener_sockets(const struct conf *conf, struct session_setup *setup
     return 0;
 }
 
-static int listener_certificates(const struct conf *conf, struct session_setup *setup) {
-    for (size_t i = 0; i < conf->n_certificates && i < SESSION_CERTIFICATES_MAX; i++) {
+_Static_assert((int)CONF_CERTIFICATES_MAX == (int)SESSION_CERTIFICATES_MAX, "what is configured fits");
+_Static_assert((int)CONF_CERTIFICATE_NAMES_MAX == (int)SESSION_NAMES_MAX, "what is configured fits");
+_Static_assert((int)CONF_ADDRESSES_MAX == (int)SESSION_SOCKETS_MAX, "what is configured fits");
+
+static int listener_certificates(const struct material *material, struct session_setup *setup) {
+    for (size_t i = 0; material && i < material->n; i++) {
         struct session_certificate *certificate = &setup->certificates[i];
-        if (read_file(conf->certificates[i].certificate_file, &certificate->chain_pem) != 0) return -1;
+        const struct conf_list *names = &material->pairs[i].names;
+        certificate->chain_pem = material_certificate(material, i);
+        if (!certificate->chain_pem.p) return -1;
         setup->n_certificates = (uint32_t)i + 1;
-        for (size_t j = 0; j < conf->certificates[i].names.n && j < SESSION_NAMES_MAX; j++)
-            certificate->names[certificate->n_names++] = span_text(conf->certificates[i].names.items[j]);
+        for (size_t j = 0; j < names->n; j++) certificate->names[certificate->n_names++] = span_text(names->items[j]);
     }
     return 0;
 }
@@ -110,7 +115,7 @@ static struct span *domain_names(const struct conf *conf, bool local, uint32_t *
     return names;
 }
 
-static int put_listener(const struct conf *conf, struct buf *b) {
+static int put_listener(const struct conf *conf, const struct material *material, struct buf *b) {
     int result = -1;
     struct session_setup *setup = calloc(1, sizeof *setup);
     if (!setup) abort();
@@ -132,7 +137,7 @@ static int put_listener(const struct conf *conf, struct buf *b) {
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
-    if (listener_sockets(conf, setup) != 0 || listener_certificates(conf, setup) != 0) goto out;
+    if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);
     result = 0;
 out:
@@ -273,7 +278,7 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
 
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
-    case ROLE_LISTENER: return put_listener(conf, b);
+    case ROLE_LISTENER: return put_listener(conf, facts->material, b);
     case ROLE_AUTH: return put_auth(conf, facts, b);
     case ROLE_QUEUE: put_queue(conf, facts, b); return 0;
     case ROLE_OUTBOUND: return put_outbound(conf, b);
@@ -286,7 +291,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return 0;
     }
     case ROLE_KEYS:
-        keys_setup_put(b, &(struct keys_setup){facts->generation, (uint32_t)conf->n_certificates});
+        if (!facts->material) return -1;
+        keys_setup_put(b, &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n});
         return 0;
     case ROLE_DELIVERY:
         delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});

@@ -253,6 +253,76 @@ def _():
         deliver(server)
 
 
+def break_files(server):
+    for path in (server.certificate, server.key):
+        with open(path, "w") as file:
+            file.write("not PEM\n")
+
+
+@case("life: what died is started again with the certificate in service, not with the file as it is")
+def _():
+    with Server("broken-later") as server:
+        before = peer_certificate(server)
+        break_files(server)
+        for role in ("keys", "listener", "keys"):
+            old = server.pids(role)
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda: set(server.pids(role)) - set(old), "a new " + role)
+
+            def works():
+                try:
+                    return server.login("submission").quit().code == 221
+                except (Failure, OSError):
+                    return False
+            eventually(works, "a login after the death of " + role)
+            equal(peer_certificate(server), before, "the certificate after the death of " + role)
+        expect("reload-failed" not in server.log(), "the broken file was looked at")
+
+
+@case("life: a broken new certificate does not hold up the rest of a reload")
+def _():
+    with Server("broken-rest") as server:
+        before, old = peer_certificate(server), server.pids("listener")
+        break_files(server)
+        server.config["local_domains"] = ["example.test", "second.test"]
+        server.write_config()
+        server.process.send_signal(signal.SIGHUP)
+        server.log_has("reload-failed")
+        eventually(lambda: [r for r in server.status() if r["process"] == "listener" and r["state"] == "serving" and
+                            r["pid"] not in old], "a new listener")
+        server.add_user("carol@second.test")
+        wire = opened(server.dial())
+        wire.want("RCPT TO:<carol@second.test>", 250)
+        equal(peer_certificate(server), before, "the certificate")
+        make_certificate(server.directory)
+        expect(server.reload(), "the reload with good files failed")
+        expect(peer_certificate(server) != before, "the old certificate after a reload with a good one")
+
+
+@case("life: a new listener takes no connection before its certificates are judged")
+def _():
+    with Server("judged") as server:
+        from harness import children_of
+        before, old = peer_certificate(server), server.pids("listener")
+        keys = server.pids("keys")
+        for pid in keys:
+            os.kill(pid, signal.SIGSTOP)
+        make_certificate(server.directory)
+        server.process.send_signal(signal.SIGHUP)
+        new = eventually(lambda: [r["pid"] for r in server.status() if r["process"] == "listener" and
+                                  r["pid"] not in old], "a new listener")
+        server.log_has("reloaded")
+        time.sleep(0.5)
+        equal([children_of(pid) for pid in new], [[] for _ in new], "children of the listener that is not judged yet")
+        equal(server.dial().banner.code, 220, "banner")
+        for pid in keys:
+            os.kill(pid, signal.SIGCONT)
+        eventually(lambda: children_of(new[0]), "children of the new listener")
+        eventually(lambda: peer_certificate(server) != before, "the new certificate")
+        server.login("submission").quit()
+
+
 @case("life: reload takes new domains")
 def _():
     with Server("domains") as server:

@@ -320,3 +320,50 @@ Test(conf_bad, smarthosts) {
 Test(conf_bad, others) {
     EXPECT_ALL(others);
 }
+
+/* ---- more than there is room for */
+
+static void append(FILE *out, const char *head, const char *item, size_t n, const char *tail) {
+    fputs(head, out);
+    for (size_t i = 0; i < n; i++) fprintf(out, "%s%s", i ? ",\n" : "", item);
+    fputs(tail, out);
+}
+
+Test(conf_bad, too_many) {
+    static const char certificate[] = "{ certificate_file = \"%D/certificate.pem\"; key_file = \"%D/key.pem\"; }";
+    static const struct {
+        const char *head, *item, *tail;
+        unsigned without;
+        size_t most, line; /* of the first one too many, when there is one more than `most` */
+        const char *what;
+    } rows[] = {{"tls = { certificates = (\n", certificate, " ); };\n", WITHOUT_CERTIFICATE, 32, 34, "tls.certificates: "},
+                {"tls = { certificates = ( {\ncertificate_file = \"%D/certificate.pem\"; key_file = \"%D/key.pem\"; names = [\n",
+                 "\"a.example\"", " ]; } ); };\n", WITHOUT_CERTIFICATE, 32, 35, "tls.certificates.names: "}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t n = rows[i].most; n <= rows[i].most + 1; n++) {
+            char *text, *messages, place[80];
+            size_t size;
+            FILE *out = open_memstream(&text, &size);
+            append(out, rows[i].head, rows[i].item, n, rows[i].tail);
+            fclose(out);
+            struct conf *conf = fixture_read_text(text, rows[i].without, &messages);
+            cr_expect_eq(conf != NULL, n == rows[i].most, "row %zu, %zu: %s", i, n, messages);
+            snprintf(place, sizeof place, "t.conf:%zu: %s", rows[i].line, rows[i].what);
+            if (n > rows[i].most) cr_expect_eq(strncmp(messages, place, strlen(place)), 0, "%s, not %s", messages, place);
+            conf_free(conf);
+            free(text), free(messages);
+        }
+}
+
+Test(conf_bad, too_many_addresses) {
+    char *text, *messages;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    fputs("listen = ( { role = \"mx\"; address = [\n", out);
+    for (int port = 1; port <= 17; port++) fprintf(out, "%s\"*:%d\"", port > 1 ? ", " : "", port);
+    fputs(" ]; } );\n", out);
+    fclose(out);
+    cr_expect_null(fixture_read_text(text, WITHOUT_LISTEN, &messages));
+    cr_expect(strstr(messages, "t.conf:1: listen: more than 32 addresses"), "%s", messages);
+    free(text), free(messages);
+}

@@ -1,5 +1,5 @@
 /* test_family.c - when children are started again, and whether certificates and keys belong together. No child is a
- * process here: their channels end in the test. Runs in: the test runner. Trusts: nothing. Never: starts a program.
+ * process here: their channels end in the test. Runs in: the test runner. Trusts: nothing. Never: runs a program of ours.
  */
 #include "server/process/family.h"
 
@@ -9,8 +9,10 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct family family;
@@ -20,7 +22,8 @@ static void begin(void) {
     fixture_begin();
     log_use(open("/dev/null", O_WRONLY));
     memset(&family, 0, sizeof family);
-    family.facts.generation = 1;
+    family.generation = 1;
+    family.good.generation = 1;
     family.auth_control = family.queue_control = -1;
 }
 
@@ -34,7 +37,7 @@ static struct child *add(enum role role, uint8_t index, int *channel_out) {
     cr_assert(child && frame_pair(ends, true) == 0);
     child->pid = pid++;
     child->watch.fd = ends[0];
-    child->generation = family.facts.generation;
+    child->generation = family.generation;
     if (channel_out) *channel_out = ends[1];
     return child;
 }
@@ -145,7 +148,7 @@ Test(test_family, keys_of_unused_generations_are_dropped) {
     struct frame frame;
     add(ROLE_KEYS, 0, &keys_end);
     struct child *first = add(ROLE_LISTENER, 0, NULL);
-    family.facts.generation = 5;
+    family.generation = family.good.generation = 5;
     struct child *second = add(ROLE_LISTENER, 1, NULL), *third = add(ROLE_LISTENER, 2, NULL);
     second->generation = 3;
     child_gone(third);
@@ -203,7 +206,7 @@ Test(test_family, who_may_say_what_of_keys) {
         cr_expect_eq(family_hear_keys(rows[i].child, rows[i].body), rows[i].result, "row %zu", i);
     cr_expect_eq(family_hear_certificates(keys, SPAN(NAME_A)), -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A "x")), -1);
-    cr_expect_eq(family_hear_certificates(listener, span_of(many, (CHILD_CERTIFICATES_MAX + 1) * KEY_NAME_BYTES)),
+    cr_expect_eq(family_hear_certificates(listener, span_of(many, (MATERIAL_MAX + 1) * KEY_NAME_BYTES)),
                  -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A)), -1, "once");
@@ -228,34 +231,97 @@ Test(test_family, pairs_are_whole_when_all_keys_are_held) {
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "it is gone and must say again");
 }
 
-Test(test_family, a_key_that_is_not_held_is_read_again_then_given_up) {
-    int keys_end;
+/* New certificates of generation 2 beside those in service. */
+static struct child *add_fresh_listener(int *channel_out) {
+    family.generation = 2;
+    family.fresh = (struct material){.generation = 2, .n = 0};
+    return add(ROLE_LISTENER, 1, channel_out);
+}
+
+Test(test_family, a_listener_serves_once_its_certificates_are_good) {
+    int old_end, new_end;
+    struct child *keys = add(ROLE_KEYS, 0, NULL), *old = add(ROLE_LISTENER, 0, &old_end);
+    old->ready = true;
+    struct child *listener = add_fresh_listener(&new_end);
+    cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" NAME_B)), 0);
+    cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the new keys are not read yet");
+    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" NAME_B NAME_A)), 0);
+    cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
+    cr_expect_eq(hear(new_end, MASTER_ACCEPT), 0u);
+    family.listener_wanted = true;
+    family_serve(&family, listener);
+    cr_expect_eq(hear(new_end, MASTER_ACCEPT), 1u);
+    cr_expect_eq(hear(old_end, MASTER_DRAIN), 1u);
+    cr_expect(family.good.generation == 2 && family.fresh.generation == 0);
+    cr_expect_not(family.listener_wanted);
+}
+
+Test(test_family, certificates_without_their_keys_are_given_up) {
     size_t wrong = 9;
-    family.conf = fixture_read_good("", 0);
-    struct child *keys = add(ROLE_KEYS, 0, &keys_end), *listener = add(ROLE_LISTENER, 0, NULL);
+    struct child *keys = add(ROLE_KEYS, 0, NULL), *old = add(ROLE_LISTENER, 0, NULL);
+    struct child *listener = add_fresh_listener(NULL);
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" NAME_A)), 0);
-    cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN);
-    cr_expect_eq(hear(keys_end, MASTER_SETUP), 1u, "with the keys' files once more");
-    cr_expect_eq(family.facts.generation, 2u);
-    cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the answer is still the old one");
     cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" NAME_A)), 0);
     cr_expect_eq(family_pairs(listener, &wrong), FAMILY_PAIRS_BROKEN);
     cr_expect_eq(wrong, (size_t)1);
-    cr_expect_eq(hear(keys_end, MASTER_SETUP), 0u);
+    cr_expect_not(family_refuse_material(&family, old), "those in service are not given up");
+    cr_expect(family_refuse_material(&family, listener));
+    cr_expect(family.good.generation == 1 && family.fresh.generation == 0);
+    cr_expect_not(family_refuse_material(&family, listener), "once");
+    family.fresh = family.good, family.fresh.generation = 2, family.good = (struct material){0};
+    cr_expect_not(family_refuse_material(&family, listener), "there is nothing else to serve with");
+}
+
+/* A new keys process begins with the keys in service, and gets those that are being judged behind them. */
+Test(test_family, a_new_keys_process_gets_both) {
+    int end;
+    struct frame frame;
+    uint32_t generations[2] = {0};
+    family.conf = fixture_read_good("", 0);
+    family.fresh = (struct material){.generation = 2};
+    struct child *keys = add(ROLE_KEYS, 0, &end);
+    cr_assert_eq(child_setup(keys), 0);
+    generations[0] = keys->generation;
+    child_begin(keys);
+    generations[1] = keys->generation;
+    cr_expect(generations[0] == 1 && generations[1] == 2, "%u, %u", generations[0], generations[1]);
+    static const uint16_t order[] = {MASTER_SETUP, MASTER_START, MASTER_SETUP};
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(frame_receive(end, storage, true, &frame), FRAME_RECEIVED);
+        cr_expect_eq(frame.type, order[i], "frame %zu", i);
+        if (frame.fd >= 0) close(frame.fd);
+    }
     conf_free((struct conf *)(uintptr_t)family.conf);
 }
 
-Test(test_family, a_key_that_came_after_its_certificate) {
-    int keys_end;
+/* ---- renewal */
+
+Test(test_family, a_listener_that_could_not_start_is_started_later) {
+    struct child *verifier = NULL, *last = NULL;
     family.conf = fixture_read_good("", 0);
-    struct child *keys = add(ROLE_KEYS, 0, &keys_end), *listener = add(ROLE_LISTENER, 0, NULL);
-    cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" NAME_B)), 0);
-    cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" NAME_B NAME_A)), 0);
-    cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
-    cr_expect_eq(listener->generation, 2u, "the keys that it needs are not dropped");
+    while ((last = child_add(&family, ROLE_VERIFIER, 0))) verifier = last, last->pid = 1 << 28;
+    family_want_listener(&family);
+    cr_expect_leq(family_next_restart(&family), clock_ms(), "at once");
+    family_restart_due(&family);
+    uint64_t again = family_next_restart(&family);
+    cr_expect(again != UINT64_MAX && again > clock_ms(), "no place, so again later");
+    cr_expect_null(child_find(&family, ROLE_LISTENER, -1));
+    verifier->role = ROLE_NONE;
+    family_restart_due(&family);
+    cr_expect_null(child_find(&family, ROLE_LISTENER, -1), "not before then");
+    family.listener_at_ms = clock_ms();
+    family_restart_due(&family);
+    struct child *listener = child_find(&family, ROLE_LISTENER, -1);
+    cr_assert(listener && listener->pid > 0);
+    cr_expect_neq(family_next_restart(&family), UINT64_MAX, "until it serves");
+    family.listener_at_ms = clock_ms();
+    family_restart_due(&family);
+    cr_expect_eq(listener, child_find(&family, ROLE_LISTENER, -1), "one at a time");
+    family_serve(&family, listener);
+    cr_expect_eq(family_next_restart(&family), UINT64_MAX);
+    kill(listener->pid, SIGKILL);
+    waitpid(listener->pid, NULL, 0);
     conf_free((struct conf *)(uintptr_t)family.conf);
 }
 

@@ -41,7 +41,8 @@ static const char text[] =
     "             user = \"us\"; password_file = \"%D/password\"; }; };\n";
 
 static struct conf *conf;
-static struct setup_facts facts = {.generation = 42, .seal_key = "0123456789abcdef0123456789abcde"};
+static struct material material;
+static struct setup_facts facts = {.material = &material, .seal_key = "0123456789abcdef0123456789abcde"};
 static struct span memory;
 static struct role_start start;
 
@@ -56,9 +57,11 @@ static void begin(void) {
     conf = fixture_read(&messages);
     cr_assert(conf, "%s", messages);
     free(messages);
+    cr_assert_eq(material_read(&material, conf, 42, stderr), 0);
 }
 
 static void end(void) {
+    material_close(&material);
     conf_free(conf);
     fixture_end();
 }
@@ -214,13 +217,57 @@ Test(test_setup, of_the_others) {
 
 Test(test_setup, a_missing_file_is_no_setup) {
     char path[128];
-    snprintf(path, sizeof path, "%s/certificate.pem", fixture_directory);
-    unlink(path);
-    cr_expect_eq(setup_make(conf, &facts, ROLE_LISTENER), -1);
     snprintf(path, sizeof path, "%s/password", fixture_directory);
     unlink(path);
     cr_expect_eq(setup_make(conf, &facts, ROLE_OUTBOUND), -1);
     cr_expect_geq(setup_make(conf, &facts, ROLE_AUTH), 0);
+}
+
+/* ---- certificates and keys outlive their files */
+
+static void overwrite(const char *name, const char *octets) { fixture_write(name, octets, strlen(octets)); }
+
+Test(test_setup, what_was_read_stays) {
+    struct session_setup setup;
+    char key[64];
+    overwrite("certificate.pem", "broken");
+    overwrite("key.pem", "broken");
+    receive(ROLE_LISTENER);
+    cr_assert_eq(session_setup_get(&setup, start.payload), 0);
+    cr_expect(setup.n_certificates == 1 && span_equal(setup.certificates[0].chain_pem, SPAN(CERTIFICATE)));
+    free(setup.proxy_from), free(setup.local_domains), free(setup.relay_domains);
+    cr_expect_eq(pread(material.pairs[0].key, key, sizeof key, 0), (ssize_t)sizeof KEY - 1);
+    cr_expect_eq(memcmp(key, KEY, sizeof KEY - 1), 0);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? material.pairs[0].key : material.pairs[0].certificate;
+        cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        cr_expect_eq(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    }
+}
+
+Test(test_setup, what_cannot_be_read_is_not_held) {
+    static const char *const files[] = {"certificate.pem", "key.pem"};
+    for (size_t i = 0; i < 2; i++) {
+        struct material other;
+        char path[128], aside[140], *said = NULL;
+        size_t size;
+        FILE *errors = open_memstream(&said, &size);
+        snprintf(path, sizeof path, "%s/%s", fixture_directory, files[i]);
+        snprintf(aside, sizeof aside, "%s.aside", path);
+        cr_assert_eq(rename(path, aside), 0);
+        cr_expect_eq(material_read(&other, conf, 1, errors), -1);
+        fclose(errors);
+        cr_expect(strstr(said, files[i]), "%s", said);
+        cr_expect(other.n == 0 && other.generation == 0);
+        cr_assert_eq(rename(aside, path), 0);
+        free(said);
+    }
+    char *large = calloc(1, (1 << 20) + 2);
+    struct material other;
+    memset(large, 'x', (1 << 20) + 1);
+    overwrite("key.pem", large);
+    cr_expect_eq(material_read(&other, conf, 1, fopen("/dev/null", "w")), -1);
+    free(large);
 }
 
 Test(test_setup, as_root_every_role_needs_its_user) {
