@@ -128,7 +128,8 @@ struct queue_transaction {
     struct envelope envelope;
     uint8_t *recipients;
     size_t recipients_bytes, recipients_cap;
-    uint32_t n_recipients, n_indexes, *indexes, indexes_cap;
+    uint32_t n_recipients, n_indexes, last_index;
+    uint32_t *places, places_cap; /* where each lies in `recipients`, and 1; by hash */
     uint8_t *body; /* while in memory */
     size_t body_cap;
     uint64_t bytes;       /* of the body so far */
@@ -286,6 +287,12 @@ void queue_transaction_attach(struct queue_transaction *transaction, struct queu
 /* Forgets the octets so far; a file of its own is removed unless a message has taken it over. */
 void queue_body_drop(struct queue *queue, struct queue_transaction *transaction);
 void queue_transaction_free(struct queue *queue, struct queue_transaction *transaction);
+
+/* ---- queue_recipients.c: the recipients of a transaction */
+/* Recipients of one RCPT command; those that are there already (the same mailbox, or the same address elsewhere, with
+ * the same reports asked for) are not kept again, but the command counts. Their octets parse. False: too many. */
+bool queue_recipients_add(struct queue_transaction *transaction, uint32_t index, struct span recipients) MUST_USE;
+void queue_recipients_free(struct queue_transaction *transaction);
 
 /* ---- queue_session.c: the sessions' frames */
 void queue_session_ready(void *context, uint32_t events);

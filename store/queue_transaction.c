@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-enum { SESSION_BACKLOG_BYTES = 4096, RECIPIENTS_BYTES_MAX = 8 << 20 };
+enum { SESSION_BACKLOG_BYTES = 4096 };
 
 static struct queue_transaction **bucket(struct queue *queue, const uint8_t name[TRANSACTION_BYTES]) {
     return &queue->transactions[(name[0] | name[1] << 8) % QUEUE_HASH]; /* 128 random bits */
@@ -58,8 +58,7 @@ void queue_transaction_free(struct queue *queue, struct queue_transaction *trans
     queue_body_drop(queue, transaction);
     queue->n_transactions--;
     free(transaction->head);
-    free(transaction->recipients);
-    free(transaction->indexes);
+    queue_recipients_free(transaction);
     free(transaction);
 }
 
@@ -95,50 +94,21 @@ static int handle_open(void *context, struct frame *frame) {
     return 0;
 }
 
-/* Counts distinct RCPT commands: an alias may come in several frames of the same index. */
-static bool count_index(struct queue_transaction *transaction, uint32_t index) {
-    for (uint32_t i = transaction->n_indexes; i > 0; i--)
-        if (transaction->indexes[i - 1] == index) return true;
-    if (transaction->n_indexes == transaction->indexes_cap) {
-        uint32_t cap = transaction->indexes_cap ? 2 * transaction->indexes_cap : 8;
-        void *grown = realloc(transaction->indexes, cap * sizeof *transaction->indexes);
-        if (!grown) return false;
-        transaction->indexes = grown, transaction->indexes_cap = cap;
-    }
-    transaction->indexes[transaction->n_indexes++] = index;
-    return true;
-}
-
-static bool add_recipients(struct queue_transaction *transaction, struct span recipients, uint32_t n) {
-    if (transaction->recipients_cap - transaction->recipients_bytes < recipients.n) {
-        size_t cap = 2 * (transaction->recipients_cap + recipients.n);
-        void *grown = cap > RECIPIENTS_BYTES_MAX ? NULL : realloc(transaction->recipients, cap);
-        if (!grown) return false;
-        transaction->recipients = grown, transaction->recipients_cap = cap;
-    }
-    memcpy(transaction->recipients + transaction->recipients_bytes, recipients.p, recipients.n);
-    transaction->recipients_bytes += recipients.n;
-    transaction->n_recipients += n;
-    return true;
-}
-
 static int handle_rcpt(void *context, struct frame *frame) {
     struct queue *queue = context;
     struct wire w = wire_over(frame->body);
     uint8_t name[TRANSACTION_BYTES];
-    uint32_t n = 0;
     wire_get_bytes(&w, name, sizeof name);
     uint32_t index = wire_get_u32(&w);
     struct span recipients = w.rest;
-    for (; w.rest.n && !w.bad; n++) {
+    while (w.rest.n && !w.bad) {
         struct recipient recipient;
         recipient_get(&w, &recipient);
     }
-    if (!wire_end(&w) || !n) return -1;
+    if (!wire_end(&w) || !recipients.n) return -1;
     struct queue_transaction *transaction = queue_transaction_find(queue, name);
     if (!transaction) return 0; /* it died with its session's channel */
-    if (!count_index(transaction, index) || !add_recipients(transaction, recipients, n))
-        transaction->failed = BODY_REFUSED + 1;
+    if (!queue_recipients_add(transaction, index, recipients)) transaction->failed = BODY_REFUSED + 1;
     return 0;
 }
 

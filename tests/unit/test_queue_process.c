@@ -151,6 +151,42 @@ Test(queue_process, commit_rules) {
     drive_end(&driver, false);
 }
 
+/* As often as it is named it counts, and it gets one copy. */
+Test(queue_process, one_copy_for_each) {
+    static const char *names[101];
+    static char storage[100][32];
+    char name[256];
+    for (size_t i = 0; i < 100; i++) {
+        snprintf(storage[i], sizeof storage[i], "user%zu@example.test", i % 40);
+        names[i] = storage[i];
+    }
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    drive_open(&driver, 1, 7, "a@client.example", (const char *const[]){"x@example.test", "x@example.test", NULL});
+    drive_data(session, 1, SPAN("one copy\r\n"));
+    drive_commit(session, 1, 1);
+    cr_assert_eq(drive_result(session, name), BODY_REFUSED, "two commands were accepted");
+    drive_open(&driver, 2, 7, "a@client.example", (const char *const[]){"x@example.test", "x@example.test", NULL});
+    drive_data(session, 2, SPAN("one copy\r\n"));
+    drive_commit(session, 2, 2);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    deliver(JOB_DELIVERED, "x@example.test");
+    cr_expect_eq(job.n, 1, "%u copies", job.n);
+    drive_open(&driver, 3, 7, "a@client.example", names);
+    drive_data(session, 3, SPAN("forty copies\r\n"));
+    drive_commit(session, 3, 100);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    int copies = 0;
+    for (int agent; copies < 40 && (agent = drive_agent(&driver, 20000, name)) >= 0; close(agent)) {
+        cr_assert(drive_job(agent, 20000, &job));
+        copies += job.n;
+        drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+    }
+    cr_expect_eq(copies, 40);
+    cr_expect_eq(drive_agent(&driver, 100, name), -1, "and no more");
+    drive_end(&driver, true);
+}
+
 Test(queue_process, bad_frames_drop_the_session_only) {
     static const struct {
         uint16_t type;
