@@ -14,7 +14,9 @@ PREFIX   ?= /usr/local
 BUILD    ?= build
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wimplicit-fallthrough -Werror
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
+MACHINE  := $(shell uname -m)
+BRANCHES := $(if $(filter x86_64 i%86,$(MACHINE)),-fcf-protection,$(if $(filter aarch64,$(MACHINE)),-mbranch-protection=standard))
+HARDEN   := -fstack-protector-strong -fstack-clash-protection $(BRANCHES) -D_FORTIFY_SOURCE=2
 COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(VARIANT) $(CFLAGS)
 LINK      = $(CC) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(VARIANT) $(LDFLAGS)
 LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)

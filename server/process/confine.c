@@ -34,10 +34,12 @@ static uint64_t landlock_rights(long abi) {
     return rights;
 }
 
+bool confine_landlock_serves(long abi, size_t directories) { return abi >= (directories ? 2 : 1); }
+
 /* Only what lies below the n directories stays reachable, without the right to execute. 1: this kernel cannot. */
 static int restrict_files(const int *directories, size_t n) {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1) return 1;
+    if (!confine_landlock_serves(abi, n)) return 1;
     struct landlock_ruleset_attr attributes = {.handled_access_fs = landlock_rights(abi)};
     int result = -1;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);

@@ -359,16 +359,22 @@ void family_log_end(const struct child *child, int status, bool expected) {
     log_send(&line);
 }
 
-static void put_process(const struct child *child, struct control_peer *peer) {
+void family_put_missing(struct buf *out, uint32_t missing) {
     static const char *const words[] = {"user", "root", "landlock", "seccomp"};
+    bool first = true;
+    for (unsigned i = 0; i < 4; i++) {
+        if (!(missing & 1U << i)) continue;
+        if (!first) buf_put_octet(out, ' ');
+        buf_put_text(out, words[i]);
+        first = false;
+    }
+}
+
+static void put_process(const struct child *child, struct control_peer *peer) {
     struct control_row row;
     uint8_t text[64];
     struct buf missing = BUF_OVER(text);
-    for (unsigned i = 0; i < 4; i++) {
-        if (!(child->missing & 1U << i)) continue;
-        if (missing.n) buf_put_octet(&missing, ' ');
-        buf_put_text(&missing, words[i]);
-    }
+    family_put_missing(&missing, child->missing);
     control_row_open(&row);
     control_row_text(&row, "process", span_text(role_name(child->role)));
     control_row_number(&row, "pid", (uint64_t)child->pid);

@@ -59,6 +59,9 @@ void family_reconfigure(struct family *family, const struct conf *conf, const st
 
 void family_log_end(const struct child *child, int status, bool expected);
 
+/* Appends the words for bits of enum role_missing. */
+void family_put_missing(struct buf *out, uint32_t missing);
+
 /* Answers "status" on run_directory/status.sock. */
 int family_serve_status(struct family *family, struct control_server *server) MUST_USE;
 

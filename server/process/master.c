@@ -40,9 +40,17 @@ static void announce(void) {
 
 void master_ready(void) {
     struct log_line line;
+    uint8_t text[64];
+    struct buf lacking = BUF_OVER(text);
+    uint32_t missing = 0;
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (master.family.children[i].pid) missing |= master.family.children[i].missing;
+    if (missing) buf_put_text(&lacking, "missing: ");
+    family_put_missing(&lacking, missing);
     master_to_phase(PHASE_SERVING, UINT64_MAX);
     log_open(&line, LOG_READY);
     log_text(&line, KEY_VERSION, version_gatepost());
+    if (missing) log_span(&line, KEY_WHY, buf_span(&lacking));
     log_send(&line);
     notify_send("READY=1");
     announce();

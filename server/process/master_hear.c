@@ -71,7 +71,8 @@ static void child_ready(struct child *child, uint32_t missing) {
         struct log_line line;
         log_open(&line, LOG_HARDENING_MISSING);
         log_text(&line, KEY_PROCESS, role_name(child->role));
-        log_text(&line, KEY_WHAT, missing & MISSING_SECCOMP ? "no filter for system calls" : "no Landlock");
+        log_text(&line, KEY_WHAT, missing & MISSING_SECCOMP ? "no filter for system calls"
+                                                           : "no Landlock, or one that forbids to rename (before Linux 5.19)");
         log_send(&line);
     }
     if (child->role == ROLE_LISTENER) listener_ready(child);

@@ -44,6 +44,7 @@ static const struct row {
     {ALL, "recvfrom", ALWAYS, "frames without descriptors"},
     {ALL, "recvmsg", ALWAYS, "frames; descriptors that another process hands over"},
     {ALL, "poll", ALWAYS, "waiting with a deadline"},
+    {ALL, "ppoll", ALWAYS, "poll() where the kernel has only this"},
     {ALL, "close", ALWAYS, "connections, descriptors that came"},
     {ALL, "clock_gettime", ALWAYS, "where the vDSO has no clock"},
     {ALL, "getpid", ALWAYS, "OpenSSL's and SQLite's fork check, log"},
@@ -110,6 +111,7 @@ static const struct row {
     {FILES, "stat", ALWAYS, "SQLite"},
     {FILES, "lstat", ALWAYS, "SQLite"},
     {FILES, "readlink", ALWAYS, "SQLite's name of the database"},
+    {FILES, "readlinkat", ALWAYS, "the same"},
     {FILES, "access", ALWAYS, "SQLite"},
     {FILES, "faccessat", ALWAYS, "SQLite"},
     {FILES, "faccessat2", ALWAYS, "SQLite"},
@@ -165,7 +167,9 @@ static const struct row {
     {RESOLVER, "gettimeofday", ALWAYS, "libunbound's clock"},
     {ALL & ~(unsigned)FILES, "openat", REFUSED, "libraries look for files lazily; there are none"},
     {ALL & ~(unsigned)FILES, "readlink", REFUSED, "the same"},
+    {ALL & ~(unsigned)FILES, "readlinkat", REFUSED, "the same"},
     {ALL & ~(unsigned)FILES, "access", REFUSED, "the same"},
+    {ALL & ~(unsigned)FILES, "faccessat", REFUSED, "the same"},
     {ALL, "ioctl", REFUSED_HARMLESSLY, "isatty() of the C library"},
     {VERIFIER | KEYS, "mlock", ALWAYS, "libsodium keeps secrets out of swap"},
     {VERIFIER | KEYS, "munlock", ALWAYS, "the same"},
@@ -209,6 +213,7 @@ static const struct {
 static int add(scmp_filter_ctx filter, const struct row *row) {
     int call = seccomp_syscall_resolve_name(row->call);
     if (call == __NR_SCMP_ERROR) return -ENOSYS;
+    if (call < 0) return 0; /* another architecture's: poll, open and others are not everywhere */
     switch (row->when) {
     case NOT_EXECUTABLE:
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -256,9 +261,23 @@ static int add_all(scmp_filter_ctx filter, enum role role, const struct row *som
     return 0;
 }
 
-int sandbox_filter(enum role role, struct buf *out) {
+/* An empty filter for this machine, or for another architecture. */
+static scmp_filter_ctx empty_filter(uint32_t action, const char *architecture) {
+    scmp_filter_ctx filter = seccomp_init(action);
+    if (!filter) return NULL;
+    /* Calls by another architecture's numbers end the process too, not only the thread. */
+    bool ends = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0;
+    if (ends && !architecture) return filter;
+    if (ends && seccomp_arch_add(filter, seccomp_arch_resolve_name(architecture)) == 0 &&
+        seccomp_arch_remove(filter, SCMP_ARCH_NATIVE) == 0)
+        return filter;
+    seccomp_release(filter);
+    return NULL;
+}
+
+int sandbox_filter_on(const char *architecture, enum role role, struct buf *out) {
     int result = -1;
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    scmp_filter_ctx filter = empty_filter(SCMP_ACT_KILL_PROCESS, architecture);
     if (!filter) return -1;
     if (add_all(filter, role, rows, sizeof rows / sizeof *rows) != 0) goto out;
 #ifdef GATEPOST_SANITIZED
@@ -270,15 +289,18 @@ out:
     return result;
 }
 
+int sandbox_filter(enum role role, struct buf *out) { return sandbox_filter_on(NULL, role, out); }
+
 int sandbox_child_filter(enum role role, struct buf *out) {
     int result = -1;
     if (!(FORKS & BIT(role))) return 0;
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    scmp_filter_ctx filter = empty_filter(SCMP_ACT_ALLOW, NULL);
     if (!filter) return -1;
     for (size_t i = 0; i < sizeof parent_only / sizeof *parent_only; i++) {
         if (!(parent_only[i].roles & BIT(role))) continue;
-        int error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS,
-                                     seccomp_syscall_resolve_name(parent_only[i].call), 0);
+        int call = seccomp_syscall_resolve_name(parent_only[i].call);
+        if (call < 0 && call != __NR_SCMP_ERROR) continue;
+        int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0);
         if (error == 0) continue;
         errno = -error;
         goto out;

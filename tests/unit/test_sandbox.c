@@ -390,3 +390,66 @@ Test(test_sandbox, an_abort_is_seen_as_one) {
                       (unsigned)status);
         }
 }
+
+/* ---- another architecture: it has fewer system calls, and other ones in their place */
+
+/* What the filter answers to a call of this number; arguments are 0. */
+static uint32_t judge(const struct sock_filter *program, size_t n, uint32_t architecture, uint32_t number) {
+    struct seccomp_data data = {.nr = (int)number, .arch = architecture};
+    uint32_t a = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sock_filter *step = &program[i];
+        bool yes = false;
+        switch (step->code) {
+        case BPF_LD | BPF_W | BPF_ABS: memcpy(&a, (const uint8_t *)&data + step->k, sizeof a); continue;
+        case BPF_ALU | BPF_AND | BPF_K: a &= step->k; continue;
+        case BPF_JMP | BPF_JA: i += step->k; continue;
+        case BPF_JMP | BPF_JEQ | BPF_K: yes = a == step->k; break;
+        case BPF_JMP | BPF_JGT | BPF_K: yes = a > step->k; break;
+        case BPF_JMP | BPF_JGE | BPF_K: yes = a >= step->k; break;
+        case BPF_JMP | BPF_JSET | BPF_K: yes = a & step->k; break;
+        case BPF_RET | BPF_K: return step->k;
+        default: cr_assert_fail("step %zu: code %x", i, step->code);
+        }
+        i += yes ? step->jt : step->jf;
+    }
+    cr_assert_fail("the filter has no end");
+    return 0;
+}
+
+Test(test_sandbox, aarch64_has_what_its_c_library_calls) {
+    enum { ALLOW = 0x7fff0000, KILL = (int)0x80000000, ERROR = 0x00050000 | 2 };
+    static const struct {
+        const char *name;
+        uint32_t number, elsewhere; /* of the generic table; the answer to those that are not in `roles` */
+        unsigned roles;
+    } rows[] = {
+        {"ppoll", 73, 0, ~0U},
+        {"epoll_pwait", 22, 0, ~0U},
+        {"newfstatat", 79, 0, ~0U},
+        {"read", 63, 0, ~0U},
+        {"openat", 56, ERROR, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"readlinkat", 78, ERROR, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"faccessat", 48, ERROR, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"unlinkat", 35, (uint32_t)KILL, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"mkdirat", 34, (uint32_t)KILL, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"renameat", 38, (uint32_t)KILL, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
+        {"dup3", 24, (uint32_t)KILL, 1U << ROLE_LISTENER | 1U << ROLE_DELIVERY | 1U << ROLE_OUTBOUND},
+        {"execve", 221, (uint32_t)KILL, 0},
+        {"kill", 129, (uint32_t)KILL, 0},
+    };
+    const uint32_t aarch64 = 0xc00000b7, x86 = 0x40000003;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        static uint8_t octets[16384];
+        static struct sock_filter program[2048];
+        struct buf b = BUF_OVER(octets);
+        cr_assert_eq(sandbox_filter_on("aarch64", roles[i], &b), 0, "%s", role_name(roles[i]));
+        memcpy(program, octets, b.n);
+        size_t n = b.n / sizeof *program;
+        for (size_t j = 0; j < sizeof rows / sizeof *rows; j++)
+            cr_expect_eq(judge(program, n, aarch64, rows[j].number),
+                         rows[j].roles & 1U << roles[i] ? (uint32_t)ALLOW : rows[j].elsewhere, "%s in %s", rows[j].name,
+                         role_name(roles[i]));
+        cr_expect_eq(judge(program, n, x86, 3), (uint32_t)KILL, "another architecture's calls");
+    }
+}
