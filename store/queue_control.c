@@ -47,8 +47,8 @@ static bool fits(const struct filter *filter, const struct message *head) {
     return address_fits(filter->sender, head->envelope.sender) && recipient_fits(filter->recipient, head);
 }
 
-/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. Returns how
- * many. */
+/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. One that the disk
+ * does not give back has no head, and is chosen by its id or with all others. Returns how many. */
 static uint64_t for_each(struct queue *queue, const struct filter *filter, uint64_t limit,
                          bool (*act)(struct queue *queue, struct queue_message *message, const struct message *head,
                                      void *context),
@@ -58,17 +58,19 @@ static uint64_t for_each(struct queue *queue, const struct filter *filter, uint6
     if (filter->id.n) message = message_number(filter->id, &number) ? queue_find(queue, number) : NULL;
     for (struct queue_message *next; message && count < limit; message = filter->id.n ? NULL : next) {
         struct message head;
-        bool resident = message->resident;
+        bool resident = message->resident, goes_on = true, readable = queue_load(queue, message);
         next = message->next;
-        if (!queue_load(queue, message)) continue;
-        queue_head(message, &head);
+        if (next) next->active++; /* what is done to this one may end others */
+        if (readable) queue_head(message, &head);
         uint64_t at = message->number;
-        if (fits(filter, &head)) {
+        if (readable ? fits(filter, &head) : !filter->sender.n && !filter->recipient.n) {
             count++;
-            if (!act(queue, message, &head, context)) return count;
+            goes_on = act(queue, message, readable ? &head : NULL, context);
         }
         message = queue_find(queue, at);
         if (message && !resident) queue_unload(queue, message);
+        if (next) queue_release(queue, next);
+        if (!goes_on) break;
     }
     return count;
 }
@@ -103,6 +105,7 @@ static struct span first_recipient(const struct message *head) {
     return recipient.address;
 }
 
+/* `head` is NULL where the message cannot be read. */
 static void put_message(const struct queue_message *message, const struct message *head) {
     char name[MESSAGE_NAME_SIZE];
     unsigned attempts = 0;
@@ -113,9 +116,9 @@ static void put_message(const struct queue_message *message, const struct messag
     control_row_text(&row, "id", span_text(name));
     control_row_time(&row, "arrived", message->arrival_ms);
     control_row_number(&row, "bytes", message->body_bytes);
-    control_row_text(&row, "state", span_text(state_name(message)));
-    control_row_text(&row, "sender", sender_of(head));
-    control_row_text(&row, "recipient", first_recipient(head));
+    control_row_text(&row, "state", span_text(head ? state_name(message) : "unreadable"));
+    control_row_text(&row, "sender", head ? sender_of(head) : (struct span){0});
+    control_row_text(&row, "recipient", head ? first_recipient(head) : (struct span){0});
     control_row_number(&row, "recipients", message->n_open);
     control_row_number(&row, "attempts", attempts);
     control_row_time(&row, "next", next_of(message));
@@ -139,7 +142,7 @@ static void answer_list(struct queue *queue, struct control_peer *peer, const st
     if (filter.id.n && !count)
         control_end(peer, CONTROL_NOT_FOUND, "no such message");
     else
-        control_end(peer, CONTROL_OK, count == limit ? "there may be more: choose by --sender or --recipient" : "");
+        control_end(peer, CONTROL_OK, count == limit ? "there may be more: choose by --sender or --recipient, or raise --limit" : "");
 }
 
 static void put_recipient(const struct queue_message *message, uint32_t index, const struct recipient *recipient) {
@@ -163,10 +166,11 @@ static void put_recipient(const struct queue_message *message, uint32_t index, c
 }
 
 static bool show_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {
-    struct wire w = wire_over(head->recipients);
     char client[NETADDR_TEXT_MAX];
     (void)queue;
     put_message(message, head);
+    if (!head) return control_row_send(&row, context);
+    struct wire w = wire_over(head->recipients);
     control_row_text(&row, "session", head->envelope.session_name);
     control_row_text(&row, "client", span_text(netaddr_text(&head->envelope.client, client)));
     control_row_text(&row, "helo", head->envelope.helo);
@@ -211,7 +215,7 @@ static bool remove_one(struct queue *queue, struct queue_message *message, const
     message_name(message->number, name);
     log_open(&line, LOG_DROPPED);
     log_text(&line, KEY_MESSAGE, name);
-    log_span(&line, KEY_FROM, head->envelope.sender);
+    if (head) log_span(&line, KEY_FROM, head->envelope.sender);
     log_text(&line, KEY_WHY, "removed by command");
     log_send(&line);
     queue_mark_gone(queue, message->number);
@@ -243,40 +247,51 @@ static void answer_chosen(struct queue *queue, struct control_peer *peer, const 
     control_end(peer, busy ? CONTROL_FAILED : CONTROL_OK, busy ? "some are being delivered just now: try again" : "");
 }
 
+/* What of the message was sent to whom. */
+struct export {
+    struct control_peer *peer;
+    bool whole;
+};
+
+static bool export_octets(struct control_peer *peer, struct span octets) {
+    control_row_open(&row);
+    control_row_line(&row, octets);
+    return control_row_send(&row, peer);
+}
+
 static bool export_file(struct queue *queue, const struct queue_message *message, struct control_peer *peer) {
     static uint8_t storage[EXPORT_BYTES];
     char name[MESSAGE_NAME_SIZE];
+    uint64_t at = 0;
     message_name(message->number, name);
     int fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0);
-    ssize_t n = fd < 0 ? -1 : 0;
-    for (uint64_t at = 0; fd >= 0 && (n = disk_read(fd, storage, sizeof storage, at)) > 0; at += (uint64_t)n) {
-        control_row_open(&row);
-        control_row_line(&row, span_of(storage, (size_t)n));
-        if (!control_row_send(&row, peer)) break;
-    }
+    for (ssize_t n; fd >= 0 && (n = disk_read(fd, storage, sizeof storage, at)) > 0; at += (uint64_t)n)
+        if (!export_octets(peer, span_of(storage, (size_t)n))) break;
     if (fd >= 0) (void)disk_calls()->close(fd);
-    return n == 0;
+    return at == message->body_bytes;
 }
 
 static bool export_one(struct queue *queue, struct queue_message *message, const struct message *head,
                        void *context) {
-    struct span body = queue_body(message);
-    (void)head;
-    if (message->flags & MESSAGE_OWN_FILE) return export_file(queue, message, context);
-    for (size_t at = 0; at < body.n; at += EXPORT_BYTES) {
-        control_row_open(&row);
-        control_row_line(&row, span_part(body, at, EXPORT_BYTES));
-        if (!control_row_send(&row, context)) return false;
-    }
+    struct export *export = context;
+    export->whole = head != NULL;
+    if (head && message->flags & MESSAGE_OWN_FILE)
+        export->whole = export_file(queue, message, export->peer);
+    struct span body = head ? queue_body(message) : (struct span){0};
+    for (size_t at = 0; export->whole && at < body.n; at += EXPORT_BYTES)
+        export->whole = export_octets(export->peer, span_part(body, at, EXPORT_BYTES));
     return true;
 }
 
 static void answer_export(struct queue *queue, struct control_peer *peer, const struct control_request *request) {
     struct filter filter = {.id = control_argument(request, "id")};
+    struct export export = {.peer = peer};
     if (!filter.id.n)
         control_end(peer, CONTROL_USAGE, "which message?");
-    else if (!for_each(queue, &filter, 1, export_one, peer))
+    else if (!for_each(queue, &filter, 1, export_one, &export))
         control_end(peer, CONTROL_NOT_FOUND, "no such message");
+    else if (!export.whole)
+        control_end(peer, CONTROL_FAILED, "the message cannot be read to its end");
     else
         control_end(peer, CONTROL_OK, "");
 }

@@ -123,8 +123,7 @@ static bool has_waiting(const struct queue_part *part) {
     return false;
 }
 
-/* What happened while the parts were walked may have ended the message; that is seen to when nobody holds it. */
-static void release(struct queue *queue, struct queue_message *message) {
+void queue_release(struct queue *queue, struct queue_message *message) {
     if (--message->active || message->n_open) return;
     if (queue_timer_set(&queue->timers, &message->report, clock_ms()) != 0)
         log_fault("a timer cannot be set", ENOMEM);
@@ -138,7 +137,7 @@ void queue_schedule_message(struct queue *queue, struct queue_message *message) 
         else
             message->parts[i].state = PART_DONE;
     }
-    release(queue, message);
+    queue_release(queue, message);
 }
 
 void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
@@ -273,7 +272,7 @@ void queue_retry_now(struct queue *queue, struct queue_message *message) {
         part->next_ms = 0;
         queue_part_schedule(queue, part);
     }
-    release(queue, message);
+    queue_release(queue, message);
 }
 
 #define OWNER(pointer, type, member) ((type *)(void *)((uint8_t *)(pointer)-offsetof(type, member)))

@@ -266,6 +266,8 @@ void queue_part_ended(struct queue *queue, struct queue_part *part);
 void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
                             struct queue_note *note);
 void queue_retry_now(struct queue *queue, struct queue_message *message);
+/* Undoes `active++` of somebody who kept the message from ending; if it should have ended meanwhile, it soon does. */
+void queue_release(struct queue *queue, struct queue_message *message);
 uint64_t queue_wall_to_clock(uint64_t wall_ms);
 
 /* ---- queue_agent.c: channels to delivery, outbound and agents */

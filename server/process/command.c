@@ -46,6 +46,7 @@ static const struct command_option alias_options[] = {
 static const struct command_option filter_options[] = {
     {"sender", "ADDRESS", "messages from this sender; <> for bounces", false},
     {"recipient", "ADDRESS", "messages to this recipient; @domain for all in it", false},
+    {"limit", "NUMBER", "at most so many; 10000 unless told", false},
     {NULL, NULL, NULL, false},
 };
 

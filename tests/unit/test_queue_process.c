@@ -357,6 +357,39 @@ Test(queue_process, control_verbs) {
     drive_end(&driver, false);
 }
 
+/* What the disk does not give back is named as such, and can be removed. */
+Test(queue_process, unreadable_message) {
+    char name[256], large_name[256], command[400];
+    static char large[300001];
+    int rows;
+    memset(large, 'x', sizeof large - 1);
+    for (size_t i = 100; i + 1 < sizeof large; i += 100) large[i] = '\n', large[i - 1] = '\r';
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name);
+    drive_submit(&driver, session, 2, 7, "b@client.example", "bob@example.test", large, large_name);
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue export", "id", large_name, &rows), CONTROL_OK);
+    snprintf(command, sizeof command, "truncate -s 1000 %s/body/*", driver.path);
+    cr_assert_eq(system(command), 0);
+    cr_expect_eq(drive_control(&driver, "queue export", "id", large_name, &rows), CONTROL_FAILED);
+    /* In the log, or moved out of it already. */
+    snprintf(command, sizeof command, "find %s/log %s/deferred -type f -exec truncate -s 64 {} +", driver.path,
+             driver.path);
+    cr_assert_eq(system(command), 0);
+    cr_expect_eq(drive_control(&driver, "queue export", "id", name, &rows), CONTROL_FAILED);
+    cr_expect_eq(drive_control(&driver, "queue show", "id", name, &rows), CONTROL_OK);
+    cr_expect_eq(rows, 1);
+    cr_expect_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), CONTROL_OK);
+    cr_expect_eq(rows, 2);
+    cr_expect_eq(drive_control(&driver, "queue remove", "id", name, &rows), CONTROL_OK);
+    cr_expect_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), CONTROL_OK);
+    cr_expect_eq(rows, 1);
+    drive_end(&driver, false);
+}
+
 Test(queue_process, full_disk_is_told_to_auth) {
     static const char *const one[] = {"bob@example.test", NULL};
     char name[256];
