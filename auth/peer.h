@@ -23,6 +23,7 @@ struct transaction {
     bool utf8, esmtp;
     struct relay_facts facts;
     uint32_t accepted; /* RCPT commands */
+    size_t ends;       /* recipients that these came to */
 };
 
 enum exchange_state { EXCHANGE_NONE = 0, EXCHANGE_CHALLENGED, EXCHANGE_QUEUED, EXCHANGE_WORKED_ON, EXCHANGE_DELAYED };

@@ -3,7 +3,7 @@
  * rests on, believes an envelope field of the session's. */
 #include "auth/transaction.h"
 
-#include "store/envelope.h"
+#include "store/message.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -200,13 +200,15 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
             reason = known;
         else if (recipient.address.utf8 && !transaction->utf8)
             reason = REASON_UTF8_NOT_DECLARED;
+        else if (transaction->ends + peer->auth->ends.found > MESSAGE_RECIPIENTS_MAX)
+            reason = REASON_TOO_MANY_RECIPIENTS; /* by aliases: the queue would not take the message */
         else if (!tell_recipients(peer, &recipient, &parameters))
             reason = REASON_STORAGE_FAULT;
     }
     bool accepted = reason_reply(reason)->accepts;
     log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, argument, why);
     if (accepted)
-        transaction->accepted++;
+        transaction->accepted++, transaction->ends += peer->auth->ends.found;
     else if (reason_reply(reason)->code / 100 == 5)
         (void)peer_failed(peer);
     return reason;

@@ -88,7 +88,7 @@ const struct conf_key conf_keys[] = {
     {"tls.certificates", GROUPS(certificate_keys, false), ITEMS(conf, certificates),
      .doc = "the first is for clients that name no server"},
 
-    {"auth.verifiers", COUNT, FIELD(conf, auth.verifiers), .standard = "0", RANGE(0, 256),
+    {"auth.verifiers", COUNT, FIELD(conf, auth.verifiers), .standard = "0", RANGE(0, 64),
      .doc = "processes that check passwords; 0: one per core"},
     {"auth.waiting_max", COUNT, FIELD(conf, auth.waiting_max), .standard = "100", RANGE(1, 100000),
      .doc = "logins that may wait for one"},
@@ -114,7 +114,7 @@ const struct conf_key conf_keys[] = {
     {"limits.messages_per_session", COUNT, FIELD(conf, limits.messages_per_session), .standard = "1000",
      RANGE(1, 1000000), .doc = "messages in one connection"},
     {"limits.recipients_per_message", COUNT, FIELD(conf, limits.recipients_per_message), .standard = "1000",
-     RANGE(100, 100000), .doc = "RFC 5321 4.5.3.1.8 asks for at least 100"},
+     RANGE(100, 10000), .doc = "RFC 5321 4.5.3.1.8 asks for at least 100"},
     {"limits.failures_per_session", COUNT, FIELD(conf, limits.failures_per_session), .standard = "20", RANGE(1, 1000),
      .doc = "refused logins, recipients and other commands in one connection; the last gets 421 and closes it"},
     {"limits.pool", COUNT, FIELD(conf, limits.pool), .standard = "8", RANGE(1, 256),

@@ -1,4 +1,5 @@
 /* test_auth.c - the auth process through its real frames: sessions that behave, and sessions that do not. */
+#include "store/message.h"
 #include "tests/unit/auth_fixture.h"
 
 #include "store/envelope.h"
@@ -173,6 +174,25 @@ Test(auth, limits) {
         cr_expect_eq(auth_fixture_rcpt(sessions[2], "<nobody@example.test>", NULL), REASON_UNKNOWN_RECIPIENT);
     }
     cr_expect_eq(auth_fixture_mail(sessions[2], "<>").reason, REASON_TOO_MANY_FAILURES);
+}
+
+/* Aliases make more of a message's recipients than the queue takes: said at RCPT, not at the end of the message. */
+Test(many, aliases_fill_a_message, .timeout = 60) {
+    struct buf b = BUF_OVER(text);
+    auth_fixture_setup(&fixture);
+    cr_assert_eq(auth_fixture_command(&fixture, &b, "alias add", "address", "team@example.test", "target",
+                                      "a@foreign.example", "target", "b@foreign.example", "forward", "yes", NULL),
+                 CONTROL_OK, "%s", text);
+    fixture.setup.recipients_per_message = MESSAGE_RECIPIENTS_MAX;
+    auth_fixture_start(&fixture);
+    int session = stranger();
+    cr_assert_eq(auth_fixture_mail(session, "<>").reason, REASON_SENDER_ACCEPTED);
+    for (int i = 0; i < MESSAGE_RECIPIENTS_MAX / 2; i++) {
+        cr_assert_eq(auth_fixture_rcpt(session, "<team@example.test>", NULL), REASON_RELAY_ALIAS);
+        (void)auth_fixture_drain(fixture.queue);
+    }
+    cr_expect_eq(auth_fixture_rcpt(session, "<team@example.test>", NULL), REASON_TOO_MANY_RECIPIENTS);
+    auth_fixture_stop(&fixture);
 }
 
 Test(auth, queue_closes_and_space) {

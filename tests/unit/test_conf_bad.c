@@ -73,7 +73,7 @@ static const struct bad types[] = {
 
 static const struct bad values[] = {
     {"limits = { recipients_per_message = 99; };", 0,
-     "t.conf:1: limits.recipients_per_message: 99 is outside 100 to 100000\n"},
+     "t.conf:1: limits.recipients_per_message: 99 is outside 100 to 10000\n"},
     {"limits = { pool = -1; };", 0, "t.conf:1: limits.pool: -1 is outside 1 to 256\n"},
     /* libconfig alone would read these as 8 and as the largest number */
     {"limits = { pool = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
