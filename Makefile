@@ -3,7 +3,7 @@
 #   make            builds ./gatepost and the programs of its processes in build/
 #   make run        a server to play with: prints its users and lines to paste
 #   make test       units, transcripts, real clients
-#   make check      the same under sanitizers and valgrind, and the longer runs
+#   make check      the same built by clang, under sanitizers and valgrind; the longer runs; that planted faults are seen
 #   make doors      who may include and link what
 #   make bench      our side of the measurements
 #   make install    into PREFIX (/usr/local), DESTDIR in front of it; make uninstall takes it away
@@ -127,6 +127,6 @@ uninstall:
 	@sh conf/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
 
 clean:
-	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize
+	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize build/clang
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)

@@ -37,6 +37,7 @@ struct key {
 struct client {
     struct loop_watch watch;
     unsigned signatures;
+    struct client *next, **from; /* the list of all; what points here */
 };
 
 static struct {
@@ -44,6 +45,7 @@ static struct {
     struct loop loop;
     struct loop_watch master, auth;
     struct key keys[KEYS_MAX];
+    struct client *clients;
 } self;
 
 int keys_prepare(struct role_start *start) {
@@ -173,6 +175,8 @@ static size_t sign(const struct key *key, uint16_t scheme, struct span octets, u
 static void drop_client(struct client *client) {
     loop_remove(&self.loop, &client->watch);
     close(client->watch.fd);
+    *client->from = client->next;
+    if (client->next) client->next->from = client->from;
     free(client);
 }
 
@@ -218,8 +222,12 @@ static void add_client(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (client) client->watch = (struct loop_watch){fd, client_ready, client};
     if (client && flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
-        loop_add(&self.loop, &client->watch, EPOLLIN) == 0)
+        loop_add(&self.loop, &client->watch, EPOLLIN) == 0) {
+        client->next = self.clients, client->from = &self.clients;
+        if (self.clients) self.clients->from = &client->next;
+        self.clients = client;
         return;
+    }
     log_fault("a session's channel", errno);
     free(client);
     close(fd);

@@ -1,26 +1,32 @@
 #!/bin/sh
-# check.sh - what `make check` runs: units and system tests under the address and undefined behaviour sanitizers, the
-# units under valgrind, and kill -9 under load at length. Any report in the tools' own files fails, whatever the exit
-# codes say; faults planted on purpose show that it does.
-#   PARTS="planted sanitize valgrind kill"   only these
-#   CHECK_MESSAGES=20000                     for kill -9
-#   CHECK_ONLY="units dialog relay ..."      parts of tests/run.sh under the sanitizers
+# check.sh - what `make check` runs. Prints a line per part and at the end "N passed, N failed"; exit code 1 when one failed.
+#   planted    faults planted on purpose: a leak and a write out of bounds in units, a write out of bounds in a server;
+#              each must turn the parts below red by its report, and without a fault they must be green
+#   clang      programs, units and intruder by clang without a warning, and what it built passes units and transcripts
+#   release    all of tests/run.sh on the release build, kill -9 under load apart
+#   sanitize   all of tests/run.sh under the address and undefined behaviour sanitizers
+#   valgrind   the units under valgrind
+#   kill       kill -9 under load at length
+# Any report in the tools' own files fails, whatever the exit codes say.
+#   PARTS="planted sanitize"                 only these
+#   CHECK_MESSAGES=20000                     for kill
+#   CHECK_ONLY="units dialog relay ..."      parts of tests/run.sh for release and sanitize
+#   CHECK_UNITS="buf wire ..."               units for valgrind
+#   CHECK_JOBS=2                             units under valgrind at a time
 set -u
 cd "$(dirname "$0")/.."
 unset BUILD
 here=$(mktemp -d /var/tmp/gatepost-check-XXXXXX)
 chmod 755 "$here"
 trap 'rm -rf "$here"' EXIT
-parts=${PARTS:-planted sanitize valgrind kill}
-failed=0
+trap 'exit 130' HUP INT TERM
+cc=${CC:-cc}
+clang=${CLANG:-clang}
+all_parts='dialog session relay clients explain life smarthost intruder'
 
-wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
-fail() {
-    failed=$((failed + 1))
-    echo "FAILED $*"
-}
+# ---- reports
 
-# A fresh directory for reports, writable by every user of the tests.
+# A fresh directory for the sanitizers' reports, writable by every user of the tests.
 reports() {
     REPORTS=$here/reports
     rm -rf "$REPORTS"
@@ -28,98 +34,162 @@ reports() {
     chmod 1777 "$REPORTS"
     ASAN_OPTIONS=log_path=$REPORTS/asan:detect_leaks=1:detect_stack_use_after_return=1
     UBSAN_OPTIONS=log_path=$REPORTS/ubsan:print_stacktrace=1
-    LSAN_OPTIONS=suppressions=$here/leaks:print_suppressions=0
-    export REPORTS ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+    export REPORTS ASAN_OPTIONS UBSAN_OPTIONS
 }
 
-# False, and prints, when there is a report.
-no_reports() {
+# False, and prints them, when one of the files holds anything.
+nothing_in() {
     clean=0
-    for file in "$REPORTS"/*; do
+    for file; do
         [ -s "$file" ] || continue
         clean=1
         echo "  report ${file##*/}:"
-        head -${REPORT_LINES:-30} "$file" | sed 's/^/    /'
+        head -"${REPORT_LINES:-30}" "$file" | sed 's/^/    /'
     done
     return $clean
 }
 
-# Units under valgrind: Criterion runs each test in a process of its own, which is traced too.
-grind() {
-    rm -rf "$here/valgrind"
-    mkdir "$here/valgrind"
-    ground=0
-    for unit; do
-        timeout 1800 valgrind --quiet --trace-children=yes --leak-check=full --show-leak-kinds=definite \
-            --errors-for-leak-kinds=definite --log-file="$here/valgrind/${unit##*/}.%p" \
-            "$unit" --jobs 1 --timeout 600 >"$here/out" 2>&1
-        code=$?
-        [ "$code" -eq 0 ] || { tail -15 "$here/out" | sed "s/^/    ${unit##*/}: /"; ground=1; }
-    done
-    # With --quiet a log holds something only when there is something to report.
-    grep -lE 'Invalid (read|write|free)|uninitialised|definitely lost|points to|overlap|Mismatched' "$here/valgrind"/* \
-        >"$here/bad" 2>/dev/null
-    if [ -s "$here/bad" ]; then
-        while read -r file; do
-            echo "  valgrind ${file##*/}:"
-            head -${REPORT_LINES:-30} "$file" | sed 's/^/    /'
-        done <"$here/bad"
-        return 1
-    fi
-    return $ground
+# ---- the two ways to find faults: each is false by a failed test or by a report
+
+# under_sanitizers BUILD PARTS
+under_sanitizers() {
+    reports
+    [ -z "${HALT:-}" ] || ASAN_OPTIONS=$ASAN_OPTIONS:halt_on_error=$HALT
+    verdict=0
+    BUILD=$1 ONLY=$2 MESSAGES=${SANITIZED_MESSAGES:-500} sh tests/run.sh || verdict=1
+    nothing_in "$REPORTS"/* || verdict=1
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+    return $verdict
 }
 
-: >"$here/leaks"
-cc=${CC:-cc}
+# Criterion runs each test in a process of its own, which is traced too; with --quiet a log holds lines that begin with
+# ==PID== only when there is something to report. Signals that end a process are the tests' own.
+under_valgrind() {
+    GROUND=$here/valgrind
+    rm -rf "$GROUND"
+    mkdir "$GROUND"
+    # GATEPOST_THIN: units that try thousands of combinations, each in a new process, try one in so many.
+    export GROUND GATEPOST_THIN=7
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    printf '%s\n' "$@" | xargs -P "${CHECK_JOBS:-2}" -n 1 sh -c '
+        name=${1##*/} begin=$(date +%s)
+        timeout 900 sh -c '\''echo $$ >"$1"; shift; exec "$@"'\'' sh "$GROUND/$name.pid" \
+            valgrind --quiet --vgdb=no --trace-children=yes --leak-check=full --show-leak-kinds=definite \
+            --errors-for-leak-kinds=definite --log-file="$GROUND/log.$name.%p" \
+            "$1" --jobs 1 --timeout 600 --color=never >"$GROUND/out.$name" 2>&1
+        code=$?
+        took=$(($(date +%s) - begin))
+        [ "$took" -lt 60 ] || echo "  $name took $took s"
+        [ "$code" -ne 0 ] || grep -q "Synthesis: Tested: *[1-9]" "$GROUND/out.$name" || code=no-result
+        pid=$(cat "$GROUND/$name.pid")
+        rm -rf "/tmp/criterion_$pid.sock" "/tmp/gatepost-unit-$pid"-*
+        [ "$code" = 0 ] || { echo "  $name: $code"; tail -15 "$GROUND/out.$name" | sed "s/^/    /"; exit 1; }' sh
+    verdict=$?
+    for log in "$GROUND"/log.*; do
+        grep '^==[0-9]*== ' "$log" >"$GROUND/report.${log#*/log.}" 2>/dev/null
+    done
+    nothing_in "$GROUND"/report.* || verdict=1
+    return $verdict
+}
 
-if wanted planted; then
-    for plant in 0 1 2; do
-        sane="$here/sane$plant" plain="$here/plain$plant"
-        $cc -std=c17 -O1 -g -DPLANT=$plant -fsanitize=address,undefined -o "$sane" tests/check_planted.c -lcriterion &&
-            $cc -std=c17 -O1 -g -DPLANT=$plant -o "$plain" tests/check_planted.c -lcriterion || { fail "planted: does not compile"; continue; }
-        reports
-        "$sane" >/dev/null 2>&1
-        no_reports >/dev/null
+# ---- parts
+
+plant_unit() { # FAULT: the same unit for both tools
+    mkdir -p "$here/plant$1/sanitize/tests/unit" "$here/plant$1/plain"
+    $cc -std=c17 -O1 -g -DPLANT="$1" -fsanitize=address,undefined tests/check_planted.c -lcriterion \
+        -o "$here/plant$1/sanitize/tests/unit/test_planted" &&
+        $cc -std=c17 -O1 -g -DPLANT="$1" tests/check_planted.c -lcriterion -o "$here/plant$1/plain/test_planted"
+}
+
+# The sanitizers' build with a queue that writes out of bounds and goes on: only the report can tell.
+plant_server() {
+    planted=$here/sanitize-planted
+    mkdir "$planted" && cp build/sanitize/gatepost* "$planted" &&
+        $cc -std=c17 -O1 -g -fPIE -fsanitize=address -fsanitize-recover=address -c tests/check_planted_server.c \
+            -o "$here/planted.o" &&
+        $cc -pie -fsanitize=address,undefined -Wl,--wrap=role_ready -o "$planted/gatepost-queue" "$here/planted.o" \
+            build/sanitize/server/process/main_queue.o build/sanitize/libgatepost.a -lsodium
+}
+
+part_planted() {
+    right=0
+    for fault in 0 1 2; do
+        plant_unit $fault || return 1
+        under_sanitizers "$here/plant$fault/sanitize" units >"$here/said" 2>&1
         by_sanitizer=$?
-        grind "$plain" >/dev/null
+        under_valgrind "$here/plant$fault/plain/test_planted" >>"$here/said" 2>&1
         by_valgrind=$?
-        case $plant:$by_sanitizer:$by_valgrind in
+        case $fault:$by_sanitizer:$by_valgrind in
         0:0:0 | 1:1:1 | 2:1:1) ;;
-        *) fail "planted fault $plant: sanitizer says $by_sanitizer, valgrind says $by_valgrind (0 clean, 1 report)" ;;
+        *)
+            right=1
+            echo "  unit with fault $fault: sanitizers $by_sanitizer, valgrind $by_valgrind (0 green, 1 red)"
+            sed 's/^/    /' "$here/said"
+            ;;
         esac
     done
-    echo "planted: a leak and a write out of bounds are seen by both tools, their absence too"
-fi
-
-if wanted sanitize; then
-    if make --no-print-directory -s -j2 SANITIZE=1 all units; then
-        reports
-        BUILD=build/sanitize MESSAGES=${SANITIZED_MESSAGES:-500} ONLY=${CHECK_ONLY:-} sh tests/run.sh || fail "tests under the sanitizers"
-        no_reports || fail "reports of the sanitizers"
-    else
-        fail "the build with sanitizers"
+    make --no-print-directory -s -j2 SANITIZE=1 all && plant_server || return 1
+    if HALT=0 under_sanitizers "$here/sanitize-planted" relay >"$here/said" 2>&1 ||
+        ! grep -q 'report server\.' "$here/said" || ! grep -q 'gatepost-queue+0x' "$here/said"; then
+        right=1
+        echo "  a server's fault is not seen:"
+        head -60 "$here/said" | sed 's/^/    /'
     fi
-fi
+    [ $right -ne 0 ] || echo "  red by a leak, by writes out of bounds in a unit and in a server; green without"
+    return $right
+}
 
-if wanted valgrind; then
-    if make --no-print-directory -s -j2 all units; then
-        unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
-        set --
-        for unit in build/tests/unit/test_*; do
-            # Filters can neither be made nor installed under valgrind.
-            case $unit in *.o | *.d | *test_confine | *test_family) continue ;; esac
-            set -- "$@" "$unit"
-        done
-        if grind "$@"; then echo "valgrind: $# unit programs clean"; else fail "units under valgrind"; fi
-    else
-        fail "the build"
-    fi
-fi
+part_clang() {
+    command -v "$clang" >/dev/null || return 2
+    make --no-print-directory -s -j2 CC="$clang" BUILD=build/clang all units >"$here/said" 2>&1
+    code=$?
+    # The linker's notes on libcrypto.a apart.
+    grep -v 'in statically linked applications requires at runtime\|: in function `' "$here/said" && return 1
+    [ $code -eq 0 ] && BUILD=build/clang ONLY='units dialog' sh tests/run.sh
+}
 
-if wanted kill; then
-    make --no-print-directory -s -j2 all || fail "the build"
-    timeout 7200 python3 tests/crash/kill.py "${CHECK_MESSAGES:-20000}" || fail "kill -9 under load"
-fi
+part_release() {
+    make --no-print-directory -s -j2 all units && ONLY="${CHECK_ONLY:-units $all_parts}" sh tests/run.sh
+}
 
-if [ "$failed" -eq 0 ]; then echo "check: clean"; else echo "check: $failed failed"; fi
-[ "$failed" -eq 0 ]
+part_sanitize() {
+    make --no-print-directory -s -j2 SANITIZE=1 all units && make --no-print-directory -s SANITIZE=1 doors >/dev/null &&
+        under_sanitizers build/sanitize "${CHECK_ONLY:-units $all_parts crash}"
+}
+
+part_valgrind() {
+    make --no-print-directory -s -j2 all units || return 1
+    set --
+    for unit in build/tests/unit/test_*; do
+        # Filters cannot be installed under valgrind.
+        case $unit in *.o | *.d | *test_sandbox | *test_confine | *test_family) continue ;; esac
+        case " ${CHECK_UNITS:-${unit##*/test_}} " in *" ${unit##*/test_} "*) set -- "$@" "$unit" ;; esac
+    done
+    echo "  $# unit programs"
+    under_valgrind "$@"
+}
+
+part_kill() {
+    make --no-print-directory -s -j2 all && timeout 7200 python3 tests/crash/kill.py "${CHECK_MESSAGES:-20000}"
+}
+
+passed=0 failed=0
+: >"$here/summary"
+for part in planted clang release sanitize valgrind kill; do
+    case " ${PARTS:-$part} " in *" $part "*) ;; *) continue ;; esac
+    echo "== $part"
+    begin=$(date +%s)
+    ( "part_$part" )
+    code=$?
+    word=FAILED
+    case $code in
+    0) word=passed passed=$((passed + 1)) ;;
+    2) word='skipped (no such tool)' ;;
+    *) failed=$((failed + 1)) ;;
+    esac
+    printf '%-10s %s (%d s)\n' "$part" "$word" $(($(date +%s) - begin)) | tee -a "$here/summary"
+done
+echo "== check"
+cat "$here/summary"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

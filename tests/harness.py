@@ -41,7 +41,9 @@ def own_environment(extra=None):
         if name in environment:
             environment[name] = ":".join(words)
     if SANITIZED:  # the leak check stops the world by ptrace, which no confined process can; the units have it
-        environment["ASAN_OPTIONS"] = ":".join(filter(None, [environment.get("ASAN_OPTIONS"), "detect_leaks=0"]))
+        # and the names of functions come from a program of its own, which none can start: addresses will do
+        for name, options in (("ASAN_OPTIONS", "detect_leaks=0:symbolize=0"), ("UBSAN_OPTIONS", "symbolize=0")):
+            environment[name] = ":".join(filter(None, [environment.get(name), options]))
     return environment
 
 

@@ -9,6 +9,7 @@ BUILD=${BUILD:-build}
 export BUILD
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
+trap 'exit 130' HUP INT TERM
 passed=0 failed=0
 
 wanted() { case " ${ONLY:-$1} " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
@@ -16,8 +17,11 @@ wanted() { case " ${ONLY:-$1} " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
 # Adds up the line that begins "[====] Synthesis: Tested: N | Passing: N | Failing: N | Crashing: N".
 run_unit() {
     name=${1##*/}
-    timeout 180 "$1" --jobs 2 --color=never >"$here/out" 2>&1
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    timeout 180 sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$here/pid" "$1" --jobs 2 --color=never >"$here/out" 2>&1
     code=$?
+    pid=$(cat "$here/pid")
+    rm -rf "/tmp/criterion_$pid.sock" "/tmp/gatepost-unit-$pid"-* # left when it was ended
     counts=$(sed -n 's/.*Synthesis: Tested: *\([0-9]*\) *| Passing: *\([0-9]*\) *| Failing: *\([0-9]*\) *| Crashing: *\([0-9]*\).*/\1 \2 \3 \4/p' "$here/out")
     if [ -z "$counts" ]; then
         failed=$((failed + 1))

@@ -193,6 +193,7 @@ static const struct row sanitizer_rows[] = {
     {ALL, "sysinfo", ALWAYS, "size of memory"},
     {ALL, "uname", ALWAYS, "size of memory"},
     {ALL, "prlimit64", OWN_LIMIT, "size of the stack"},
+    {ALL & ~(unsigned)AUTH, "open", REFUSED, "a report looks for the names of mappings"},
 };
 #endif
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -67,6 +68,12 @@ struct driver driver_start(int (*run)(struct role_start *, uint32_t), enum role 
     do cr_assert(driver_receive(driver.control, storage, &frame));
     while (frame.type != CHILD_READY); /* keys and listeners say first which keys they hold and need */
     return driver;
+}
+
+size_t driver_stride(void) {
+    const char *text = getenv("GATEPOST_THIN");
+    size_t n = text ? strtoul(text, NULL, 10) : 1;
+    return n ? n : 1;
 }
 
 int driver_stop(struct driver *driver) {

@@ -41,6 +41,7 @@ Test(explain, agrees_with_the_server) {
     for (size_t c = 0; c < 3; c++)
         for (size_t s = 0; s < 5; s++)
             for (size_t r = 0; r < N; r++) {
+                if ((c * 5 * N + s * N + r) % driver_stride()) continue;
                 int session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, clients[c]);
                 mail[c][s] = auth_fixture_mail(session, senders[s]).reason;
                 if (mail[c][s] == REASON_SENDER_ACCEPTED)
@@ -52,6 +53,7 @@ Test(explain, agrees_with_the_server) {
     for (size_t c = 0; c < 3; c++)
         for (size_t s = 0; s < 5; s++)
             for (size_t r = 0; r < N; r++) {
+                if ((c * 5 * N + s * N + r) % driver_stride()) continue;
                 char wanted[64];
                 unsigned reason = mail[c][s] == REASON_SENDER_ACCEPTED ? rcpt[c][s][r] : mail[c][s];
                 snprintf(wanted, sizeof wanted, "[%s]\n", reason_reply((enum reason)reason)->name);

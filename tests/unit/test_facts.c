@@ -131,8 +131,8 @@ static enum reason postmaster(const struct house *at, const char *argument, stru
 /* RFC 5321 4.5.1: whatever is configured, it is somebody's as soon as there is somebody. */
 Test(facts, postmaster_is_never_refused_for_ever) {
     static const char *const arguments[] = {"<postmaster>", "<Postmaster@example.test>",
-                                            "<postmaster@b\xc3\xbc"
-                                            "cher.example>"};
+                                            ("<postmaster@b\xc3\xbc"
+                                             "cher.example>")};
     static const struct {
         const char *configured;
         uint8_t foreign;
