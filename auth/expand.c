@@ -60,16 +60,20 @@ static struct span entry_address(const struct expansion_entry *entry) {
 }
 
 /* False when there are too many. An address that is there already is not followed again: loops end. */
-static bool push(struct expansion *all, struct span address, unsigned depth, uint8_t kind) {
+static bool push(struct expansion *all, struct span address, unsigned depth, uint8_t kind, struct span alias) {
     for (size_t i = 0; i < all->n; i++)
         if (span_equal_nocase(entry_address(&all->entries[i]), address)) return true;
-    if (all->n == EXPANSION_STEPS_MAX || address.n > ADDRESS_MAX || depth > EXPANSION_DEPTH_MAX) return false;
+    if (all->n == EXPANSION_STEPS_MAX || address.n > ADDRESS_MAX || alias.n > ADDRESS_MAX ||
+        depth > EXPANSION_DEPTH_MAX)
+        return false;
     struct expansion_entry *entry = &all->entries[all->n++];
     entry->kind = kind;
     entry->depth = (uint8_t)depth;
     entry->address_n = (uint16_t)address.n;
     entry->login_n = 0;
+    entry->alias_n = kind == DESTINATION_NONE ? 0 : (uint16_t)alias.n;
     memcpy(entry->address, address.p, address.n);
+    if (entry->alias_n) memcpy(entry->alias, alias.p, alias.n);
     if (kind != DESTINATION_NONE) all->found++, all->forwards = true;
     return all->found <= EXPANSION_MAX;
 }
@@ -91,7 +95,7 @@ static bool take_target(void *context, const struct account_row *row) {
     if (!ours && !row->forward) return true;
     uint8_t kind = ours ? DESTINATION_NONE : targets->house->setup->foreign;
     if (!ours && kind == DESTINATION_NONE) kind = DESTINATION_SMARTHOST; /* refused later: there is no way out */
-    targets->full = !push(targets->all, row->target, targets->depth, kind);
+    targets->full = !push(targets->all, row->target, targets->depth, kind, row->address);
     return !targets->full;
 }
 
@@ -160,7 +164,7 @@ enum expand_outcome expand_address(const struct house *house, const struct key *
                                    struct expansion *out) {
     out->n = out->found = 0;
     out->forwards = false;
-    if (!push(out, written, 0, DESTINATION_NONE)) return EXPAND_FAILED;
+    if (!push(out, written, 0, DESTINATION_NONE, span_of(NULL, 0))) return EXPAND_FAILED;
     for (size_t i = 0; i < out->n; i++) {
         struct key step = *key;
         if (out->entries[i].kind != DESTINATION_NONE) continue;
@@ -170,6 +174,26 @@ enum expand_outcome expand_address(const struct house *house, const struct key *
         if (i == 0 && outcome != EXPAND_FOUND) return outcome;
     }
     return out->found ? EXPAND_FOUND : EXPAND_NOBODY;
+}
+
+static bool ends_here(const struct house *house, struct span plain) {
+    static struct expansion all; /* large; no caller is inside another */
+    struct key key;
+    return key_parse(&key, plain) && expand_address(house, &key, plain, &all) == EXPAND_FOUND && !all.forwards;
+}
+
+void expand_owner(const struct house *house, const struct expansion_entry *entry, struct buf *out) {
+    struct span alias = span_of(entry->alias, entry->alias_n);
+    size_t at = alias.n;
+    while (at > 0 && alias.p[at - 1] != '@') at--;
+    if (alias.n && alias.p[0] != '*' && alias.p[0] != '"') {
+        buf_put_text(out, "owner-");
+        buf_put_span(out, alias);
+        if (buf_ok(out) && ends_here(house, buf_span(out))) return;
+    }
+    buf_clear(out);
+    buf_put_text(out, "postmaster@");
+    buf_put_span(out, span_from(alias, at));
 }
 
 void expand_user(const struct account *account, struct expansion *out) {

@@ -42,9 +42,10 @@ bool house_relay_lists(const struct house *house, const struct auth_relay_domain
 struct expansion_entry {
     uint8_t kind;  /* enum destination_kind; MAILDIR of `login`, else foreign */
     uint8_t depth; /* of aliases before it */
-    uint16_t address_n, login_n;
+    uint16_t address_n, login_n, alias_n;
     uint8_t address[ADDRESS_MAX]; /* as it is delivered */
     uint8_t login[ADDRESS_MAX];
+    uint8_t alias[ADDRESS_MAX]; /* that forwards there, where it is foreign */
 };
 
 enum { EXPANSION_MAX = 100, EXPANSION_DEPTH_MAX = 10, EXPANSION_STEPS_MAX = 200 };
@@ -65,6 +66,10 @@ enum expand_outcome {
 /* For an address in a local domain. `written`: the form that a mailbox of that very address is told. */
 enum expand_outcome expand_address(const struct house *house, const struct key *key, struct span written,
                                    struct expansion *out) MUST_USE;
+
+/* Whose name mail that an alias forwards abroad bears as its envelope sender, and who gets its bounces: owner-ALIAS
+ * where mail for that stays here, else postmaster at the alias's domain. */
+void expand_owner(const struct house *house, const struct expansion_entry *entry, struct buf *out);
 
 /* One user as the only end. */
 void expand_user(const struct account *account, struct expansion *out);

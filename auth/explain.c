@@ -144,6 +144,14 @@ static struct span bracket(struct span text, struct buf *b) {
     return buf_span(b);
 }
 
+static void say_owner(struct explanation *to, const struct relay_facts *facts, const struct expansion_entry *end) {
+    uint8_t storage[ADDRESS_MAX + 16];
+    struct buf b = BUF_OVER(storage);
+    if (!end->alias_n || facts->sender_empty != FACT_NO) return;
+    expand_owner(&to->auth->house, end, &b);
+    say_fact(to, "with the sender", buf_span(&b));
+}
+
 static void explain_recipient(struct explanation *to, struct relay_facts *facts, struct span text) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
@@ -153,10 +161,12 @@ static void explain_recipient(struct explanation *to, struct relay_facts *facts,
     say_title(to, "RCPT TO ", text);
     say_fact(to, "recipient", span_text(recipient_word(facts->recipient)));
     for (size_t i = 0; i < ends->n && reason_reply(reason)->accepts; i++)
-        if (ends->entries[i].kind != DESTINATION_NONE)
+        if (ends->entries[i].kind != DESTINATION_NONE) {
             say_fact(to, ends->entries[i].kind == DESTINATION_MAILDIR ? "delivered to" : "sent on to",
                      ends->entries[i].login_n ? span_of(ends->entries[i].login, ends->entries[i].login_n)
                                               : span_of(ends->entries[i].address, ends->entries[i].address_n));
+            say_owner(to, facts, &ends->entries[i]);
+        }
     say_rules(to, "rcpt", relay_recipient_rules, relay_rule_recipient, facts);
     if (recipient.no_way_out)
         say_fact(to, "no way out", SPAN("delivery.foreign is refuse: no mail leaves this installation"));

@@ -163,13 +163,20 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
     for (size_t i = 0; i < ends->n; i++) {
         const struct expansion_entry *entry = &ends->entries[i];
         if (entry->kind == DESTINATION_NONE) continue;
+        /* A bounce stays one: RFC 5321 4.5.5. */
+        uint8_t owner_storage[ADDRESS_MAX + 16];
+        struct buf owner = BUF_OVER(owner_storage);
+        if (entry->alias_n && peer->transaction.facts.sender_empty == FACT_NO)
+            expand_owner(&peer->auth->house, entry, &owner);
+        bool reports = !owner.n; /* what the sender asked for is told of the alias, not of where it leads */
         recipient_put(&b, &(struct recipient){
                               .kind = entry->kind,
                               .destination = span_of(entry->login, entry->login_n),
                               .address = span_of(entry->address, entry->address_n),
                               .original = span_of(recipient->original, recipient->original_n),
-                              .notify = (uint8_t)parameters->notify,
-                              .orcpt = parameters->orcpt,
+                              .notify = reports ? (uint8_t)parameters->notify : (uint8_t)NOTIFY_DEFAULT,
+                              .orcpt = reports ? parameters->orcpt : span_of(NULL, 0),
+                              .sender = buf_span(&owner),
                           });
     }
     struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);

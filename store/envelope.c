@@ -1,5 +1,6 @@
 /* envelope.c - the envelope in frames and in the queue's log.
- * Runs in: auth, queue. Trusts: auth for what it wrote; lengths are checked all the same. Never: interprets an address. */
+ * Runs in: auth, queue. Trusts: auth for what it wrote; lengths are checked all the same. Never: interprets an
+ * address. */
 #include "store/envelope.h"
 
 void envelope_put(struct buf *b, const struct envelope *envelope) {
@@ -38,20 +39,26 @@ void envelope_get(struct wire *w, struct envelope *out) {
     out->envid = wire_get_span(w, ENVELOPE_TEXT_MAX);
 }
 
+/* In the octet of the kind: a sender follows. Without one the layout is that of the first version of the log. */
+enum { KIND_WITH_SENDER = 0x80 };
+
 void recipient_put(struct buf *b, const struct recipient *recipient) {
-    wire_put_u8(b, recipient->kind);
+    wire_put_u8(b, (uint8_t)(recipient->kind | (recipient->sender.n ? KIND_WITH_SENDER : 0)));
     wire_put_span(b, recipient->destination);
     wire_put_span(b, recipient->address);
     wire_put_span(b, recipient->original);
     wire_put_u8(b, recipient->notify);
     wire_put_span(b, recipient->orcpt);
+    if (recipient->sender.n) wire_put_span(b, recipient->sender);
 }
 
 void recipient_get(struct wire *w, struct recipient *out) {
-    out->kind = wire_get_u8(w);
+    uint8_t kind = wire_get_u8(w);
+    out->kind = kind & (uint8_t)~KIND_WITH_SENDER;
     out->destination = wire_get_span(w, ENVELOPE_TEXT_MAX);
     out->address = wire_get_span(w, ENVELOPE_TEXT_MAX);
     out->original = wire_get_span(w, ENVELOPE_TEXT_MAX);
     out->notify = wire_get_u8(w);
     out->orcpt = wire_get_span(w, ENVELOPE_TEXT_MAX);
+    out->sender = kind & KIND_WITH_SENDER ? wire_get_span(w, ENVELOPE_TEXT_MAX) : (struct span){0};
 }

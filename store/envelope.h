@@ -46,14 +46,20 @@ enum { RETURN_DEFAULT = 0, RETURN_FULL = 1, RETURN_HEADERS = 2 };
 
 /* One final recipient: where the mail goes. A RCPT command may have several (an alias). */
 struct recipient {
-    uint8_t kind;             /* enum destination_kind */
-    struct span destination;  /* MAILDIR: login of the user; CAPTURE: empty; SMARTHOST: empty. Jobs with equal kind and
-                                 destination may share an agent */
-    struct span address;      /* final address: Delivered-To, or RCPT TO of the next hop */
-    struct span original;     /* as the client wrote it: for bounces */
-    uint8_t notify;           /* DSN_NOTIFY_ bits */
+    uint8_t kind;            /* enum destination_kind */
+    struct span destination; /* MAILDIR: login of the user; CAPTURE: empty; SMARTHOST: empty. Jobs with equal kind and
+                                destination may share an agent */
+    struct span address;     /* final address: Delivered-To, or RCPT TO of the next hop */
+    struct span original;    /* as the client wrote it: for bounces */
+    uint8_t notify;          /* DSN_NOTIFY_ bits */
     struct span orcpt;
+    struct span sender; /* of this copy, which also gets its reports: the owner of an alias that forwards abroad;
+                           empty: the envelope's */
 };
+
+static inline struct span recipient_sender(const struct recipient *recipient, const struct envelope *envelope) {
+    return recipient->sender.n ? recipient->sender : envelope->sender;
+}
 
 void recipient_put(struct buf *b, const struct recipient *recipient);
 void recipient_get(struct wire *w, struct recipient *out);

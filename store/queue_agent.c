@@ -94,51 +94,10 @@ static bool agent_send(struct queue *queue, struct queue_agent *agent, uint16_t 
     return loop_change(&queue->loop, &agent->watch, EPOLLIN | EPOLLOUT) == 0;
 }
 
-/* Puts the recipients of the part that wait and fit; they are in the job from now on. */
-static uint16_t put_recipients(struct buf *b, struct queue_part *part, const struct message *head) {
-    struct queue_message *message = part->message;
-    uint16_t index = (uint16_t)(part - message->parts), n = 0;
-    struct wire w = wire_over(head->recipients);
-    for (uint32_t i = 0; i < message->n_recipients; i++) {
-        struct queue_recipient *known = &message->recipients[i];
-        struct recipient recipient;
-        recipient_get(&w, &recipient);
-        if (known->part != index || known->state != RECIPIENT_WAITING || known->in_job) continue;
-        if (n == QUEUE_JOB_RECIPIENTS || b->n > FRAME_BODY_MAX - 8192) break;
-        wire_put_u16(b, (uint16_t)i);
-        wire_put_span(b, recipient.address);
-        wire_put_span(b, recipient.original);
-        wire_put_u8(b, recipient.notify);
-        wire_put_span(b, recipient.orcpt);
-        known->in_job = 1;
-        n++;
-    }
-    return n;
-}
-
 static bool send_open(struct queue *queue, struct queue_agent *agent, struct queue_job *job, int fd) {
     static uint8_t storage[FRAME_BODY_MAX];
     struct buf b = BUF_OVER(storage);
-    struct queue_message *message = job->part->message;
-    struct message head;
-    char name[MESSAGE_NAME_SIZE];
-    queue_head(message, &head);
-    message_name(message->number, name);
-    wire_put_u64(&b, job->number);
-    wire_put_u8(&b, job->part->again != 0);
-    wire_put_u64(&b, message->arrival_ms / 1000);
-    wire_put_text(&b, name);
-    wire_put_u8(&b, (uint8_t)((head.envelope.flags & ENVELOPE_8BIT ? JOB_8BIT : 0) |
-                              (head.envelope.flags & ENVELOPE_UTF8 ? JOB_UTF8 : 0)));
-    wire_put_u8(&b, head.envelope.dsn_return);
-    wire_put_span(&b, head.envelope.envid);
-    wire_put_span(&b, head.envelope.sender);
-    wire_put_u64(&b, message->body_bytes);
-    size_t count_at = b.n;
-    wire_put_u16(&b, 0);
-    uint16_t n = put_recipients(&b, job->part, &head);
-    storage[count_at] = (uint8_t)n, storage[count_at + 1] = (uint8_t)(n >> 8);
-    return n && buf_ok(&b) && agent_send(queue, agent, JOB_OPEN, buf_span(&b), fd);
+    return queue_job_put(&b, job) && agent_send(queue, agent, JOB_OPEN, buf_span(&b), fd);
 }
 
 static bool send_body(struct queue *queue, struct queue_agent *agent, const struct queue_job *job) {

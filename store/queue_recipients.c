@@ -21,7 +21,8 @@ static struct span identity(const struct recipient *recipient) {
 }
 
 static bool is_same(const struct recipient *a, const struct recipient *b) {
-    return a->kind == b->kind && a->notify == b->notify && span_equal(identity(a), identity(b));
+    return a->kind == b->kind && a->notify == b->notify && span_equal(identity(a), identity(b)) &&
+           span_equal(a->sender, b->sender);
 }
 
 static uint32_t hash(const struct recipient *recipient) {

@@ -30,27 +30,55 @@ static void set_timer(struct queue *queue, struct queue_message *message, uint64
         log_fault("a timer cannot be set", ENOMEM);
 }
 
-/* Everything that was due has been said, or never will be. */
+/* A report goes to one sender: that of the first recipient that is due, or of those that it is being routed for.
+ * Takes in all that are due for the same. */
+static struct recipient gather(struct queue_message *message, const struct message *head) {
+    struct recipient chosen = {0}, recipient;
+    bool found = false;
+    for (int pass = message->reporting ? 0 : 1; pass < 2 && !found; pass++) {
+        struct wire w = wire_over(head->recipients);
+        for (uint32_t i = 0; i < message->n_recipients && !found; i++) {
+            recipient_get(&w, &recipient);
+            found = is_due(&message->recipients[i]) && (pass || message->recipients[i].in_report);
+            if (found) chosen = recipient;
+        }
+    }
+    struct wire w = wire_over(head->recipients);
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        recipient_get(&w, &recipient);
+        message->recipients[i].in_report =
+            is_due(&message->recipients[i]) && span_equal(recipient.sender, chosen.sender);
+    }
+    return chosen;
+}
+
+/* What was due in this report has been said, or never will be. */
 static void settle(struct queue *queue, struct queue_message *message, const char *dropped) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < message->n_recipients; i++) n += message->recipients[i].in_report;
     if (dropped) {
         struct log_line line;
         char name[MESSAGE_NAME_SIZE];
         message_name(message->number, name);
         log_open(&line, LOG_DROPPED);
         log_text(&line, KEY_MESSAGE, name);
-        log_number(&line, KEY_RECIPIENTS, count_due(message));
+        log_number(&line, KEY_RECIPIENTS, n);
         log_text(&line, KEY_WHY, dropped);
         log_send(&line);
     }
     for (uint32_t i = 0; i < message->n_recipients; i++) {
-        if (!is_due(&message->recipients[i])) continue;
+        if (!message->recipients[i].in_report) continue;
+        message->recipients[i].in_report = 0;
         message->recipients[i].state = RECIPIENT_DONE;
         message->n_open--;
         queue_mark(queue, message, i);
     }
     message->reporting = REPORT_NONE;
     queue_timer_clear(&queue->timers, &message->report);
-    if (!message->n_open && !message->active) queue_finish(queue, message);
+    if (!message->n_open && !message->active)
+        queue_finish(queue, message);
+    else if (count_due(message))
+        set_timer(queue, message, 0); /* for another sender */
 }
 
 /* No backscatter: whoever forges senders of a domain makes it get a few headers an hour and no more. */
@@ -88,12 +116,15 @@ void queue_report_due(struct queue *queue, struct queue_message *message) {
     }
     if (!count_due(message)) return;
     if (!queue_load(queue, message)) {
+        for (uint32_t i = 0; i < message->n_recipients; i++)
+            message->recipients[i].in_report = is_due(&message->recipients[i]);
         settle(queue, message, "the message cannot be read, so nobody can be told");
         return;
     }
     queue_head(message, &head);
-    struct span sender = head.envelope.sender;
-    bool known = head.envelope.flags & ENVELOPE_PRINCIPAL;
+    struct recipient first = gather(message, &head);
+    struct span sender = recipient_sender(&first, &head.envelope);
+    bool known = head.envelope.flags & ENVELOPE_PRINCIPAL || first.sender.n; /* an alias's owner is ours */
     bool ours = head.envelope.flags & ENVELOPE_BOUNCE;
     if (message->flags & MESSAGE_NOTICE)
         settle(queue, message, "a notice to the postmaster has failed");
@@ -126,7 +157,7 @@ static size_t collect(const struct queue_message *message, const struct message 
         const struct queue_recipient *known = &message->recipients[i];
         struct recipient recipient;
         recipient_get(&w, &recipient);
-        if (!is_due(known)) continue;
+        if (!known->in_report) continue;
         out[n++] = (struct bounce_recipient){recipient, known->state,
                                              known->note ? span_text(known->note->status) : (struct span){0},
                                              queue_note_diagnostic(known->note), queue_note_remote(known->note)};
@@ -172,12 +203,13 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
     if (!list || !storage || !queue_load(queue, message)) goto out;
     queue_head(message, &head);
     bool notice = message->reporting == REPORT_NOTICE;
-    bool full = !notice && head.envelope.dsn_return == RETURN_FULL && head.envelope.flags & ENVELOPE_PRINCIPAL &&
-                !(message->flags & MESSAGE_OWN_FILE);
+    struct recipient first = gather(message, &head);
+    bool full = !notice && !first.sender.n && head.envelope.dsn_return == RETURN_FULL &&
+                head.envelope.flags & ENVELOPE_PRINCIPAL && !(message->flags & MESSAGE_OWN_FILE);
     struct bounce bounce = {.hostname = queue->setup.hostname,
                             .number = queue_draw_number(queue),
                             .now_ms = clock_wall_ms(),
-                            .to = notice ? (struct span){0} : head.envelope.sender,
+                            .to = notice ? (struct span){0} : recipient_sender(&first, &head.envelope),
                             .original = &head,
                             .full = full,
                             .recipients = list,

@@ -47,7 +47,7 @@ struct queue_recipient {
     uint16_t part;
     uint8_t state; /* enum recipient_state */
     uint8_t notify;
-    uint8_t in_job;
+    uint8_t in_job, in_report;
 };
 
 /* A message that is not done. Envelope and body lie in the log or in a file; `resident` holds them while they are
@@ -280,6 +280,11 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
 /* One line; the message is active, and may be loaded for it. */
 void queue_log_result(struct queue *queue, enum log_event event, struct queue_message *message, uint32_t index,
                       const struct queue_note *note);
+
+/* ---- queue_job.c: what an agent is told */
+/* The body of JOB_OPEN: the recipients of the part that wait, share the sender of the first of them, and fit; they are
+ * in the job from now on. The message is loaded. False: there are none. */
+bool queue_job_put(struct buf *b, const struct queue_job *job) MUST_USE;
 
 /* ---- queue_transaction.c: auth's frames */
 void queue_auth_frame(struct queue *queue, struct frame *frame);

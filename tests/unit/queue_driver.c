@@ -219,7 +219,7 @@ int drive_agent(struct queue_driver *driver, int wait_ms, char destination_out[2
     uint32_t agent = wire_get_u32(&w);
     uint8_t kind = wire_get_u8(&w);
     wire_get_text(&w, destination_out, 256);
-    MUST(frame.type == AGENT_WANTED && kind == DESTINATION_MAILDIR && wire_end(&w));
+    MUST(frame.type == AGENT_WANTED && (kind == DESTINATION_MAILDIR || kind == DESTINATION_CAPTURE) && wire_end(&w));
     MUST(frame_pair(pair, true) == 0);
     wire_put_u32(&b, agent);
     MUST(frame_send_fd(driver->delivery, AGENT_READY, buf_span(&b), pair[1]) == 0);

@@ -82,7 +82,8 @@ Test(test_envelope, over_long_fields) {
 static struct recipient whole_recipient(void) {
     return (struct recipient){DESTINATION_MAILDIR,           SPAN("bob@example.test"),
                               SPAN("bob@example.test"),      SPAN("\"b o b\"@EXAMPLE.test"),
-                              NOTIFY_SUCCESS | NOTIFY_DELAY, SPAN("rfc822;b+20ob")};
+                              NOTIFY_SUCCESS | NOTIFY_DELAY, SPAN("rfc822;b+20ob"),
+                              SPAN("owner-b@example.test")};
 }
 
 Test(test_envelope, recipients) {
@@ -98,8 +99,9 @@ Test(test_envelope, recipients) {
     cr_expect(span_equal(got.original, recipient.original));
     cr_expect_eq(got.notify, recipient.notify);
     cr_expect(span_equal(got.orcpt, recipient.orcpt));
+    cr_expect(span_equal(got.sender, recipient.sender));
     recipient_get(&w, &got);
-    cr_expect(wire_end(&w) && got.kind == DESTINATION_NONE && got.address.n == 0);
+    cr_expect(wire_end(&w) && got.kind == DESTINATION_NONE && got.address.n == 0 && got.sender.n == 0);
     for (size_t n = 0; n < b.n; n++) {
         struct wire cut = wire_over(span_part(buf_span(&b), 0, n));
         recipient_get(&cut, &got);
@@ -110,7 +112,8 @@ Test(test_envelope, recipients) {
 
 Test(test_envelope, over_long_fields_of_a_recipient) {
     static const size_t fields[] = {offsetof(struct recipient, destination), offsetof(struct recipient, address),
-                                    offsetof(struct recipient, original), offsetof(struct recipient, orcpt)};
+                                    offsetof(struct recipient, original), offsetof(struct recipient, orcpt),
+                                    offsetof(struct recipient, sender)};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         for (size_t n = ENVELOPE_TEXT_MAX; n <= ENVELOPE_TEXT_MAX + 1; n++) {
             struct recipient recipient = whole_recipient(), got;

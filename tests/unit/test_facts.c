@@ -229,6 +229,37 @@ Test(facts, no_way_out) {
     cr_expect_eq(facts_foreign(&house, &sender.facts), REASON_RELAY_AUTHENTICATED);
 }
 
+/* The owner of an alias that forwards abroad. */
+Test(facts, owners) {
+    alias("list@example.test", "x@elsewhere.example", true);
+    alias("owner-list@example.test", "bob@example.test", false);
+    alias("lost@example.test", "x@elsewhere.example", true);
+    alias("owner-lost@example.test", "x@elsewhere.example", true);
+    alias("*@example.test", "x@elsewhere.example", true);
+    static const struct {
+        const char *argument, *owner;
+    } rows[] = {
+        {"<away@example.test>", "postmaster@example.test"},
+        {"<List+tag@example.test>", "owner-list@example.test"},
+        {"<lost@example.test>", "postmaster@example.test"},
+        {"<anyone@example.test>", "postmaster@example.test"},
+        {"<bob@example.test>", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t storage[ADDRESS_MAX + 16];
+        struct buf b = BUF_OVER(storage);
+        struct facts_sender sender;
+        struct facts_recipient recipient;
+        cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+        cr_assert(
+            reason_reply(facts_rcpt(&house, &sender.facts, span_text(rows[i].argument), &recipient, &ends))->accepts);
+        const struct expansion_entry *last = &ends.entries[ends.n - 1];
+        if (last->alias_n) expand_owner(&house, last, &b);
+        cr_expect(span_equal(buf_span(&b), span_text(rows[i].owner)), "%s: %.*s", rows[i].argument, (int)b.n,
+                  storage);
+    }
+}
+
 Test(facts, too_many_targets) {
     char text[64];
     for (int i = 0; i < 120; i++) {

@@ -282,6 +282,57 @@ Test(queue_process, bounces_once_then_tells_the_postmaster) {
     drive_end(&driver, false);
 }
 
+/* What an alias forwards abroad goes under its owner's name, who gets its bounce; the others' sender gets theirs. */
+Test(queue_process, a_copy_may_have_its_own_sender) {
+    static uint8_t storage[4096];
+    static const char *const senders[] = {"", "owner-x@example.test", "", "owner-x@example.test"};
+    static const char *const addresses[] = {"a@far.example", "b@far.example", "c@far.example", "a@far.example"};
+    const uint8_t t[TRANSACTION_BYTES] = {1, 1, 2, 3};
+    char name[256], address[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    drive_open(&driver, 1, 7, "a@client.example", (const char *const[]){NULL});
+    for (uint32_t i = 0; i < 4; i++) {
+        struct buf b = BUF_OVER(storage);
+        wire_put_bytes(&b, t, sizeof t);
+        wire_put_u32(&b, i);
+        recipient_put(&b, &(struct recipient){.kind = DESTINATION_CAPTURE,
+                                              .address = span_text(addresses[i]),
+                                              .original = span_text(addresses[i]),
+                                              .sender = span_text(senders[i])});
+        cr_assert_eq(frame_send(driver.auth, TRANSACTION_RCPT, buf_span(&b)), 0);
+    }
+    drive_data(session, 1, SPAN("Subject: x\r\n\r\nx\r\n"));
+    drive_commit(session, 1, 4);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    int agent = drive_agent(&driver, 20000, name);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(drive_job(agent, 20000, &job));
+        cr_assert_str_eq(job.sender, i ? "owner-x@example.test" : "a@client.example");
+        cr_assert_eq(job.n, 2);
+        cr_expect_str_eq(job.address[0], i ? "b@far.example" : "a@far.example");
+        cr_expect_str_eq(job.address[1], i ? "a@far.example" : "c@far.example");
+        drive_answer(agent, &job, JOB_FAILED, 550, "5.1.1", "no");
+    }
+    close(agent);
+    for (int i = 0; i < 2; i++) {
+        const char *to = i ? "owner-x@example.test" : "a@client.example";
+        cr_assert_eq(route(to, address), ROUTE_BOUNCE);
+        cr_expect_str_eq(address, to);
+        deliver(JOB_DELIVERED, to);
+        cr_expect_eq(holds(buf_span(&job.body), "Final-Recipient: rfc822; c@far.example"), !i);
+        cr_expect_eq(holds(buf_span(&job.body), "Final-Recipient: rfc822; b@far.example"), i);
+        cr_expect(holds(buf_span(&job.body), "Final-Recipient: rfc822; a@far.example"));
+    }
+    int rows;
+    cr_assert_eq(drive_end(&driver, false), 0);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
+    cr_expect_eq(rows, 0, "nothing is left");
+    drive_end(&driver, false);
+}
+
 Test(queue_process, null_sender_and_never_are_silent) {
     static const char *const one[] = {"bob@example.test", NULL};
     char name[256];
