@@ -1,7 +1,8 @@
 #!/bin/sh
 # deps.sh [--test] [--list] - installs the Debian packages that are missing; says nothing when none is. The only list of them.
 #   without options: to build, and to run `make run` and the lines that it prints
-#   --test:          also what `make test` and `make check` need
+#   --test:          also what `make test` and `make check` need, and a Postfix unpacked in build/postfix: installed, it would
+#                    take the place of this machine's mail server
 #   --list:          only prints the names
 set -eu
 
@@ -15,10 +16,10 @@ run='openssl passwd curl swaks libnet-ssleay-perl'
 test='libcriterion-dev python3 msmtp clang valgrind procps git'
 
 list="$build $run"
-only_list=no
+only_list=no postfix=no
 for option; do
     case $option in
-    --test) list="$list $test" ;;
+    --test) list="$list $test" postfix=yes ;;
     --list) only_list=yes ;;
     *) echo "deps.sh: unknown option $option" >&2; exit 2 ;;
     esac
@@ -39,25 +40,46 @@ installed() {
     dpkg-query -W -f='${Status} ${Provides},\n' 2>/dev/null | grep -q "^install ok installed.*[ ,]$1[ ,]"
 }
 
-missing=
-for package in $list; do installed "$package" || missing="$missing $package"; done
-[ -n "$missing" ] || exit 0
-
 as_root=
-if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "These Debian packages are missing; as root: apt-get install$missing" >&2
-        exit 1
-    fi
-    as_root=sudo
-fi
-
-echo "Installing Debian packages:$missing" >&2
+[ "$(id -u)" = 0 ] || as_root=sudo
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1
 }
+
+# Without it its test is skipped, so nothing here is a reason to stop. Its libraries and SASL's mechanisms may be installed.
+fetch_postfix() {
+    there=$(dirname "$0")/../build/postfix
+    if [ -e "$there/usr/lib/postfix/sbin/smtpd" ] || [ -e /usr/lib/postfix/sbin/smtpd ] || [ -e "$there/tried" ]; then return 0; fi
+    mkdir -p "$there" || return 0
+    if ! (cd "$there" && { apt-get -q download postfix || { apt update && apt-get -q download postfix; }; }) >"$log" 2>&1; then
+        echo "Postfix could not be fetched; its test will be skipped (rm -r build/postfix to try again): $(tail -1 "$log")" >&2
+        : >"$there/tried"
+        return 0
+    fi
+    libraries=libsasl2-modules
+    for library in $(dpkg-deb -f "$there"/postfix_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ (|]*\).*/\1/p'); do
+        installed "$library" || libraries="$libraries $library"
+    done
+    installed libsasl2-modules && [ "$libraries" = libsasl2-modules ] || apt install --no-install-recommends $libraries ||
+        echo "What Postfix needs could not be installed; its test will be skipped: $libraries" >&2
+    dpkg-deb -x "$there"/postfix_*.deb "$there" && rm -f "$there"/postfix_*.deb
+}
+
+missing=
+for package in $list; do installed "$package" || missing="$missing $package"; done
+if [ -z "$missing" ]; then
+    [ "$postfix" = no ] || fetch_postfix
+    exit 0
+fi
+
+if [ -n "$as_root" ] && ! command -v sudo >/dev/null; then
+    echo "These Debian packages are missing; as root: apt-get install$missing" >&2
+    exit 1
+fi
+
+echo "Installing Debian packages:$missing" >&2
 # The lists may be missing or old: an update first, but its failure is only told when the installation fails too.
 apt update || true
 if ! apt install --no-install-recommends $missing; then
@@ -65,3 +87,4 @@ if ! apt install --no-install-recommends $missing; then
     echo "apt-get could not install:$missing" >&2
     exit 1
 fi
+[ "$postfix" = no ] || fetch_postfix

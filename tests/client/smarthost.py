@@ -6,7 +6,8 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import HOSTNAME, Server, body, case, equal, eventually, expect, main, make_certificate, marker  # noqa: E402
+import postfix  # noqa: E402
+from harness import HOSTNAME, Server, Skipped, body, case, equal, eventually, expect, main, make_certificate, marker  # noqa: E402
 from nexthop import NameServer  # noqa: E402
 
 _hub = []
@@ -247,6 +248,39 @@ def _():
         for mark in marks:
             hub().message("capture", mark)
         server.queue_empty()
+
+
+@case("smarthost: a Postfix: STARTTLS and implicit TLS, a login, a refusal, 8 bits, too large")
+def _():
+    why = postfix.missing()
+    if why:
+        raise Skipped(why)
+    with postfix.Postfix() as other:
+        for tls, port in (("starttls", other.port), ("implicit", other.tls_port)):
+            with front("postfix-" + tls, tls, port=port, ca_file=other.certificate, user=other.user,
+                       password=other.logins.password) as server:
+                marks = [marker() for _ in range(5)]
+                for mark in marks:
+                    send(server, mark, text=".dot\r\n..\r\n\r\nend\r\n")
+                for mark in marks:
+                    message = other.message(mark)
+                    expect(b"\n\n.dot\n..\n\nend\n" in message, "changed on the way: %r" % message)
+                    expect(b"(Authenticated sender: relay" in message and b"ESMTPSA" in message, "not by TLS and login: %r" % message)
+                mark = marker()
+                send(server, mark, recipient="8bit@far.example", text="Grüße\r\n", parameters=" BODY=8BITMIME")
+                expect("Grüße".encode() in other.message(mark), "changed on the way")
+                mark = marker()
+                send(server, mark, recipient="nobody@far.example")
+                bounce = server.message("alice", mark)
+                expect(b"Status: 5.1.1" in bounce and b"Diagnostic-Code: smtp; 550 5.1.1" in bounce, "bounce: %r" % bounce)
+                mark = marker()
+                send(server, mark, text="0123456789\r\n" * 200000)
+                expect(b"Status: 5.3.4" in server.message("alice", mark), "no bounce for what is too large")
+                server.queue_empty()
+                nothing_was_killed(server)
+        with front("postfix-password", port=other.port, ca_file=other.certificate, user=other.user, password="wrong") as server:
+            send(server, marker())
+            server.log_has(r"deferred .*status=4\.7\.8 .*refused our login")
 
 
 @case("smarthost: refuse is refuse")
