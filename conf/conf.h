@@ -152,6 +152,9 @@ struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
 
 void conf_free(struct conf *conf);
 
+/* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to do". */
+void conf_warn(const struct conf *conf, const char *path, FILE *out);
+
 /* Prints every key with its effective value and origin ("file:line" or "default"), in the file's own syntax. Call
  * only with a struct that conf_read made. */
 void conf_print(const struct conf *conf, FILE *out);

@@ -48,6 +48,7 @@ int command_run_check(const struct command_line *line) {
     if (!conf) return CONTROL_FAILED;
     if (!command_value(line, "quiet")) conf_print(conf, stdout);
     fflush(stdout);
+    conf_warn(conf, line->config, stderr);
     warn_postmaster(conf);
     conf_free(conf);
     return CONTROL_OK;
