@@ -1,7 +1,8 @@
 /* listener.c - keeps the pool filled, and does what the master says.
- * Runs in: listener. Trusts: the master; auth. Never: reads a client's octet, accepts a connection. */
+ * Runs in: listener. Trusts: the master; auth. Never: reads a client's octet, serves a connection. */
 #include "server/inbound/listener.h"
 
+#include "server/inbound/overflow.h"
 #include "server/inbound/pool.h"
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
@@ -163,19 +164,32 @@ static int patience(void) {
     return STATUS_MS;
 }
 
+/* As many as may be, and none of them waits for a client: who comes now is turned away here. */
+static bool is_full(void) {
+    return !listener.draining && listener.pool.n >= setup.connections && listener.pool.idle == 0;
+}
+
 /* One round; false: the master is gone. */
 static bool serve_round(struct role_start *start) {
-    struct pollfd waits[] = {{ROLE_CONTROL_FD, POLLIN, 0},
-                             {listener.auth_channel, 0, 0}, /* its end only: auth says nothing here */
-                             {listener.pool.wires.accepted[0], POLLIN, 0},
-                             {listener.pool.wires.exits, POLLIN, 0}};
-    if (poll(waits, sizeof waits / sizeof *waits, patience()) < 0 && errno != EINTR) log_bug("poll in the listener");
+    enum { OWN = 4 };
+    struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {
+        {ROLE_CONTROL_FD, POLLIN, 0},
+        {listener.auth_channel, 0, 0}, /* its end only: auth says nothing here */
+        {listener.pool.wires.accepted[0], POLLIN, 0},
+        {listener.pool.wires.exits, POLLIN, 0}};
+    unsigned n_refusing = is_full() && overflow_may_refuse() ? setup.n_sockets : 0;
+    for (unsigned i = 0; i < n_refusing; i++)
+        waits[OWN + i] = (struct pollfd){listener.pool.wires.sockets[i], POLLIN, 0};
+    if (poll(waits, OWN + n_refusing, patience()) < 0 && errno != EINTR) log_bug("poll in the listener");
     if (waits[2].revents) pool_hear(&listener.pool);
     if (waits[3].revents) bury();
     if (waits[1].revents) listener.auth_channel = -1;
     if (waits[0].revents && !hear_master(start)) return false;
     if (listener.pool.accepted >= RENEW_AFTER) ask_for_renewal();
     refill();
+    for (unsigned i = 0; i < n_refusing && is_full(); i++)
+        if (waits[OWN + i].revents) overflow_refuse(&setup.sockets[i], waits[OWN + i].fd);
+    overflow_log();
     tell_status();
     return true;
 }
