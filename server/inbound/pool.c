@@ -4,6 +4,7 @@
 #include "server/inbound/pool.h"
 
 #include "server/inbound/session.h"
+#include "server/inbound/tls.h"
 #include "server/process/confine.h"
 #include "store/clock.h"
 #include "store/log.h"
@@ -14,12 +15,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { SPAWN_PAUSE_MS = 1000 };
+
+/* Where a session's descriptors lie: its client takes one of the first free numbers, the channels that auth hands out
+ * have the rest. What the listener shares with its children lies far above. */
+enum { SESSION_AUTH_FD = ROLE_CONTROL_FD, SESSION_STOP_FD = LOG_FD + 1, SESSION_FREE_FD, SHARED_FROM_FD = 48 };
 
 static int open_exits(void) {
     sigset_t set;
@@ -29,16 +35,36 @@ static int open_exits(void) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int pool_prepare(struct pool *pool, const struct role_start *start, const struct session_setup *setup) {
+static int move_up(int *fd) {
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, SHARED_FROM_FD);
+    if (moved < 0) return -1;
+    close(*fd);
+    *fd = moved;
+    return 0;
+}
+
+static int share(struct pool *pool, struct role_start *start) {
+    struct pool_wires *wires = &pool->wires;
+    int *const ours[] = {&wires->accepted[0], &wires->accepted[1], &wires->idle[0], &wires->idle[1],
+                         &wires->stop[0],     &wires->stop[1],     &wires->exits};
+    for (size_t i = 0; i < start->n_descriptors; i++)
+        if (start->descriptors[i].kind == DESCRIPTOR_SOCKET && move_up(&start->descriptors[i].fd) != 0) return -1;
+    for (unsigned i = 0; i < pool->setup->n_sockets; i++)
+        wires->sockets[i] = role_descriptor(start, DESCRIPTOR_SOCKET, i);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (move_up(ours[i]) != 0) return -1;
+    return 0;
+}
+
+int pool_prepare(struct pool *pool, struct role_start *start, const struct session_setup *setup) {
     int one = 1;
     *pool = (struct pool){.start = start, .setup = setup};
     pool->children = calloc(setup->connections, sizeof *pool->children);
-    for (unsigned i = 0; i < setup->n_sockets; i++)
-        pool->wires.sockets[i] = role_descriptor(start, DESCRIPTOR_SOCKET, i);
     pool->wires.exits = open_exits();
     if (!pool->children || pool->wires.exits < 0 || pipe2(pool->wires.idle, O_CLOEXEC) != 0 ||
         pipe2(pool->wires.stop, O_CLOEXEC) != 0 || frame_pair(pool->wires.accepted, false) != 0)
         return -1;
+    if (share(pool, start) != 0) return -1;
     return setsockopt(pool->wires.accepted[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
 }
 
@@ -107,13 +133,27 @@ static void drop_listeners_ends(const struct pool *pool) {
     for (size_t i = 0; i < pool->start->n_channels; i++) close(pool->start->channels[i].fd);
 }
 
+/* Leaves room for the client, the queue's channel, and where there is TLS the keys' channel: no other descriptor can
+ * ever come in. */
+static int limit_descriptors(void) {
+    rlim_t n = SESSION_FREE_FD + 2 + (tls_available() ? 1 : 0);
+    return setrlimit(RLIMIT_NOFILE, &(struct rlimit){n, n});
+}
+
+static bool take_place(int fd, int number) {
+    if (fd == number) return true;
+    return dup3(fd, number, O_CLOEXEC) == number && close(fd) == 0;
+}
+
 static enum session_exit child(const struct pool *pool, int auth_fd) {
-    struct session_place place = {.setup = pool->setup, .auth_fd = auth_fd, .stop_fd = pool->wires.stop[0]};
+    struct session_place place = {.setup = pool->setup, .auth_fd = SESSION_AUTH_FD, .stop_fd = SESSION_STOP_FD};
     struct sockaddr_storage address;
     socklen_t n_address = sizeof address;
     drop_listeners_ends(pool);
-    int epoll = watch_all(pool, auth_fd);
-    if (epoll < 0 || confine_child(pool->start) != 0) return SESSION_EXIT_FAULT;
+    if (!take_place(auth_fd, SESSION_AUTH_FD) || !take_place(pool->wires.stop[0], SESSION_STOP_FD))
+        return SESSION_EXIT_FAULT;
+    int epoll = watch_all(pool, SESSION_AUTH_FD);
+    if (epoll < 0 || limit_descriptors() != 0 || confine_child(pool->start) != 0) return SESSION_EXIT_FAULT;
     place.fd = wait_for_connection(pool, epoll, &place.socket, &place.client);
     if (place.fd < 0) return SESSION_EXIT_FINE;
     say_accepted(pool);

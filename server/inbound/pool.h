@@ -30,8 +30,9 @@ struct pool {
     uint64_t wait_until_ms; /* children die before they get a connection: not again before then */
 };
 
-/* Before confinement: memory and descriptors. 0, or -1 with errno. */
-int pool_prepare(struct pool *pool, const struct role_start *start, const struct session_setup *setup) MUST_USE;
+/* Before confinement: memory and descriptors; those of `start` that children share get other numbers. 0, or -1 with
+ * errno. */
+int pool_prepare(struct pool *pool, struct role_start *start, const struct session_setup *setup) MUST_USE;
 
 /* Forks one child and tells auth about it. False: auth's channel is broken, or there is no process to be had. */
 bool pool_add(struct pool *pool, int auth_channel) MUST_USE;

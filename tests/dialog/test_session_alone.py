@@ -9,6 +9,7 @@ from harness import BUILD  # noqa: E402
 from session_world import *  # noqa: E402,F403
 
 PROGRAM = os.environ.get("GATEPOST_SESSION", os.path.join(BUILD, "gatepost-session"))
+LOG_CONNECTION_REFUSED, KEY_CLIENT, KEY_RULE = 14, 15, 20
 LOG_TLS, LOG_TLS_FAILED, LOG_REFUSED, LOG_PROTOCOL, LOG_ENDED = range(35, 40)
 FINE, ABUSE, FAULT = 10, 11, 12
 PLAIN = "AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode()
@@ -362,13 +363,26 @@ class Life(Case):
     def test_at_most_so_many_connections(self):
         w = self.world(connections=2, pool=5)
         a, b = w.client(), w.client()
-        c = Client(w.ports[0])
-        c.socket.settimeout(0.5)
-        self.assertRaises(TimeoutError, c.reply)
-        c.socket.settimeout(20)
+        full = "421 4.3.2 The server is busy, please try again later (server-busy)"
+        for _ in range(50):
+            c = Client(w.ports[0])
+            self.assertEqual(c.reply(), full.encode())
+            self.assertTrue(c.ended())
+        self.assertTrue(Client(w.ports[2]).ended(), "with TLS from the first octet on nothing can be said")
+        self.begins(Client(w.ports[1], "::1").reply(), full)
+        hasty = Client(w.ports[0])
+        hasty.send(b"EHLO x\r\n")
+        self.begins(hasty.reply(), full)
+        self.works(a), self.works(b)
         self.begins(a.say("QUIT"), "221")
-        self.begins(c.reply(), "220")
-        self.works(b)
+        self.assertTrue(wait_until(lambda: len(w.exits) == 1))
+        found = []
+        self.assertTrue(wait_until(lambda: found.append(Client(w.ports[0])) or found[-1].reply()[:3] == b"220"))
+        self.works(b), self.works(found[-1])
+        told = [dict(e[1]) for e in w.log if e[0] == LOG_CONNECTION_REFUSED]
+        self.assertEqual(len(told), 1, "one line for a flood")
+        self.assertEqual((told[0][KEY_CLIENT], told[0][KEY_RULE]), (b"127.0.0.1", b"server-busy"))
+        self.assertEqual(len(w.announced), 3)
 
     def test_the_pool_is_filled_again(self):
         w = self.world(pool=2)
@@ -449,9 +463,33 @@ class Life(Case):
         self.works(c)
         pid = self.busy_child(w)
         fds = {fd: os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
-        self.assertNotIn("3", fds)
         # 0 1 2, log, auth's channel, the client, the stop pipe
         self.assertEqual(len(fds), 7, fds)
+
+    def free_descriptors(self, w, c):
+        self.works(c)
+        pid = self.busy_child(w)
+        with open("/proc/%d/limits" % pid) as f:
+            soft, hard = next(line for line in f if line.startswith("Max open files")).split()[3:5]
+        self.assertEqual(soft, hard)
+        return int(soft) - len([fd for fd in os.listdir("/proc/%d/fd" % pid) if int(fd) < int(soft)])
+
+    def test_a_session_has_room_for_the_channels_that_it_may_get_and_no_more(self):
+        w = self.world()
+        self.assertEqual(self.free_descriptors(w, w.client()), 1, "the queue's")
+        folder = tempfile.mkdtemp(prefix="gatepost-keys-")
+        self.addCleanup(shutil.rmtree, folder)
+        keys = Keys(folder)
+        w = self.world(keys=keys, certificates=[(keys.make("mx.example.test"), [])])
+        c = w.client()
+        self.assertEqual(self.free_descriptors(w, c), 2, "the queue's, and the keys' for a handshake")
+        self.open_mail(c)
+        c.say("RSET")
+        self.begins(c.say("STARTTLS"), "220")
+        c.start_tls()
+        self.open_mail(c)
+        self.begins(c.say("DATA"), "354")
+        self.begins(c.say(b"x\r\n.\r\n"), "250")
 
 
 if __name__ == "__main__":
