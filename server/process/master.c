@@ -4,6 +4,7 @@
 #include "server/process/master_state.h"
 
 #include "server/process/directories.h"
+#include "server/process/files.h"
 #include "server/process/notify.h"
 #include "server/process/version.h"
 #include "store/clock.h"
@@ -62,13 +63,22 @@ void master_ready(void) {
     }
 }
 
+/* What does not fit is said on `errors` too. */
+static int fit_files(struct conf *conf, FILE *errors) {
+    char text[FILES_TEXT_MAX];
+    int result = files_fit(conf, text);
+    if (*text) fprintf(errors, "gatepost: %s\n", text);
+    if (*text && result == 0) master_say(LOG_LIMIT_LOWERED, text);
+    return result;
+}
+
 /* What a new configuration needs, all of it or nothing. NULL: mistakes are printed. */
 static struct conf *read_again(struct sockets *sockets_out, struct material *material_out, FILE *errors) {
     bool as_root = master.family.facts.as_root;
     struct conf *conf = conf_read(master.path, errors);
     if (!conf) return NULL;
     if (!family_same_place(master.conf, conf, errors) || (as_root && family_check_users(conf, errors) != 0) ||
-        directories_make(conf, as_root, errors) != 0 ||
+        directories_make(conf, as_root, errors) != 0 || fit_files(conf, errors) != 0 ||
         material_read(material_out, conf, ++master.family.generation, errors) != 0)
         goto bad;
     if (sockets_open(sockets_out, conf, &master.sockets, errors) == 0) return conf;
@@ -210,6 +220,7 @@ static int prepare(void) {
     if (material_read(&master.family.fresh, master.conf, ++master.family.generation, stderr) != 0) return -1;
     if (sockets_open(&master.sockets, master.conf, NULL, stderr) != 0) return -1;
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
+    if (fit_files(master.conf, stderr) != 0) return -1; /* its log line needs the family's socket */
     if (family_serve_status(&master.family, &master.status) != 0) return -1;
     return write_pid_file();
 }

@@ -6,6 +6,7 @@
 #include "auth/relay.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
+#include "server/process/files.h"
 #include "server/process/sandbox.h"
 #include "store/log.h"
 #include "store/queue_setup.h"
@@ -304,15 +305,14 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
     }
 }
 
-/* Descriptors that a role may have open: sessions have a slot each for client, auth, queue and keys and nothing to
- * spare; auth and queue hold up to four for each session. */
+/* Descriptors that a role may have open: auth and queue hold up to four for each session, the listener its sockets; a
+ * session limits itself. */
 static void common_limits(const struct conf *conf, enum role role, struct role_start *start) {
-    uint64_t sessions = conf->limits.connections;
     start->common.files_max = start->common.file_bytes_max = start->common.memory_bytes_max = ROLE_LIMIT_NONE;
     switch (role) {
     case ROLE_AUTH:
-    case ROLE_QUEUE: start->common.files_max = 256 + 4 * sessions + 4 * conf->delivery.agents; break;
-    case ROLE_KEYS: start->common.files_max = 256 + 2 * sessions; break;
+    case ROLE_QUEUE:
+    case ROLE_KEYS: start->common.files_max = files_limit(conf); break;
     case ROLE_LISTENER: start->common.files_max = 64 + SESSION_SOCKETS_MAX; break;
     case ROLE_VERIFIER: start->common.files_max = 16; break;
     default: start->common.files_max = 1024; break;

@@ -2,6 +2,7 @@
 client says and what the log makes of it."""
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -546,6 +547,30 @@ def _():
             equal(wire.ask("NOOP").code, 250, "NOOP of one that was there before")
         wires[1].quit()
         eventually(lambda: server.dial().banner.code == 220, "a banner once a place is free")
+
+
+@case("limits: more connections than open files allow are lowered, with both numbers")
+def _():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    low = 1024
+
+    def lower():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (low, low))
+    with Server("files", start=False) as server:
+        with open(server.log_path, "ab") as log:
+            done = subprocess.Popen([GATEPOST, "--config", server.config_path, "serve"], stdout=log, stderr=log,
+                                    preexec_fn=lower if hard > low else None)
+        server.process = done
+        server.log_has("event=ready")
+        told = re.search(r"limit-lowered what=\"limits\.connections is lowered from 500 to (\d+).* is (\d+)", server.log())
+        limits = {}
+        for role in ("auth", "queue"):
+            with open("/proc/%d/limits" % server.pids(role)[0]) as file:
+                limits[role] = int(re.search(r"Max open files +(\d+)", file.read())[1])
+        most = int(told[1]) if told else 500  # root may have raised the limit
+        expect(all(n >= 4 * most for n in limits.values()), "%s for %d connections" % (limits, most))
+        expect(not told or told[2] == str(low), "it says %r" % told)
+        deliver(server)
 
 
 @case("limits: sessions that wait for AUTH")
