@@ -3,10 +3,10 @@
 The program under test is real; its neighbours are threads here that speak the frames of store/frames.h. Layouts are
 written out a second time on purpose: a slip on either side shows.
 """
-import array, ipaddress, os, shutil, socket, struct, subprocess, sys, tempfile, threading, time
+import array, ipaddress, os, re, shutil, socket, struct, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import look_for_reports, own_environment  # noqa: E402
+from harness import TOP, look_for_reports, own_environment  # noqa: E402
 
 # reasons of auth/reason.h, by position
 REASONS = """not-decided malformed-sender auth-required account-suspended sender-not-yours over-quota sender-accepted
@@ -24,6 +24,12 @@ DIRECTORY, SOCKET = 1, 2
 
 def reason(name):
     return REASONS.index(name)
+
+
+def log_number(name):
+    """Of an event or key: its place in the table, which no session sees otherwise."""
+    with open(os.path.join(TOP, "store", "log_names.h")) as file:
+        return re.findall(r"\b(?:EVENT|KEY)\((%s_\w+)," % name[:3], file.read()).index(name) + 1
 
 
 def text(value):

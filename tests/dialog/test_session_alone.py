@@ -9,8 +9,9 @@ from harness import BUILD  # noqa: E402
 from session_world import *  # noqa: E402,F403
 
 PROGRAM = os.environ.get("GATEPOST_SESSION", os.path.join(BUILD, "gatepost-session"))
-LOG_CONNECTION_REFUSED, KEY_CLIENT, KEY_RULE = 14, 15, 20
-LOG_TLS, LOG_TLS_FAILED, LOG_REFUSED, LOG_PROTOCOL, LOG_ENDED = range(35, 40)
+LOG_CONNECTION_REFUSED, LOG_TLS_FAILED, LOG_REFUSED, LOG_PROTOCOL = map(
+    log_number, ("LOG_CONNECTION_REFUSED", "LOG_TLS_FAILED", "LOG_SESSION_REFUSED", "LOG_PROTOCOL"))
+KEY_CLIENT, KEY_RULE = log_number("KEY_CLIENT"), log_number("KEY_RULE")
 FINE, ABUSE, FAULT = 10, 11, 12
 PLAIN = "AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode()
 
