@@ -192,6 +192,7 @@ class World:
             send(self.master, 0x0103, bytes([SOCKET, i]), s.fileno())
         self.new_auth()
         send(self.master, 0x0104)
+        send(self.master, 0x0108)
         threading.Thread(target=self.hear_child, daemon=True).start()
         threading.Thread(target=self.hear_log, args=(logs,), daemon=True).start()
 
