@@ -224,6 +224,7 @@ def _():
     with front("expired", start=False, port=1) as server:
         server.config["queue"] = {"retry": ["1s"], "expire": "2s", "reserve": "1M"}
         server.config["delivery"]["smarthost"]["port"] = 9
+        server.config["postmaster"] = "bob@example.test"
         server.write_config()
         server.start()
         mark = marker()
@@ -234,6 +235,7 @@ def _():
         send(server, mark, sender="")
         server.queue_empty()
         expect(not [m for m in server.messages("alice") if mark.encode() in m], "the null sender got a bounce")
+        expect(b"Postmaster notice" in server.message("bob", mark), "the postmaster was not told")
 
 
 @case("smarthost: mail waits while it is down")
