@@ -11,6 +11,8 @@ struct control_peer {
     struct control_server *server;
     struct loop_watch watch;
     struct frame_backlog backlog;
+    void (*more)(void *context, struct control_peer *peer, void *state);
+    void *state;
     bool busy; /* a request is being answered */
     bool lost; /* a part of the answer was: the rest must not look whole */
 };
@@ -78,12 +80,26 @@ bool control_row_send(struct control_row *row, struct control_peer *peer) {
     return send_or_wait(peer, CONTROL_ROW, buf_span(&row->b)) == 0;
 }
 
+static void forget_more(struct control_peer *peer) {
+    free(peer->state);
+    peer->state = NULL, peer->more = NULL;
+}
+
+void control_later(struct control_peer *peer, void (*more)(void *context, struct control_peer *peer, void *state),
+                   void *state) {
+    peer->more = more, peer->state = state;
+    if (loop_change(peer->server->loop, &peer->watch, EPOLLIN | EPOLLOUT) == 0) return;
+    peer->lost = true;
+    shutdown(peer->watch.fd, SHUT_RDWR);
+}
+
 void control_end(struct control_peer *peer, enum control_exit code, const char *message) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
     wire_put_u8(&b, (uint8_t)code);
     wire_put_span(&b, span_part(span_text(message), 0, sizeof storage - 8));
     peer->busy = false;
+    forget_more(peer);
     (void)!send_or_wait(peer, CONTROL_END, buf_span(&b));
 }
 
@@ -95,6 +111,7 @@ static void drop_peer(struct control_peer *peer) {
     loop_remove(server->loop, &peer->watch);
     close(peer->watch.fd);
     frame_backlog_free(&peer->backlog);
+    forget_more(peer);
     free(peer);
 }
 
@@ -119,10 +136,12 @@ static void peer_ready(void *context, uint32_t events) {
         drop_peer(peer);
         return;
     }
-    if (frame_backlog_empty(&peer->backlog) && (events & EPOLLOUT) &&
-        loop_change(peer->server->loop, &peer->watch, EPOLLIN) != 0) {
-        drop_peer(peer);
-        return;
+    if (frame_backlog_empty(&peer->backlog) && (events & EPOLLOUT)) {
+        if (peer->more && !peer->lost) peer->more(peer->server->context, peer, peer->state);
+        else if (loop_change(peer->server->loop, &peer->watch, EPOLLIN) != 0) {
+            drop_peer(peer);
+            return;
+        }
     }
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
     enum frame_status status = frame_receive(peer->watch.fd, storage, false, &frame);

@@ -45,6 +45,10 @@ void control_row_bool(struct control_row *row, const char *name, bool value);
 void control_row_line(struct control_row *row, struct span value);
 /* False when the peer has gone or does not read. */
 bool control_row_send(struct control_row *row, struct control_peer *peer);
+/* For an answer of any length: `more` is called with the server's context, from the loop, each time the peer has read
+ * what was sent so far, until control_end. `state` is malloc'ed, and freed at the end or when the peer goes. */
+void control_later(struct control_peer *peer, void (*more)(void *context, struct control_peer *peer, void *state),
+                   void *state);
 void control_end(struct control_peer *peer, enum control_exit code, const char *message);
 
 struct control_server {

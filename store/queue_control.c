@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-enum { EXPORT_BYTES = 48 << 10, LIST_DEFAULT = 10000 };
+enum { EXPORT_BYTES = 48 << 10, LIST_AT_ONCE = 500 };
 
 static struct control_row row; /* too large for a stack */
 
@@ -124,6 +124,41 @@ static void put_message(const struct queue_message *message, const struct messag
     control_row_time(&row, "next", next_of(message));
 }
 
+/* A list as far as it has come. Other work goes on between two parts of it, so messages may come and go. */
+struct listing {
+    uint64_t last, left; /* number of the last message looked at, 0: none; rows that may still be sent */
+    size_t sender_bytes, recipient_bytes;
+    uint8_t octets[]; /* sender, recipient */
+};
+
+static struct queue_message *listing_next(struct queue *queue, const struct listing *listing) {
+    if (!listing->last) return queue->oldest;
+    struct queue_message *message = queue_find(queue, listing->last);
+    if (message) return message->next;
+    for (message = queue->oldest; message && message->number < listing->last;) message = message->next;
+    return message;
+}
+
+static void list_more(void *context, struct control_peer *peer, void *state) {
+    struct queue *queue = context;
+    struct listing *listing = state;
+    const struct filter filter = {
+        .sender = span_of(listing->octets, listing->sender_bytes),
+        .recipient = span_of(listing->octets + listing->sender_bytes, listing->recipient_bytes)};
+    struct queue_message *message = listing_next(queue, listing);
+    for (int i = 0; message && listing->left && i < LIST_AT_ONCE; i++, message = message->next) {
+        struct message head;
+        bool resident = message->resident, readable = queue_load(queue, message);
+        listing->last = message->number;
+        if (readable) queue_head(message, &head);
+        bool chosen = readable ? fits(&filter, &head) : !filter.sender.n && !filter.recipient.n;
+        if (chosen) put_message(message, readable ? &head : NULL), listing->left--;
+        if (!resident) queue_unload(queue, message);
+        if (chosen && !control_row_send(&row, peer)) return;
+    }
+    if (!message || !listing->left) control_end(peer, CONTROL_OK, message ? "there may be more" : "");
+}
+
 static bool list_one(struct queue *queue, struct queue_message *message, const struct message *head, void *context) {
     (void)queue;
     put_message(message, head);
@@ -132,17 +167,26 @@ static bool list_one(struct queue *queue, struct queue_message *message, const s
 
 static void answer_list(struct queue *queue, struct control_peer *peer, const struct control_request *request) {
     struct filter filter = filter_of(request);
-    uint64_t limit = LIST_DEFAULT;
+    uint64_t limit = UINT64_MAX;
     struct span given = control_argument(request, "limit");
     if (given.n && !span_number(given, UINT32_MAX, &limit)) {
         control_end(peer, CONTROL_USAGE, "limit is not a number");
         return;
     }
-    uint64_t count = for_each(queue, &filter, limit, list_one, peer);
-    if (filter.id.n && !count)
-        control_end(peer, CONTROL_NOT_FOUND, "no such message");
-    else
-        control_end(peer, CONTROL_OK, count == limit ? "there may be more: choose by --sender or --recipient, or raise --limit" : "");
+    if (filter.id.n) {
+        bool found = for_each(queue, &filter, 1, list_one, peer);
+        control_end(peer, found ? CONTROL_OK : CONTROL_NOT_FOUND, found ? "" : "no such message");
+        return;
+    }
+    struct listing *listing = malloc(sizeof *listing + filter.sender.n + filter.recipient.n);
+    if (!listing) {
+        control_end(peer, CONTROL_FAILED, "no memory");
+        return;
+    }
+    *listing = (struct listing){0, limit, filter.sender.n, filter.recipient.n};
+    if (filter.sender.n) memcpy(listing->octets, filter.sender.p, filter.sender.n);
+    if (filter.recipient.n) memcpy(listing->octets + filter.sender.n, filter.recipient.p, filter.recipient.n);
+    control_later(peer, list_more, listing);
 }
 
 static void put_recipient(const struct queue_message *message, uint32_t index, const struct recipient *recipient) {

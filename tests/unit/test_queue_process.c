@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct queue_driver driver;
@@ -405,6 +406,30 @@ Test(queue_process, control_verbs) {
     drive_start(&driver); /* what was removed stays away */
     drive_control(&driver, "queue list", NULL, NULL, &rows);
     cr_assert_eq(rows, 1);
+    drive_end(&driver, false);
+}
+
+/* More than a round of the loop sends at once. */
+Test(queue_process, a_long_list) {
+    char name[256];
+    int rows;
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    for (int i = 0; i < 1201; i++) {
+        const char *sender = i % 2 ? "a@client.example" : "b@client.example";
+        cr_assert_eq(drive_submit(&driver, session, (uint8_t)(i % 250 + 1), 7, sender, "bob@example.test", "x\r\n", name),
+                     BODY_DURABLE, "message %d", i);
+        while (recv(driver.log, name, sizeof name, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
+    }
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_expect_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), CONTROL_OK);
+    cr_expect_eq(rows, 1201);
+    cr_expect_eq(drive_control(&driver, "queue list", "limit", "700", &rows), CONTROL_OK);
+    cr_expect_eq(rows, 700);
+    cr_expect_eq(drive_control(&driver, "queue list", "sender", "b@client.example", &rows), CONTROL_OK);
+    cr_expect_eq(rows, 601);
     drive_end(&driver, false);
 }
 
