@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { EXPORT_BYTES = 48 << 10, LIST_AT_ONCE = 500 };
 
@@ -381,7 +382,7 @@ static void handle(void *context, struct control_peer *peer, const struct contro
 
 int queue_control_open(struct queue *queue) {
     queue->control = (struct control_server){
-        .loop = &queue->loop, .owner_uid = queue->start->common.uid, .handle = handle, .context = queue};
+        .loop = &queue->loop, .owner_uid = getuid(), .handle = handle, .context = queue};
     int fd = role_descriptor(queue->start, DESCRIPTOR_CONTROL, 0);
     if (fd >= 0 && control_serve(&queue->control, fd) != 0) {
         log_fault("the control socket cannot be served", errno);

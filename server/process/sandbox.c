@@ -118,7 +118,7 @@ static const struct row {
     {FILES, "fchmod", ALWAYS, "SQLite's files"},
     {FILES, "fchown", ALWAYS, "SQLite's files"},
     {FILES, "geteuid", ALWAYS, "SQLite"},
-    {FILES, "getuid", ALWAYS, "SQLite"},
+    {FILES, "getuid", ALWAYS, "SQLite; whose the control socket is"},
     {FILES, "mkdir", ALWAYS, "its own directories"},
     {FILES, "mkdirat", ALWAYS, "its own directories"},
     {FILES, "rmdir", ALWAYS, "its own directories"},
