@@ -21,8 +21,11 @@ static int get_password(const struct command_line *line, struct secret *out) {
         return CONTROL_FAILED;
     }
     if (from_stdin && command_secret_read(STDIN_FILENO, out) != 0) {
-        fprintf(stderr, "gatepost: no password on standard input%s%s\n", errno ? ": " : "",
-                errno ? strerror(errno) : "");
+        if (errno == EMSGSIZE)
+            fprintf(stderr, "gatepost: the password is longer than %d octets\n", SECRET_MAX);
+        else
+            fprintf(stderr, "gatepost: no password on standard input%s%s\n", errno ? ": " : "",
+                    errno ? strerror(errno) : "");
         return CONTROL_FAILED;
     }
     if (!generate && !from_stdin && command_secret_ask(command_value(line, "login"), out) != 0) return CONTROL_FAILED;

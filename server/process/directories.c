@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,15 @@ static int make(const char *path, mode_t mode, bool give, uint32_t uid, uint32_t
     return 0;
 }
 
+/* A copy that was put back may be root's, and its process could not use it. */
+static int check_owner(const char *path, uint32_t uid, const char *user, FILE *errors) {
+    struct stat status;
+    if (stat(path, &status) != 0) return fault(errors, path);
+    if (status.st_uid == uid) return 0;
+    fprintf(errors, "gatepost: %s does not belong to %s; as root: chown -R %s: %s\n", path, user, user, path);
+    return -1;
+}
+
 int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
     static const struct {
         const char *name;
@@ -56,8 +66,21 @@ int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
                      configured ? "" : own[i].name))
             return -1;
         if (make(path, own[i].mode, as_root, uid, gid, errors) != 0) return -1;
+        if (as_root && !configured && check_owner(path, uid, user, errors) != 0) return -1;
     }
     return 0;
+}
+
+int directories_lock(const struct conf *conf, FILE *errors) {
+    int fd = open(conf->state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Where a file system cannot lock, auth's and queue's own locks are what is left. */
+    if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)) return fd;
+    if (fd >= 0)
+        fprintf(errors, "gatepost: another server runs with the state directory %s\n", conf->state_directory);
+    else
+        fprintf(errors, "gatepost: %s: %s\n", conf->state_directory, strerrordesc_np(errno));
+    if (fd >= 0) close(fd);
+    return -1;
 }
 
 int directories_open(const struct conf *conf, enum role role, unsigned index) {

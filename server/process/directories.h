@@ -6,8 +6,12 @@
 #include "store/role.h"
 
 /* Makes what is missing: state_directory with auth, queue, mail, capture (each its role's own, 0700), run_directory with an
- * empty directory. Prints why not, -1. */
+ * empty directory. One that is there must be its role's own. Prints why not, -1. */
 int directories_make(const struct conf *conf, bool as_root, FILE *errors) MUST_USE;
+
+/* One server at a time: locks the state directory as long as the descriptor that it returns is open. When another holds
+ * it prints so, -1. */
+int directories_lock(const struct conf *conf, FILE *errors) MUST_USE;
 
 /* The descriptor to hand to a role as DESCRIPTOR_DIRECTORY index: its own, the empty one, or -1 when there is none. */
 int directories_open(const struct conf *conf, enum role role, unsigned index) MUST_USE;

@@ -217,6 +217,8 @@ static int prepare(void) {
     }
     if (as_root && family_check_users(master.conf, stderr) != 0) return -1;
     if (directories_make(master.conf, as_root, stderr) != 0) return -1;
+    /* Kept open until the end, for nobody else. */
+    if (directories_lock(master.conf, stderr) < 0) return -1;
     if (material_read(&master.family.fresh, master.conf, ++master.family.generation, stderr) != 0) return -1;
     if (sockets_open(&master.sockets, master.conf, NULL, stderr) != 0) return -1;
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;

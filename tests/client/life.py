@@ -1,20 +1,24 @@
 """life.py - start, reload, stop; processes that die; limits on connections; PROXY; mistakes in the configuration; what a
 client says and what the log makes of it."""
+import glob
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import (GATEPOST, HOSTNAME, PATIENCE, SANITIZED, Case, Failure, Server, Wire, alive, body, case,  # noqa: E402
-                     equal, eventually, expect, main, make_certificate, marker)
+from harness import (BUILD, GATEPOST, HOSTNAME, PATIENCE, SANITIZED, Case, Failure, Server, Wire, alive, body,  # noqa: E402
+                     case, equal, eventually, expect, free_port, main, make_certificate, marker,
+                     own_environment)
 
 
 def opened(wire):
@@ -133,8 +137,25 @@ def _():
     with Server("twin") as server:
         done = server.command("serve", check=False)
         expect(done.returncode != 0, "exit code 0")
-        expect("listen" in done.stderr or "lock" in done.stderr, "it says %r" % done.stderr)
+        expect("another server" in done.stderr, "it says %r" % done.stderr)
         deliver(server)
+
+
+@case("life: a second server on other ports and the same state leaves the first alone")
+def _():
+    with Server("second") as server:
+        before = server.status()
+        with open(server.config_path) as file:
+            text = file.read()
+        for role in server.ports:
+            text = text.replace(":%d" % server.ports[role], ":%d" % free_port())
+        path = server.directory + "/other.conf"
+        with open(path, "w") as file:
+            file.write(text)
+        done = subprocess.run([GATEPOST, "-c", path, "serve"], capture_output=True, text=True, timeout=PATIENCE,
+                              env=own_environment())
+        expect(done.returncode == 1 and "another server" in done.stderr, "%d %r" % (done.returncode, done.stderr))
+        equal([row["pid"] for row in server.status()], [row["pid"] for row in before], "processes of the first")
 
 
 @case("life: SIGTERM lets a session finish")
@@ -762,11 +783,46 @@ def _():
     equal(done.returncode, 4, "exit code for a user who exists")
     done = server.command("user", "add", "eva@example.test", "--password-stdin", stdin="short\n", check=False)
     equal(done.returncode, 5, "exit code for a short password")
+    done = server.command("user", "add", "eva@example.test", "--password-stdin", stdin="x" * 1025 + "\n", check=False)
+    expect(done.returncode == 1 and "longer than 1024" in done.stderr, "for a long one: %r" % done.stderr)
     done = server.command("user", "add", "eva@elsewhere.example", "--password-stdin", stdin="long enough\n", check=False)
     expect(done.returncode in (1, 2, 5), "exit code %d for a foreign user" % done.returncode)
     equal(len(server.command("user", "add", "eva@example.test", "--generate").stdout.split()[-1]), 23, "a password drawn")
     logins = [row["login"] for row in server.json("user", "list")]
     expect("dora@example.test" in logins and "eva@example.test" in logins, "users are %r" % logins)
+
+
+@case("command line: an ordinary user's server answers that user")
+def _():
+    with tempfile.TemporaryDirectory(prefix="gatepost-", dir="/var/tmp") as place:
+        program, path, log = place + "/gatepost", place + "/gatepost.conf", place + "/log"
+        shutil.copy(GATEPOST, program)
+        for one in glob.glob(os.path.join(BUILD, "gatepost-*")):
+            shutil.copy(one, place)
+        with open(path, "w") as file:
+            file.write('hostname = "mx.example.test"; local_domains = [ "example.test" ];\n'
+                       'state_directory = "%s/state"; run_directory = "%s/run";\n'
+                       'listen = ( { role = "mx"; address = "127.0.0.1:%d"; } );\n' % (place, place, free_port()))
+        os.chmod(place, 0o755)
+        as_user = {}
+        if os.geteuid() == 0:
+            os.chown(place, 65534, 65534)
+            as_user = {"user": 65534, "group": 65534, "extra_groups": []}
+        command = [program, "-c", path]
+        with open(log, "w") as out:
+            server = subprocess.Popen(command + ["serve"], stdout=out, stderr=out, env=own_environment(), **as_user)
+        try:
+            eventually(lambda: "event=ready" in open(log).read(), "the ordinary user's server serves")
+            for words in (["status"], ["user", "list"], ["queue", "list"]):
+                done = subprocess.run(command + words, capture_output=True, text=True, env=own_environment(),
+                                      timeout=PATIENCE, **as_user)
+                expect(done.returncode == 0, "%s: %d %s" % (" ".join(words), done.returncode, done.stderr))
+            done = subprocess.run(command + ["serve"], capture_output=True, text=True, env=own_environment(),
+                                  timeout=PATIENCE, **as_user)
+            expect(done.returncode == 1 and "another server runs" in done.stderr, "a second one: %r" % done.stderr)
+        finally:
+            server.terminate()
+            equal(server.wait(PATIENCE), 0, "its exit code")
 
 
 @case("command line: changes while running hold at once")

@@ -58,6 +58,41 @@ Test(test_directories, as_root_each_belongs_to_its_role) {
     conf_free(conf);
 }
 
+Test(test_directories, as_root_one_of_another_owner_is_named) {
+    char *text = NULL, path[256];
+    size_t size;
+    if (geteuid() != 0) return;
+    struct conf *conf =
+        fixture_read_good(PLACES "users = { auth = \"daemon\"; queue = \"bin\"; mail = \"games\"; };", 0);
+    cr_assert_eq(directories_make(conf, true, stderr), 0);
+    cr_assert_eq(directories_make(conf, true, stderr), 0);
+    snprintf(path, sizeof path, "%s/state/queue", fixture_directory);
+    cr_assert_eq(chown(path, 0, 0), 0);
+    FILE *errors = open_memstream(&text, &size);
+    cr_expect_eq(directories_make(conf, true, errors), -1);
+    fclose(errors);
+    cr_expect(strstr(text, path) && strstr(text, "chown -R bin: "), "%s", text);
+    free(text), conf_free(conf);
+}
+
+Test(test_directories, one_server_at_a_time) {
+    char *text = NULL;
+    size_t size;
+    struct conf *conf = fixture_read_good(PLACES, 0);
+    cr_assert_eq(directories_make(conf, false, stderr), 0);
+    int fd = directories_lock(conf, stderr);
+    cr_assert_geq(fd, 0);
+    FILE *errors = open_memstream(&text, &size);
+    cr_expect_eq(directories_lock(conf, errors), -1);
+    fclose(errors);
+    cr_expect(strstr(text, "another server runs") && strstr(text, conf->state_directory), "%s", text);
+    close(fd);
+    fd = directories_lock(conf, stderr);
+    cr_expect_geq(fd, 0, "the next one");
+    close(fd);
+    free(text), conf_free(conf);
+}
+
 /* The places may have changed since the configuration was read. */
 Test(test_directories, what_cannot_be_made_is_said) {
     static const char *const places[] = {"/nonexistent/run", "%D/certificate.pem", "%D/certificate.pem/run"};
