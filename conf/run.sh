@@ -94,7 +94,7 @@ gatepost is ready: mx on port 2525, submission (STARTTLS) on 2587, submissions (
 
 Lines to paste into another terminal:
 
-  a user to elsewhere (captured):
+  a user to elsewhere (captured; for a file of your own add --crlf):
 printf 'From: alice@example.test\r\nTo: someone@elsewhere.example\r\nSubject: from curl\r\n\r\nHello.\r\n' | curl --silent --show-error --ssl-reqd --cacert $cert --url smtp://localhost:2587/laptop.example.test --user 'alice@example.test:$alice' --mail-from alice@example.test --mail-rcpt someone@elsewhere.example -T - && echo accepted
 
   the same with TLS from the first octet:
