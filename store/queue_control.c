@@ -48,8 +48,8 @@ static bool fits(const struct filter *filter, const struct message *head) {
     return address_fits(filter->sender, head->envelope.sender) && recipient_fits(filter->recipient, head);
 }
 
-/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. One that the disk
- * does not give back has no head, and is chosen by its id or with all others. Returns how many. */
+/* Calls `act` for every message that was chosen, which is in memory while it runs and may end in it. One that the
+ * disk does not give back has no head, and is chosen by its id or with all others. Returns how many. */
 static uint64_t for_each(struct queue *queue, const struct filter *filter, uint64_t limit,
                          bool (*act)(struct queue *queue, struct queue_message *message, const struct message *head,
                                      void *context),
@@ -320,8 +320,7 @@ static bool export_one(struct queue *queue, struct queue_message *message, const
                        void *context) {
     struct export *export = context;
     export->whole = head != NULL;
-    if (head && message->flags & MESSAGE_OWN_FILE)
-        export->whole = export_file(queue, message, export->peer);
+    if (head && message->flags & MESSAGE_OWN_FILE) export->whole = export_file(queue, message, export->peer);
     struct span body = head ? queue_body(message) : (struct span){0};
     for (size_t at = 0; export->whole && at < body.n; at += EXPORT_BYTES)
         export->whole = export_octets(export->peer, span_part(body, at, EXPORT_BYTES));
@@ -362,6 +361,27 @@ static void answer_status(struct queue *queue, struct control_peer *peer) {
     control_end(peer, CONTROL_OK, "");
 }
 
+bool queue_backup_runs(struct queue *queue) {
+    for (size_t i = 0; queue->backup && i < CONTROL_PEERS; i++)
+        if (queue->control.peers[i] == queue->backup) return true;
+    queue->backup = NULL;
+    return false;
+}
+
+/* The command line copies our directory until it closes its connection. */
+static void answer_backup(struct queue *queue, struct control_peer *peer) {
+    if (queue_backup_runs(queue)) {
+        control_end(peer, CONTROL_REFUSED, "another backup is being made");
+        return;
+    }
+    if (queue_marks_flush(queue) != 0) {
+        control_end(peer, CONTROL_FAILED, "the queue's log could not be written");
+        return;
+    }
+    queue->backup = peer;
+    control_end(peer, CONTROL_OK, "");
+}
+
 static void handle(void *context, struct control_peer *peer, const struct control_request *request) {
     struct queue *queue = context;
     if (strcmp(request->verb, "queue list") == 0)
@@ -374,6 +394,8 @@ static void handle(void *context, struct control_peer *peer, const struct contro
         answer_chosen(queue, peer, request, true);
     else if (strcmp(request->verb, "queue export") == 0)
         answer_export(queue, peer, request);
+    else if (strcmp(request->verb, "queue backup") == 0)
+        answer_backup(queue, peer);
     else if (strcmp(request->verb, "queue status") == 0)
         answer_status(queue, peer);
     else

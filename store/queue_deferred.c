@@ -167,6 +167,8 @@ void queue_maintain(struct queue *queue) {
     struct journal *journal = &queue->journal;
     if (now - queue->maintained_ms < MAINTAIN_MS || queue->stopped || journal->fd < 0) return;
     queue->maintained_ms = now;
+    if (queue_backup_runs(queue)) return;
+    if (!queue->marks.n) queue_gone_remove(queue);
     while (journal->n > 1) {
         struct journal_segment *oldest = &journal->segments[0];
         bool rested = now - oldest->closed_ms > 10 * MAINTAIN_MS;

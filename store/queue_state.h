@@ -192,6 +192,7 @@ struct queue {
     uint64_t maintained_ms;
     bool moving_failed;
     struct control_server control;
+    const struct control_peer *backup; /* who copies our files: nothing is removed as long as that peer is there */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };
 
@@ -233,6 +234,8 @@ void queue_finish(struct queue *queue, struct queue_message *message);
 /* Adds the marks that wait to the journal's batch. False: it is full or cannot be had. */
 bool queue_marks_add(struct queue *queue) MUST_USE;
 /* After a flush: the marks are durable, or wait again. */
+/* Removes the files of messages whose end is durable; not while a backup is made. Only with no mark waiting. */
+void queue_gone_remove(struct queue *queue);
 void queue_marks_flushed(struct queue *queue, bool durable);
 /* Writes marks that wait, now. */
 int queue_marks_flush(struct queue *queue);
@@ -318,6 +321,8 @@ void queue_route_result(struct queue *queue, struct frame *frame);
 void queue_route_again(struct queue *queue);
 
 /* ---- queue_control.c: the command line */
+/* Whether somebody copies our files. */
+bool queue_backup_runs(struct queue *queue);
 int queue_control_open(struct queue *queue) MUST_USE;
 
 /* ---- queue.c */

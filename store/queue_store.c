@@ -118,7 +118,8 @@ bool queue_marks_add(struct queue *queue) {
 }
 
 /* The files of messages whose end is durable. A removal that a power cut undoes is found at recovery. */
-static void remove_gone(struct queue *queue) {
+void queue_gone_remove(struct queue *queue) {
+    if (queue_backup_runs(queue)) return;
     for (size_t i = 0; i < queue->n_gone; i++) {
         char name[DEFERRED_NAME_MAX];
         struct queue_gone *gone = &queue->gone[i];
@@ -138,7 +139,7 @@ static void remove_gone(struct queue *queue) {
 void queue_marks_flushed(struct queue *queue, bool durable) {
     if (!durable) return;
     buf_clear(&queue->marks);
-    remove_gone(queue);
+    queue_gone_remove(queue);
 }
 
 int queue_marks_flush(struct queue *queue) {

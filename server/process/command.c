@@ -117,8 +117,9 @@ static const struct command commands[] = {
 
     {.name = "status", .help = "Show versions, processes, logins and queue", .json = true, .run = command_run_status,
      .more = "Exit code 69 when the server is not running.\n"},
-    {.name = "backup", .help = "Write users, queue and configuration to a directory (not in this version)",
-     .operands = {{.name = "directory"}}, .run = command_run_backup},
+    {.name = "backup", .help = "Write users, queue and configuration to a directory, new or empty",
+     .operands = {{.name = "directory"}}, .run = command_run_backup,
+     .more = "Works with and without a running server. Keep it as safe as the original: it holds hashes and mail.\n"},
 };
 /* clang-format on */
 

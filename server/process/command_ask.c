@@ -103,8 +103,7 @@ int command_exchange(int fd, const char *verb, const struct command_value *value
     return result == 0 ? say_end(end.body, print) : CONTROL_UNAVAILABLE;
 }
 
-/* Connects to the server, or to a process started alone when there is none. -1 after saying why. */
-static int reach(const struct conf *conf, enum role role) {
+int command_reach(const struct conf *conf, enum role role) {
     int fd = command_connect(conf, role);
     if (fd >= 0) return fd;
     if (errno == ENOENT || errno == ECONNREFUSED) return master_stand_alone(conf, (int)role);
@@ -116,7 +115,7 @@ static int reach(const struct conf *conf, enum role role) {
 int command_ask_values(const struct command_line *line, const struct conf *conf, const struct command_value *values,
                        size_t n, enum print_form form) {
     struct command_print print;
-    int fd = reach(conf, line->command->asks);
+    int fd = command_reach(conf, line->command->asks);
     if (fd < 0) return CONTROL_UNAVAILABLE;
     command_print_open(&print, stdout, form);
     int code = command_exchange(fd, line->command->name, values, n, &print);

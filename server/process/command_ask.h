@@ -18,6 +18,10 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
  * ENOENT or ECONNREFUSED when no server runs. */
 int command_connect(const struct conf *conf, enum role role) MUST_USE;
 
+/* The same, or to a process started alone when no server runs; it stays until the descriptor is closed. -1 after saying
+ * why. */
+int command_reach(const struct conf *conf, enum role role) MUST_USE;
+
 /* Sends one request over a connected descriptor and prints the rows of its answer. The exit code; what went wrong
  * has been said to stderr. */
 int command_exchange(int fd, const char *verb, const struct command_value *values, size_t n,

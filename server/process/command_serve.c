@@ -1,4 +1,4 @@
-/* command_serve.c - starting the server, checking its configuration, and what backup has to say.
+/* command_serve.c - starting the server, and checking its configuration.
  * Runs in: command line, which becomes the master. Trusts: the owner. Never: serves with a configuration that has a
  * mistake. */
 #include "conf/conf.h"
@@ -52,15 +52,4 @@ int command_run_check(const struct command_line *line) {
     warn_postmaster(conf);
     conf_free(conf);
     return CONTROL_OK;
-}
-
-int command_run_backup(const struct command_line *line) {
-    struct conf *conf = conf_read(line->config, stderr);
-    if (!conf) return CONTROL_FAILED;
-    fprintf(stderr,
-            "gatepost: backup of a running server is not in this version. Stop the server, copy %s\n"
-            "and %s as they are, start it again. Nothing was written to %s.\n",
-            conf->state_directory, line->config, command_value(line, "directory"));
-    conf_free(conf);
-    return CONTROL_REFUSED;
 }

@@ -111,6 +111,73 @@ def _():
         expect("carol@example.test" in server.command("check", "--quiet").stderr, "check with no server does not warn")
 
 
+def own(path, like):
+    """Gives a restored tree to the user of the directory that it replaces."""
+    status = os.stat(like)
+    for directory, _, files in os.walk(path):
+        for name in [directory] + [directory + "/" + file for file in files]:
+            os.chown(name, status.st_uid, status.st_gid)
+
+
+def queued(server):
+    return sorted((row["id"], row["sender"], row["bytes"]) for row in server.json("queue", "list"))
+
+
+@case("life: a backup while mail arrives, and one without a server, restore users and queue")
+def _():
+    dead = {"delivery": {"foreign": "smarthost", "smarthost": {"host": "127.0.0.1", "port": 9, "tls": "none"}},
+            "queue": {"retry": ["1h"], "expire": "5d"}}
+    with Server("backed-up", config=dead) as server, Server("restored", config=dead, start=False) as other:
+        server.command("alias", "add", "info@example.test", "bob@example.test")
+        wire = server.login()
+        for size in (10, 400000, 10):
+            equal(wire.mail("alice@example.test", "far@elsewhere.example", body(marker(), "x" * 70 + "\r\n" * size)).code,
+                  250, "mail for the queue")
+        before = queued(server)
+        equal(len(before), 3, "messages that wait")
+        stop = threading.Event()
+
+        def load():
+            while not stop.is_set():
+                wire.mail("alice@example.test", "bob@example.test", body(marker(), "y" * 70 + "\r\n" * 300000))
+        thread = threading.Thread(target=load)
+        thread.start()
+        live = server.directory + "/live"
+        try:
+            equal(server.command("backup", live).stdout, "", "what backup prints")
+        finally:
+            stop.set()
+            thread.join()
+        wire.quit()
+        equal(os.stat(live).st_mode & 0o7777, 0o700, "mode of the backup")
+        equal(server.command("backup", live, check=False).returncode, 5, "exit code for a directory in use")
+        equal(sorted(os.listdir(live)), ["auth", "gatepost.conf", "queue"], "what is in it")
+        eventually(lambda: len(queued(server)) == 3, "local mail delivered")
+        equal(server.stop(), 0, "exit code")
+        os.mkdir(server.directory + "/cold")
+        server.command("backup", server.directory + "/cold")
+        for backup in (live, server.directory + "/cold"):
+            for part in ("auth", "queue"):
+                like, fresh = other.state + "/" + part, other.directory + "/fresh-" + part
+                if os.path.exists(like):
+                    os.rename(like, fresh)
+                else:
+                    os.mkdir(like)
+                    os.rename(like, fresh)
+                shutil.copytree(backup + "/" + part, like)
+                own(like, fresh)
+                os.chmod(like, os.stat(fresh).st_mode & 0o7777)
+                shutil.rmtree(fresh)
+            other.start()
+            expect(set(before) <= set(queued(other)), "%s of %s are back" % (queued(other), before))
+            for one in before:
+                expect(len(other.command("queue", "export", one[0], text=False).stdout) == one[2], "a body is not whole")
+            other.login("submission").quit()
+            expect("info@example.test" in other.command("alias", "list").stdout, "the alias is gone")
+            expect("damaged" not in other.log(), "recovery found damage:\n" + other.log())
+            equal(other.stop(), 0, "exit code of the restored server")
+
+
 @case("life: a second server on the same state is refused")
 def _():
     with Server("first") as server:

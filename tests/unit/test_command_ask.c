@@ -206,6 +206,9 @@ Test(command_ask, status_without_server, .init = open_world, .fini = close_world
 }
 
 Test(command_ask, backup_refuses, .init = open_world, .fini = close_world) {
+    char words[64 + sizeof fixture_directory];
     cr_redirect_stderr();
-    cr_expect_eq(run("backup /nowhere"), CONTROL_REFUSED);
+    cr_expect_eq(run("backup /nowhere/at/all"), CONTROL_REFUSED);
+    snprintf(words, sizeof words, "backup %s", fixture_directory);
+    cr_expect_eq(run(words), CONTROL_REFUSED, "a directory that holds something");
 }
