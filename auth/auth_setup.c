@@ -6,14 +6,6 @@
 
 enum { SETUP_TEXT_MAX = 4096 };
 
-static void put_networks(struct buf *b, const struct network *networks, uint32_t n) {
-    wire_put_u32(b, n);
-    for (uint32_t i = 0; i < n; i++) {
-        wire_put_bytes(b, networks[i].octets, sizeof networks[i].octets);
-        wire_put_u8(b, networks[i].bits);
-    }
-}
-
 static void put_domains(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->n_local_domains);
     for (uint32_t i = 0; i < setup->n_local_domains; i++) {
@@ -35,8 +27,8 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_span(b, setup->recipient_delimiter);
     wire_put_span(b, setup->postmaster);
     put_domains(b, setup);
-    put_networks(b, setup->trusted_networks, setup->n_trusted_networks);
-    put_networks(b, setup->local_sender_hosts, setup->n_local_sender_hosts);
+    wire_put_networks(b, setup->trusted_networks, setup->n_trusted_networks);
+    wire_put_networks(b, setup->local_sender_hosts, setup->n_local_sender_hosts);
     wire_put_u8(b, setup->mx_auth);
     wire_put_u8(b, setup->foreign);
     wire_put_u8(b, setup->stand_alone);
@@ -71,16 +63,6 @@ static void *get_array(struct wire *w, uint32_t max, size_t size, uint32_t *n_ou
         *n_out = 0;
     }
     return array;
-}
-
-static struct network *get_networks(struct wire *w, uint32_t *n_out) {
-    struct network *networks = get_array(w, AUTH_NETWORKS_MAX, sizeof *networks, n_out);
-    for (uint32_t i = 0; i < *n_out; i++) {
-        wire_get_bytes(w, networks[i].octets, sizeof networks[i].octets);
-        networks[i].bits = wire_get_u8(w);
-        if (networks[i].bits > 128) w->bad = true;
-    }
-    return networks;
 }
 
 static void get_domains(struct wire *w, struct auth_setup *setup) {
@@ -127,8 +109,8 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->recipient_delimiter = wire_get_span(&w, SETUP_TEXT_MAX);
     setup->postmaster = wire_get_span(&w, SETUP_TEXT_MAX);
     get_domains(&w, setup);
-    setup->trusted_networks = get_networks(&w, &setup->n_trusted_networks);
-    setup->local_sender_hosts = get_networks(&w, &setup->n_local_sender_hosts);
+    setup->trusted_networks = wire_get_networks(&w, AUTH_NETWORKS_MAX, &setup->n_trusted_networks);
+    setup->local_sender_hosts = wire_get_networks(&w, AUTH_NETWORKS_MAX, &setup->n_local_sender_hosts);
     setup->mx_auth = wire_get_u8(&w);
     setup->foreign = wire_get_u8(&w);
     setup->stand_alone = wire_get_u8(&w);

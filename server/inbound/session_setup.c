@@ -11,14 +11,6 @@ static void put_spans(struct buf *b, const struct span *spans, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) wire_put_span(b, spans[i]);
 }
 
-static void put_networks(struct buf *b, const struct network *networks, uint32_t n) {
-    wire_put_u32(b, n);
-    for (uint32_t i = 0; i < n; i++) {
-        wire_put_bytes(b, networks[i].octets, sizeof networks[i].octets);
-        wire_put_u8(b, networks[i].bits);
-    }
-}
-
 void session_setup_put(struct buf *b, const struct session_setup *setup) {
     wire_put_span(b, setup->hostname);
     wire_put_u32(b, setup->n_sockets);
@@ -31,7 +23,7 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
         wire_put_span(b, setup->certificates[i].chain_pem);
         put_spans(b, setup->certificates[i].names, setup->certificates[i].n_names);
     }
-    put_networks(b, setup->proxy_from, setup->n_proxy_from);
+    wire_put_networks(b, setup->proxy_from, setup->n_proxy_from);
     put_spans(b, setup->local_domains, setup->n_local_domains);
     put_spans(b, setup->relay_domains, setup->n_relay_domains);
     wire_put_u32(b, setup->connections);
@@ -66,19 +58,6 @@ static struct span *get_spans(struct wire *w, uint32_t *n_out) {
     return spans;
 }
 
-static struct network *get_networks(struct wire *w, uint32_t *n_out) {
-    uint32_t n = get_count(w, SETUP_NETWORKS_MAX);
-    struct network *networks = n ? calloc(n, sizeof *networks) : NULL;
-    *n_out = networks ? n : 0;
-    if (n && !networks) w->bad = true;
-    for (uint32_t i = 0; i < *n_out; i++) {
-        wire_get_bytes(w, networks[i].octets, sizeof networks[i].octets);
-        networks[i].bits = wire_get_u8(w);
-        if (networks[i].bits > 128) w->bad = true;
-    }
-    return networks;
-}
-
 static void get_certificate(struct wire *w, struct session_certificate *out) {
     out->chain_pem = wire_get_span(w, SETUP_PEM_MAX);
     out->n_names = get_count(w, SESSION_NAMES_MAX);
@@ -95,7 +74,7 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     }
     setup->n_certificates = get_count(&w, SESSION_CERTIFICATES_MAX);
     for (uint32_t i = 0; i < setup->n_certificates; i++) get_certificate(&w, &setup->certificates[i]);
-    setup->proxy_from = get_networks(&w, &setup->n_proxy_from);
+    setup->proxy_from = wire_get_networks(&w, SETUP_NETWORKS_MAX, &setup->n_proxy_from);
     setup->local_domains = get_spans(&w, &setup->n_local_domains);
     setup->relay_domains = get_spans(&w, &setup->n_relay_domains);
     setup->connections = wire_get_u32(&w);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <netinet/in.h>
 
 static struct netaddr address_of(const char *text) {
@@ -208,4 +209,34 @@ Test(test_netaddr, on_the_wire) {
     struct wire cut = wire_over(span_part(buf_span(&b), 0, 17));
     wire_get_netaddr(&cut, &back);
     cr_expect_not(wire_end(&cut));
+}
+
+Test(test_netaddr, networks_on_the_wire) {
+    uint8_t storage[64];
+    struct buf b = BUF_OVER(storage);
+    struct network networks[2];
+    uint32_t n;
+    cr_assert(network_parse(&networks[0], SPAN("192.0.2.0/24")) && network_parse(&networks[1], SPAN("2001:db8::/32")));
+    wire_put_networks(&b, networks, 2);
+    cr_assert(buf_ok(&b));
+    struct wire w = wire_over(buf_span(&b));
+    struct network *back = wire_get_networks(&w, 2, &n);
+    cr_assert(wire_end(&w) && back && n == 2);
+    cr_expect_eq(memcmp(back, networks, sizeof networks), 0);
+    free(back);
+    w = wire_over(buf_span(&b));
+    cr_expect_null(wire_get_networks(&w, 1, &n), "more than permitted");
+    cr_expect(w.bad && n == 0);
+    storage[b.n - 1] = 129;
+    w = wire_over(buf_span(&b));
+    cr_expect_null(wire_get_networks(&w, 2, &n), "too many bits");
+    cr_expect(w.bad && n == 0);
+    w = wire_over(span_part(buf_span(&b), 0, b.n - 1));
+    cr_expect_null(wire_get_networks(&w, 2, &n), "cut");
+    buf_clear(&b);
+    wire_put_networks(&b, NULL, 0);
+    w = wire_over(buf_span(&b));
+    back = wire_get_networks(&w, 2, &n);
+    cr_expect(wire_end(&w) && back && n == 0);
+    free(back);
 }
