@@ -7,11 +7,13 @@
 void log_setup_put(struct buf *b, const struct log_setup *setup) {
     wire_put_u8(b, setup->syslog);
     wire_put_u8(b, setup->json);
+    wire_put_u8(b, setup->warnings_only);
 }
 
 int log_setup_get(struct log_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->syslog = wire_get_u8(&w);
     setup->json = wire_get_u8(&w);
-    return wire_end(&w) && setup->syslog <= 1 && setup->json <= 1 ? 0 : -1;
+    setup->warnings_only = wire_get_u8(&w);
+    return wire_end(&w) && setup->syslog <= 1 && setup->json <= 1 && setup->warnings_only <= 1 ? 0 : -1;
 }

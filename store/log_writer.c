@@ -23,7 +23,7 @@ static struct {
     struct loop_watch control, socket;
     struct log_sink sink;
     uint32_t master;
-    bool json, done;
+    bool json, warnings_only, done;
 } writer = {.sink.socket = -1};
 
 static int take_setup(void) {
@@ -32,6 +32,7 @@ static int take_setup(void) {
     log_sink_flush(&writer.sink);
     log_sink_open(&writer.sink, setup.syslog);
     writer.json = setup.json;
+    writer.warnings_only = setup.warnings_only;
     return 0;
 }
 
@@ -64,6 +65,7 @@ static void write_line(const struct frame *frame) {
     uint64_t now = clock_wall_ms();
     if (frame->type != LOG_LINE || !log_format(&line, &speaker, frame->body, now, writer.json, &level))
         log_format_refused(&line, &speaker, pid, now, writer.json);
+    if (writer.warnings_only && level > LOG_LEVEL_WARNING) return;
     log_sink_line(&writer.sink, buf_span(&line), level, pid);
 }
 

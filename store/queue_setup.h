@@ -22,6 +22,7 @@ int queue_setup_get(struct queue_setup *setup, struct span payload) MUST_USE;
 struct log_setup {
     uint8_t syslog; /* DESCRIPTOR_DIRECTORY 0 is the directory of /dev/log; else standard error */
     uint8_t json;
+    uint8_t warnings_only; /* for one command without a server */
 };
 
 void log_setup_put(struct buf *b, const struct log_setup *setup);

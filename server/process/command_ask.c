@@ -1,6 +1,6 @@
 /* command_ask.c - one request, rows, an end.
- * Runs in: the command line. Trusts: whoever owns the control sockets' directory. Never: waits longer than a minute
- * for the next row. */
+ * Runs in: the command line. Trusts: whoever owns the control sockets' directory. Never: waits longer than
+ * command_patience_seconds for the next row. */
 #include "server/process/command_ask.h"
 
 #include "server/process/master.h"
@@ -10,12 +10,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_SECONDS = 60 };
+unsigned command_patience_seconds = 60;
 
 static const char *socket_name(enum role role) {
     if (role == ROLE_AUTH) return "auth";
     if (role == ROLE_QUEUE) return "queue";
     return role == ROLE_MASTER ? "status" : NULL;
+}
+
+static int be_patient(int fd) {
+    struct timeval wait = {.tv_sec = command_patience_seconds};
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0) return -1;
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 }
 
 int command_connect(const struct conf *conf, enum role role) {
@@ -29,7 +35,8 @@ int command_connect(const struct conf *conf, enum role role) {
     }
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    /* Where nobody accepts, connect(2) waits for a place, as long as a send may wait. */
+    if (be_patient(fd) == 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
     int error = errno;
     close(fd);
     errno = error;
@@ -77,12 +84,14 @@ static int say_end(struct span body, struct command_print *print) {
 /* The answer until its end. */
 static int receive_answer(int fd, struct command_print *print, struct frame *end) {
     static uint8_t storage[FRAME_MAX];
+    char late[80];
+    snprintf(late, sizeof late, "no answer from the server within %u seconds", command_patience_seconds);
     for (;;) {
         enum frame_status status = frame_receive(fd, storage, false, end);
         if (status == FRAME_RECEIVED && end->type == CONTROL_END) return 0;
         if (status == FRAME_RECEIVED && end->type == CONTROL_ROW && command_print_row(print, end->body)) continue;
         const char *why = "the server's answer is malformed";
-        if (status == FRAME_NONE) why = "no answer from the server within a minute";
+        if (status == FRAME_NONE) why = late;
         if (status == FRAME_CLOSED) why = "the server ended the connection before its answer was complete";
         if (status == FRAME_ERROR) why = strerror(errno);
         fprintf(stderr, "gatepost: %s\n", why);
@@ -92,9 +101,8 @@ static int receive_answer(int fd, struct command_print *print, struct frame *end
 
 int command_exchange(int fd, const char *verb, const struct command_value *values, size_t n,
                      struct command_print *print) {
-    struct timeval wait = {.tv_sec = ANSWER_SECONDS};
     struct frame end;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0 || send_request(fd, verb, values, n) != 0) {
+    if (be_patient(fd) != 0 || send_request(fd, verb, values, n) != 0) {
         fprintf(stderr, "gatepost: cannot ask the server: %s\n", strerror(errno));
         return CONTROL_UNAVAILABLE;
     }
@@ -103,12 +111,16 @@ int command_exchange(int fd, const char *verb, const struct command_value *value
     return result == 0 ? say_end(end.body, print) : CONTROL_UNAVAILABLE;
 }
 
+const char *command_why(int error) {
+    return error == EAGAIN ? "the server takes no question; it is stopped, or has too many to answer" : strerror(error);
+}
+
 int command_reach(const struct conf *conf, enum role role) {
     int fd = command_connect(conf, role);
     if (fd >= 0) return fd;
     if (errno == ENOENT || errno == ECONNREFUSED) return master_stand_alone(conf, (int)role);
     const char *hint = errno == EACCES ? " (it answers root and the user that it was started as)" : "";
-    fprintf(stderr, "gatepost: %s/%s.sock: %s%s\n", conf->run_directory, socket_name(role), strerror(errno), hint);
+    fprintf(stderr, "gatepost: %s/%s.sock: %s%s\n", conf->run_directory, socket_name(role), command_why(errno), hint);
     return -1;
 }
 
@@ -120,7 +132,8 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
     command_print_open(&print, stdout, form);
     int code = command_exchange(fd, line->command->name, values, n, &print);
     if (form == PRINT_JSON) fputc('\n', stdout);
-    close(fd);
+    fflush(stdout);
+    master_stand_alone_end(fd);
     return code;
 }
 

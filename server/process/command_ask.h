@@ -6,6 +6,9 @@
 #include "server/process/command_line.h"
 #include "server/process/command_print.h"
 
+/* How long an answer, or its next row, may take. */
+extern unsigned command_patience_seconds;
+
 /* Asks `role` (ROLE_AUTH, ROLE_QUEUE; ROLE_MASTER for the status socket) for the line's verb with its values, and prints
  * rows to stdout and a message to stderr. Without a server auth and queue are started alone. The exit code. */
 int command_ask(const struct command_line *line, enum print_form form);
@@ -15,12 +18,15 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
                        size_t n, enum print_form form);
 
 /* For one of several questions: connects to the control socket of a running server. The descriptor, or -1 with errno:
- * ENOENT or ECONNREFUSED when no server runs. */
+ * ENOENT or ECONNREFUSED when no server runs, EAGAIN when it does not answer. */
 int command_connect(const struct conf *conf, enum role role) MUST_USE;
 
-/* The same, or to a process started alone when no server runs; it stays until the descriptor is closed. -1 after saying
+/* The same, or to a process started alone when no server runs; to be ended with master_stand_alone_end. -1 after saying
  * why. */
 int command_reach(const struct conf *conf, enum role role) MUST_USE;
+
+/* The words for what command_connect failed with. */
+const char *command_why(int error);
 
 /* Sends one request over a connected descriptor and prints the rows of its answer. The exit code; what went wrong
  * has been said to stderr. */

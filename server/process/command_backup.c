@@ -109,7 +109,7 @@ out:
     if (null) fclose(null);
     if (from >= 0) close(from);
     if (out >= 0) close(out);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) master_stand_alone_end(fd);
     return result;
 }
 

@@ -27,6 +27,7 @@ int command_run_serve(const struct command_line *line) {
 static void warn_postmaster(const struct conf *conf) {
     struct command_print print;
     char path[PATH_MAX];
+    command_patience_seconds = 10;
     int fd = command_connect(conf, ROLE_AUTH);
     if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED)) {
         int n = snprintf(path, sizeof path, "%s/auth/gatepost.db", conf->state_directory);
@@ -40,7 +41,7 @@ static void warn_postmaster(const struct conf *conf) {
     if (fd < 0) return;
     command_print_open(&print, stderr, PRINT_TABLE);
     (void)command_exchange(fd, "postmaster", NULL, 0, &print);
-    close(fd);
+    master_stand_alone_end(fd);
 }
 
 int command_run_check(const struct command_line *line) {

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+enum { STATUS_SECONDS = 10 }; /* who watches the server wants to know soon */
+
 static void put_json_text(const char *name, const char *text) {
     printf("  \"%s\": ", name);
     command_print_json(span_text(text), stdout);
@@ -27,7 +29,7 @@ static void put_versions(bool json, bool running, int error) {
     printf("gatepost %s with OpenSSL %s\n", version_gatepost(), version_openssl_linked());
     if (newer) printf("OpenSSL %s is installed and newer: build and restart gatepost to use it\n", installed);
     if (!running && error != ENOENT && error != ECONNREFUSED)
-        printf("the status socket: %s\n", strerror(error));
+        printf("the status socket: %s\n", command_why(error));
     else if (!running)
         fputs("not running\n", stdout);
 }
@@ -42,7 +44,7 @@ static int put_section(const struct conf *conf, enum role role, const char *verb
         printf("\n%s:\n", name);
     command_print_open(&print, stdout, json ? PRINT_JSON : role == ROLE_MASTER ? PRINT_TABLE : PRINT_TALL);
     if (fd < 0) {
-        fprintf(stderr, "gatepost: %s: %s\n", role_name(role), strerror(errno));
+        fprintf(stderr, "gatepost: %s: %s\n", role_name(role), command_why(errno));
         command_print_close(&print);
         return CONTROL_UNAVAILABLE;
     }
@@ -60,6 +62,7 @@ int command_run_status(const struct command_line *line) {
     struct conf *conf = conf_read(line->config, stderr);
     int code = CONTROL_OK;
     if (!conf) return CONTROL_FAILED;
+    if (command_patience_seconds > STATUS_SECONDS) command_patience_seconds = STATUS_SECONDS;
     int fd = command_connect(conf, ROLE_MASTER);
     put_versions(line->json, fd >= 0, errno);
     if (fd >= 0)

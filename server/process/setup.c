@@ -299,7 +299,9 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});
         return 0;
     case ROLE_LOG:
-        log_setup_put(b, &(struct log_setup){conf->log.to == CONF_LOG_SYSLOG, conf->log.json || facts->log_json});
+        log_setup_put(b, &(struct log_setup){.syslog = conf->log.to == CONF_LOG_SYSLOG && !facts->stand_alone,
+                                             .json = (conf->log.json || facts->log_json) && !facts->stand_alone,
+                                             .warnings_only = facts->stand_alone});
         return 0;
     default: return 0;
     }

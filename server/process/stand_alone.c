@@ -9,14 +9,49 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+enum { END_MS = 10000, STEP_MS = 5 };
+
+static struct family family;
+static struct child *worker; /* NULL: none was started */
+
+/* Bounded: what does not end is killed. */
+static void await(struct child *child) {
+    for (int ms = 0; child && child->pid; ms += STEP_MS) {
+        pid_t ended = waitpid(child->pid, NULL, WNOHANG);
+        if (ended != 0) child->pid = 0;
+        else if (ms >= END_MS) kill(child->pid, SIGKILL);
+        else nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000}, NULL);
+    }
+}
+
+void master_stand_alone_end(int channel) {
+    close(channel);
+    if (!worker) return;
+    await(worker);
+    if (frame_send_plain(family.log_fds[1], LOG_FLUSH, (struct span){0}) == 0) await(child_find(&family, ROLE_LOG, 0));
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (family.children[i].role != ROLE_NONE) close(family.children[i].watch.fd);
+    log_use(-1);
+    family_close(&family);
+    worker = NULL;
+}
+
+/* Its warnings go to standard error. */
+static int start_log(void) {
+    struct child *writer = child_add(&family, ROLE_LOG, 0);
+    if (!writer || child_spawn(writer) != 0) return -1;
+    child_begin(writer);
+    return 0;
+}
+
 int master_stand_alone(const struct conf *conf, int role) {
-    static struct family family;
     int pair[2];
     uint8_t command[2] = {ROLE_COMMAND, 0};
-    family.facts.stand_alone = true;
-    family.facts.as_root = geteuid() == 0;
+    family = (struct family){.facts = {.stand_alone = true, .as_root = geteuid() == 0}};
     signal(SIGPIPE, SIG_IGN);
     if (child_programs()[0] == 0) {
         fprintf(stderr, "gatepost: the programs of its processes (gatepost-auth and others) are not installed\n");
@@ -25,13 +60,13 @@ int master_stand_alone(const struct conf *conf, int role) {
     if (family.facts.as_root && family_check_users(conf, stderr) != 0) return -1;
     if (directories_make(conf, family.facts.as_root, stderr) != 0) return -1;
     if (family_open(&family, conf, NULL, NULL, NULL) != 0) return -1;
-    struct child *child = child_add(&family, (enum role)role, 0);
-    if (!child || child_spawn(child) != 0 || frame_pair(pair, true) != 0) {
+    worker = start_log() == 0 ? child_add(&family, (enum role)role, 0) : NULL;
+    if (!worker || child_spawn(worker) != 0 || frame_pair(pair, true) != 0) {
         fprintf(stderr, "gatepost: cannot start the %s process: %s\n", role_name((enum role)role), strerrordesc_np(errno));
         return -1;
     }
-    child_tell(child, MASTER_CHANNEL, span_of(command, sizeof command), pair[1]);
-    child_begin(child);
+    child_tell(worker, MASTER_CHANNEL, span_of(command, sizeof command), pair[1]);
+    child_begin(worker);
     close(pair[1]);
     int flags = fcntl(pair[0], F_GETFL);
     if (flags >= 0 && fcntl(pair[0], F_SETFL, flags & ~O_NONBLOCK) == 0) return pair[0];

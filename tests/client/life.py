@@ -892,6 +892,36 @@ def _():
             equal(server.wait(PATIENCE), 0, "its exit code")
 
 
+@case("command line: a server that does not answer is not waited for")
+def _():
+    with Server("mute") as server:
+        stopped = server.pids("auth")
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            done = server.command("status", "--json", check=False)
+            equal(done.returncode, 69, "exit code of status")
+            expect("no answer" in done.stderr, done.stderr)
+            import json
+            answer = json.loads(done.stdout)
+            expect(answer["running"] and len(answer["processes"]) > 5, "what the others say: %r" % done.stdout)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        equal(server.command("status").returncode, 0, "exit code")
+
+
+@case("command line: without a server, warnings reach the terminal, and nothing else does")
+def _():
+    with Server("alone", start=False) as server:
+        equal(server.command("user", "list").stderr, "", "stderr")
+        with open(server.state + "/auth/gatepost.db", "r+b") as file:
+            file.write(b"this is no database, and was none " * 100)
+        done = server.command("user", "list", check=False)
+        expect(done.returncode != 0, "exit code 0")
+        expect(re.search("level=error process=auth event=fault", done.stderr), done.stderr)
+
+
 @case("command line: changes while running hold at once")
 def _():
     with Server("changes") as server:

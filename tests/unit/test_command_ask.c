@@ -111,6 +111,25 @@ Test(command_ask, no_answer, .init = open_world, .fini = close_world) {
     cr_assert_stderr_eq_str("gatepost: the server ended the connection before its answer was complete\n");
 }
 
+/* Who accepts and says nothing, and who does not even accept, are waited for no longer than is said. */
+Test(command_ask, no_word, .init = open_world, .fini = close_world, .timeout = 60) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_redirect_stderr();
+    command_patience_seconds = 1;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/auth.sock", fixture_directory);
+    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 0) == 0);
+    cr_assert_eq(run("user list"), CONTROL_UNAVAILABLE);
+    cr_assert_eq(run("user list"), CONTROL_UNAVAILABLE); /* the one before still has the only place */
+    char *wanted = fixture_replace("gatepost: no answer from the server within 1 seconds\n"
+                                   "gatepost: %D/auth.sock: the server takes no question; it is stopped, or has too many "
+                                   "to answer\n",
+                                   "%D", fixture_directory);
+    fflush(stderr);
+    cr_assert_stderr_eq_str(wanted);
+    free(wanted), close(fd);
+}
+
 /* The returned text is what the command printed: void at the next call. */
 static char *run_into_file(const char *text, int *code_out) {
     static char octets[2048];

@@ -14,11 +14,10 @@ static int error_pipe[2], log_pair[2];
 
 static int run(struct role_start *start, uint32_t missing) { return log_run(start, missing); }
 
-static struct driver start_writer(bool json) {
-    uint8_t octets[2];
+static struct driver start_writer_of(struct log_setup setup) {
+    uint8_t octets[3];
     struct buf b = BUF_OVER(octets);
     int on = 1, saved = dup(2);
-    const struct log_setup setup = {.json = json};
     log_setup_put(&b, &setup);
     cr_assert(pipe(error_pipe) == 0 && frame_pair(log_pair, true) == 0);
     cr_assert_eq(setsockopt(log_pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
@@ -31,6 +30,8 @@ static struct driver start_writer(bool json) {
     log_use(log_pair[1]);
     return driver;
 }
+
+static struct driver start_writer(bool json) { return start_writer_of((struct log_setup){.json = json}); }
 
 static void say_role(uint32_t pid, uint8_t role) {
     uint8_t octets[8];
@@ -164,6 +165,22 @@ Test(log_writer, the_dead_have_no_rights) {
     for (const char *p = text; (p = strstr(p, "process=agent event=agent what=by-agent\n")); p++) agents++;
     cr_expect_eq(agents, 2, "%s", text);
     cr_expect_not(strstr(text, "SESSION1"), "%s", text);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+Test(log_writer, warnings_only_for_one_command) {
+    static char text[1 << 16];
+    struct driver driver = start_writer_of((struct log_setup){.warnings_only = 1});
+    say(LOG_STARTED, "information");
+    say(LOG_ACCOUNT_CHANGED, "a notice");
+    say(LOG_DROPPED, "a warning");
+    say(LOG_FAULT, "an error");
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_FLUSH, (struct span){0}), 0);
+    size_t n = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    cr_expect(strstr(text, "a warning") && strstr(text, "an error"), "%s", text);
+    cr_expect_not(strstr(text, "information") || strstr(text, "a notice"), "%s", text);
     int status = driver_stop(&driver);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
