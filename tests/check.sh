@@ -15,7 +15,7 @@
 #   CHECK_JOBS=2                             units under valgrind at a time
 set -u
 cd "$(dirname "$0")/.."
-unset BUILD
+unset BUILD MAKEFLAGS MFLAGS MAKELEVEL
 here=$(mktemp -d /var/tmp/gatepost-check-XXXXXX)
 chmod 755 "$here"
 trap 'rm -rf "$here"' EXIT

@@ -8,6 +8,7 @@ import contextlib
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -210,9 +211,13 @@ def make_users():
     script = os.path.join(TOP, "conf", "install.sh")
     if missing() and os.path.exists(script):
         subprocess.run(["sh", script, "users"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    for name in missing():
-        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-                        "--shell", "/usr/sbin/nologin", name], check=True)
+
+    def made():
+        for name in missing():  # another test program may be at it, and have the lock of /etc/passwd
+            subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+                            "--shell", "/usr/sbin/nologin", name], stderr=subprocess.DEVNULL, check=False)
+        return not missing()
+    eventually(made, "role users", 20)
 
 
 def make_certificate(directory, name="certificate", host=HOSTNAME, kind="ec"):
@@ -226,20 +231,27 @@ def make_certificate(directory, name="certificate", host=HOSTNAME, kind="ec"):
     return certificate, key
 
 
+_claimed = []
+
+
 def free_port(hosts=("127.0.0.1", "::1")):
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        for host in hosts:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            with socket.socket(family) as probe:
-                try:
+    """A port that is this process's alone among the tests, which run beside others, as long as it lives; and outside the
+    range from which the kernel gives clients theirs, as a server is started again while they dial."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        low = int(file.read().split()[0])
+    ports = range(10000, low if low > 12000 else 32768)
+    for port in random.sample(ports, 200):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind("\0gatepost-test-port-%d" % port)
+            for host in hosts:
+                with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                     probe.bind((host, port))
-                except OSError:
-                    break
-        else:
-            return port
+        except OSError:
+            claim.close()
+            continue
+        _claimed.append(claim)
+        return port
     raise Failure("no free port")
 
 

@@ -45,7 +45,7 @@ run_program() {
     shift
     wanted "$name" || return 0
     begin=$(date +%s)
-    timeout 1500 "$@" >"$here/out" 2>&1
+    timeout 900 "$@" >"$here/out" 2>&1
     code=$?
     counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$here/out" | tail -1)
     sed '/^[0-9]* passed, [0-9]* failed$/d' "$here/out"
