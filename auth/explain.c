@@ -212,7 +212,7 @@ void explain(struct auth *auth, struct control_peer *peer, const struct control_
     if ((client.granted_id = get_user(auth, peer, request, "granted")) < 0) return;
     struct span from = control_argument(request, "from");
     enum reason reason = facts_mail(&auth->house, &client, bracket(from, &b), &sender);
-    say_title(to, "MAIL FROM ", from);
+    say_title(to, "MAIL FROM ", from.n ? from : SPAN("<>"));
     say_facts(to, &sender.facts);
     say_title(to, "Rules", span_of(NULL, 0));
     say_rules(to, "mail", relay_sender_rules, relay_rule_sender, &sender.facts);

@@ -140,7 +140,7 @@ static bool refused(enum session_exit *exit_out) {
     if (reason == REASON_COUNT) return false;
     buf_clear(&out);
     reply_put_reason(&out, reason);
-    if (!session.implicit_tls && client_send(buf_span(&out), clock_ms() + LAST_WORD_MS) != CLIENT_FINE) (void)0;
+    if (!session.implicit_tls) (void)!client_send(buf_span(&out), clock_ms() + LAST_WORD_MS);
     *exit_out = leave(reason_reply(reason)->name, SESSION_EXIT_FINE);
     return true;
 }
@@ -305,7 +305,7 @@ static bool act(enum smtp_next next, enum session_exit *exit_out) {
     if (next == SMTP_STARTTLS) return start_tls(exit_out);
     if ((next == SMTP_DATA || next == SMTP_CHUNK) && !take_body(next == SMTP_CHUNK, &next, exit_out)) return false;
     if (next != SMTP_LEAVE) return true;
-    if (send_out() != CLIENT_FINE) (void)0; /* it is over in any case */
+    (void)!send_out(); /* it is over in any case */
     *exit_out = leave(session.smtp.why, session.smtp.exit);
     return false;
 }

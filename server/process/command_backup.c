@@ -115,7 +115,10 @@ out:
 
 /* Auth has made a consistent copy of its database beside it, by SQLite's own means. */
 static int copy_auth(int from, int to) {
+    struct stat status;
     int result = copy_file(from, "gatepost.db.backup", to, "gatepost.db");
+    /* Two backups at a time take the copy away from each other. */
+    if (result == 0 && fstatat(to, "gatepost.db", &status, AT_SYMLINK_NOFOLLOW) != 0) result = fault("gatepost.db");
     if (unlinkat(from, "gatepost.db.backup", 0) != 0 && errno != ENOENT) return fault("gatepost.db.backup");
     return result;
 }
