@@ -123,11 +123,14 @@ static bool keep(EVP_PKEY *pkey, uint32_t generation) {
 
 /* The master holds them against the certificates of the listener. */
 static void report_keys(uint32_t generation) {
-    uint8_t storage[4 + KEYS_MAX * KEY_NAME_BYTES];
+    uint8_t storage[4 + KEYS_MAX * (4 + KEY_NAME_BYTES)];
     struct buf b = BUF_OVER(storage);
     wire_put_u32(&b, generation);
-    for (size_t i = 0; i < KEYS_MAX; i++)
-        if (self.keys[i].pkey) wire_put_bytes(&b, self.keys[i].name, KEY_NAME_BYTES);
+    for (size_t i = 0; i < KEYS_MAX; i++) {
+        if (!self.keys[i].pkey) continue;
+        wire_put_u32(&b, self.keys[i].generation);
+        wire_put_bytes(&b, self.keys[i].name, KEY_NAME_BYTES);
+    }
     role_say(CHILD_KEYS, buf_span(&b));
 }
 

@@ -20,8 +20,8 @@ enum frame_type {
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
     CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
-    CHILD_KEYS,             /* keys: u32 generation of the setup it read last, [KEY_NAME_BYTES]* of all keys that it holds; at
-                               start before CHILD_READY, and after each setup */
+    CHILD_KEYS,             /* keys: u32 generation of the setup it read last, then of all keys that it holds: u32 generation,
+                               KEY_NAME_BYTES of name; at start before CHILD_READY, and after each setup */
     CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once, before
                                CHILD_READY */
 

@@ -42,7 +42,10 @@ struct family {
     uint32_t generation;             /* of the last material that was read */
     bool listener_wanted, listener_late; /* a new listener is due at listener_at_ms; it could not be had, which was logged */
     uint64_t listener_at_ms;
-    uint8_t keys[FAMILY_KEYS_MAX][KEY_NAME_BYTES]; /* names of what the keys process holds */
+    struct { /* what the keys process holds, each of the last generation that brought it */
+        uint32_t generation;
+        uint8_t name[KEY_NAME_BYTES];
+    } keys[FAMILY_KEYS_MAX];
     size_t n_keys;
     uint32_t keys_generation; /* it has read the keys of this generation; 0: has not said */
 };

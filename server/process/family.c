@@ -183,7 +183,11 @@ int family_hear_keys(struct child *child, struct span body) {
     struct wire w = wire_over(body);
     uint32_t generation = wire_get_u32(&w);
     if (child->role != ROLE_KEYS || w.bad || generation == 0 || generation > family->generation) return -1;
-    if (take_names(w.rest, family->keys, FAMILY_KEYS_MAX, &family->n_keys) != 0) return -1;
+    for (family->n_keys = 0; w.rest.n && !w.bad && family->n_keys < FAMILY_KEYS_MAX; family->n_keys++) {
+        family->keys[family->n_keys].generation = wire_get_u32(&w);
+        wire_get_bytes(&w, family->keys[family->n_keys].name, KEY_NAME_BYTES);
+    }
+    if (!wire_end(&w)) return -1;
     family->keys_generation = generation;
     return 0;
 }
@@ -193,9 +197,11 @@ int family_hear_certificates(struct child *child, struct span body) {
     return take_names(body, child->certificates, MATERIAL_MAX, &child->n_certificates);
 }
 
-static bool is_held(const struct family *family, const uint8_t name[KEY_NAME_BYTES]) {
+/* A key of an earlier generation only will be forgotten when the listeners of that time have ended. */
+static bool is_held(const struct family *family, const uint8_t name[KEY_NAME_BYTES], uint32_t generation) {
     for (size_t i = 0; i < family->n_keys; i++)
-        if (memcmp(family->keys[i], name, KEY_NAME_BYTES) == 0) return true;
+        if (family->keys[i].generation >= generation && memcmp(family->keys[i].name, name, KEY_NAME_BYTES) == 0)
+            return true;
     return false;
 }
 
@@ -203,7 +209,7 @@ enum family_pairs family_pairs(const struct child *listener, size_t *wrong_out) 
     const struct family *family = listener->family;
     for (*wrong_out = 0; *wrong_out < listener->n_certificates; ++*wrong_out) {
         if (family->keys_generation < listener->generation) return FAMILY_PAIRS_UNKNOWN;
-        if (!is_held(family, listener->certificates[*wrong_out])) return FAMILY_PAIRS_BROKEN;
+        if (!is_held(family, listener->certificates[*wrong_out], listener->generation)) return FAMILY_PAIRS_BROKEN;
     }
     return FAMILY_PAIRS_WHOLE;
 }

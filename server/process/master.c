@@ -106,6 +106,7 @@ static void reload(void) {
         master.conf = conf;
         master_say(LOG_RELOADED, master.path);
     } else {
+        if (size && mistakes[size - 1] == '\n') mistakes[size - 1] = 0;
         master_say(LOG_RELOAD_FAILED, mistakes);
     }
     free(mistakes);

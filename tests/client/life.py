@@ -308,6 +308,18 @@ def _():
         server.login("submissions").quit()
 
 
+@case("life: a key that cannot be used, of the certificate in service, leaves the old one in service")
+def _():
+    with Server("empty-key") as server:
+        before = peer_certificate(server)
+        with open(server.key, "w"):
+            pass
+        server.process.send_signal(signal.SIGHUP)
+        server.log_has("reload-failed")
+        equal(peer_certificate(server), before, "the certificate")
+        server.login("submission").quit()
+
+
 @case("life: an old listener's session can still start TLS after a reload")
 def _():
     with Server("old-key") as server:
@@ -445,6 +457,7 @@ def _():
         server.write_config(text + "\nhostnam = \"x\";\n")
         expect(not server.reload(), "a configuration with a mistake was taken")
         server.log_has(r"reload-failed.*hostnam")
+        expect(not re.search(r"reload-failed.*\\x0a\"$", server.log(), re.M), "the log line ends in an escaped line end")
         deliver(server)
         server.write_config(text)
         expect(server.reload(), "the reload failed")

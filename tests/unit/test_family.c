@@ -183,23 +183,23 @@ Test(test_family, a_child_that_does_not_read) {
 #define NAME_B "bbbbbbbbbbbbbbbb"
 
 Test(test_family, who_may_say_what_of_keys) {
-    static uint8_t many[(FAMILY_KEYS_MAX + 1) * KEY_NAME_BYTES + 4] = {1};
+    static uint8_t many[(FAMILY_KEYS_MAX + 1) * (4 + KEY_NAME_BYTES) + 4] = {1};
     struct child *keys = add(ROLE_KEYS, 0, NULL), *listener = add(ROLE_LISTENER, 0, NULL),
                  *queue = add(ROLE_QUEUE, 0, NULL);
     const struct {
         struct child *child;
         struct span body;
         int result;
-    } rows[] = {{keys, SPAN("\1\0\0\0" NAME_A), 0},
+    } rows[] = {{keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A), 0},
                 {keys, SPAN("\1\0\0\0"), 0},
-                {keys, SPAN("\1\0\0\0" NAME_A NAME_B), 0},
-                {keys, SPAN("\0\0\0\0" NAME_A), -1}, /* there is no such generation */
-                {keys, SPAN("\2\0\0\0" NAME_A), -1}, /* nor this, yet */
-                {keys, SPAN("\1\0\0\0" NAME_A "x"), -1},
+                {keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A "\1\0\0\0" NAME_B), 0},
+                {keys, SPAN("\0\0\0\0" "\1\0\0\0" NAME_A), -1}, /* there is no such generation */
+                {keys, SPAN("\2\0\0\0" "\1\0\0\0" NAME_A), -1}, /* nor this, yet */
+                {keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A "x"), -1},
                 {keys, SPAN("\1\0\0"), -1},
                 {keys, {0}, -1},
                 {keys, span_of(many, sizeof many), -1},
-                {keys, span_of(many, sizeof many - KEY_NAME_BYTES), 0},
+                {keys, span_of(many, sizeof many - KEY_NAME_BYTES - 4), 0},
                 {listener, SPAN("\1\0\0\0" NAME_A), -1},
                 {queue, SPAN("\1\0\0\0" NAME_A), -1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -225,7 +225,7 @@ Test(test_family, pairs_are_whole_when_all_keys_are_held) {
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE, "no certificate needs no key");
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the keys process has not said");
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" NAME_B "cccccccccccccccc" NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_B "\1\0\0\0" "cccccccccccccccc" "\1\0\0\0" NAME_A)), 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
     child_gone(keys);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "it is gone and must say again");
@@ -244,9 +244,9 @@ Test(test_family, a_listener_serves_once_its_certificates_are_good) {
     old->ready = true;
     struct child *listener = add_fresh_listener(&new_end);
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" NAME_B)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_B)), 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the new keys are not read yet");
-    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" NAME_B NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" "\1\0\0\0" NAME_B "\2\0\0\0" NAME_A)), 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
     cr_expect_eq(hear(new_end, MASTER_ACCEPT), 0u);
     family.listener_wanted = true;
@@ -262,7 +262,7 @@ Test(test_family, certificates_without_their_keys_are_given_up) {
     struct child *keys = add(ROLE_KEYS, 0, NULL), *old = add(ROLE_LISTENER, 0, NULL);
     struct child *listener = add_fresh_listener(NULL);
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" "\2\0\0\0" NAME_A "\1\0\0\0" NAME_B)), 0, "B is of before only");
     cr_expect_eq(family_pairs(listener, &wrong), FAMILY_PAIRS_BROKEN);
     cr_expect_eq(wrong, (size_t)1);
     cr_expect_not(family_refuse_material(&family, old), "those in service are not given up");
