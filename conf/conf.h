@@ -120,6 +120,7 @@ struct conf {
         uint64_t *retry_ms; /* waiting times between attempts; the last repeats. Default 5m 15m 30m 1h 2h 4h */
         size_t n_retry;
         uint64_t expire_ms;      /* default 5d */
+        uint64_t delay_warning_ms; /* default 4h; 0: never */
         uint64_t reserve_bytes;  /* free space below which MAIL gets 452; default 64M */
         uint64_t in_flight_bytes; /* bodies held in memory, default 64M */
         uint64_t segment_bytes;  /* default 64M */

@@ -34,6 +34,7 @@
     EVENT(LOG_DEFERRED, "deferred", NOTICE, SERVER)                                                                   \
     EVENT(LOG_FAILED, "failed", NOTICE, SERVER)                                                                       \
     EVENT(LOG_BOUNCED, "bounced", NOTICE, SERVER)                                                                     \
+    EVENT(LOG_DELAYED, "delay-told", NOTICE, SERVER)                                                                  \
     EVENT(LOG_DROPPED, "dropped", WARNING, SERVER)                                                                    \
     EVENT(LOG_RECOVERED, "recovered", INFO, SERVER)                                                                   \
     EVENT(LOG_DAMAGED, "damaged", ERROR, SERVER)                                                                      \

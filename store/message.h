@@ -47,6 +47,8 @@ enum recipient_state {
 enum { MARK_ALL = UINT32_MAX, MARK_TEXT_MAX = 400, MARK_STATUS_MAX = 12 };
 
 /* What has become of one recipient of one message (or of all: index MARK_ALL, the message is gone). */
+enum { MARK_DELAY_TOLD = 0x80 }; /* in `again`, about the whole message: its sender knows that it waits */
+
 struct mark {
     uint64_t number;
     uint32_t index;

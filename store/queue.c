@@ -186,6 +186,7 @@ static void round_end(struct queue *queue) {
     if (queue->marks.n && clock_ms() - queue->marks_since_ms >= QUEUE_MARK_MS) (void)queue_marks_flush(queue);
     queue_sessions_sweep(queue);
     queue_space_check(queue, false);
+    queue_report_sweep(queue);
     queue_maintain(queue);
 }
 

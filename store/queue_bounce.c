@@ -54,17 +54,19 @@ static void put_xtext(struct buf *b, struct span s, bool utf8) {
 }
 
 static const char *action(uint8_t state) {
-    return state == RECIPIENT_DELIVERED ? "delivered" : state == RECIPIENT_RELAYED ? "relayed" : "failed";
+    static const char *const actions[RECIPIENT_STATES] = {"delayed", "delivered", "relayed", "failed", "failed"};
+    return actions[state];
 }
 
 static struct span status(const struct bounce_recipient *recipient) {
     static const struct span defaults[RECIPIENT_STATES] = {
+        [RECIPIENT_WAITING] = {(const uint8_t *)"4.0.0", 5},
         [RECIPIENT_DELIVERED] = {(const uint8_t *)"2.0.0", 5},
         [RECIPIENT_RELAYED] = {(const uint8_t *)"2.0.0", 5},
         [RECIPIENT_FAILED] = {(const uint8_t *)"5.0.0", 5},
     };
     struct span given = recipient->status;
-    uint8_t class = recipient->state == RECIPIENT_FAILED ? '5' : '2';
+    uint8_t class = defaults[recipient->state].p[0];
     /* RFC 3464 2.3.4: the class must be that of the action. */
     return given.n >= 5 && given.p[0] == class ? given : defaults[recipient->state];
 }
@@ -80,7 +82,7 @@ static void put_boundary(struct buf *b, const struct bounce *bounce, const char 
 }
 
 static uint8_t worst(const struct bounce *bounce) {
-    uint8_t state = RECIPIENT_DELIVERED;
+    uint8_t state = RECIPIENT_WAITING;
     for (size_t i = 0; i < bounce->n; i++)
         if (bounce->recipients[i].state > state) state = bounce->recipients[i].state;
     return state;
@@ -99,6 +101,7 @@ static void put_header(struct buf *b, const struct bounce *bounce) {
     buf_put_text(b, ">\r\nSubject: ");
     if (!bounce->to.n) buf_put_text(b, "Postmaster notice: ");
     buf_put_text(b, worst(bounce) == RECIPIENT_FAILED    ? "Your message could not be delivered"
+                    : worst(bounce) == RECIPIENT_WAITING ? "Your message is delayed"
                     : worst(bounce) == RECIPIENT_RELAYED ? "Your message was passed on"
                                                          : "Your message was delivered");
     buf_put_text(b, "\r\nDate: ");
@@ -118,6 +121,7 @@ static void put_header(struct buf *b, const struct bounce *bounce) {
 
 static void put_words(struct buf *b, const struct bounce *bounce) {
     static const char *const words[RECIPIENT_STATES] = {
+        [RECIPIENT_WAITING] = "could not be delivered yet",
         [RECIPIENT_DELIVERED] = "was delivered",
         [RECIPIENT_RELAYED] = "was passed on to a server that does not report on it",
         [RECIPIENT_FAILED] = "could not be delivered",
@@ -137,6 +141,10 @@ static void put_words(struct buf *b, const struct bounce *bounce) {
             buf_put_text(b, ":\r\n    "), put_clean(b, recipient->diagnostic, is_utf8(bounce));
         buf_put_text(b, "\r\n");
     }
+    if (worst(bounce) != RECIPIENT_WAITING) return;
+    buf_put_text(b, "\r\nYou need not do anything: it is tried again until ");
+    clock_put_date(b, bounce->until_ms);
+    buf_put_text(b, ".\r\n");
 }
 
 static void put_recipient(struct buf *b, const struct bounce *bounce, const struct bounce_recipient *recipient) {
@@ -152,9 +160,14 @@ static void put_recipient(struct buf *b, const struct bounce *bounce, const stru
     put_field(b, "Action", "", span_text(action(recipient->state)), false);
     put_field(b, "Status", "", status(recipient), false);
     put_field(b, "Remote-MTA", "dns; ", recipient->remote, false);
-    if (recipient->state == RECIPIENT_FAILED) put_field(b, "Diagnostic-Code", "smtp; ", recipient->diagnostic, utf8);
+    bool trouble = recipient->state == RECIPIENT_FAILED || recipient->state == RECIPIENT_WAITING;
+    if (trouble) put_field(b, "Diagnostic-Code", "smtp; ", recipient->diagnostic, utf8);
     buf_put_text(b, "Last-Attempt-Date: ");
     clock_put_date(b, bounce->now_ms);
+    buf_put_text(b, "\r\n");
+    if (recipient->state != RECIPIENT_WAITING) return;
+    buf_put_text(b, "Will-Retry-Until: ");
+    clock_put_date(b, bounce->until_ms);
     buf_put_text(b, "\r\n");
 }
 
@@ -187,11 +200,35 @@ void bounce_put(struct buf *b, const struct bounce *bounce) {
     put_boundary(b, bounce, "--");
 }
 
+void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count, unsigned limit) {
+    char name[MESSAGE_NAME_SIZE];
+    message_name(head->number, name);
+    buf_put_text(b, "From: Mail Delivery System <postmaster@");
+    put_clean(b, hostname, false);
+    buf_put_text(b, ">\r\nTo: <postmaster@");
+    put_clean(b, hostname, false);
+    buf_put_text(b, ">\r\nSubject: Postmaster notice: reports that were not sent\r\nDate: ");
+    clock_put_date(b, head->arrival_ms);
+    buf_put_text(b, "\r\nMessage-ID: <");
+    buf_put_text(b, name);
+    buf_put_octet(b, '@');
+    put_clean(b, hostname, false);
+    buf_put_text(b, ">\r\nAuto-Submitted: auto-generated\r\n\r\nThis is the mail system at ");
+    put_clean(b, hostname, false);
+    buf_put_text(b, ".\r\n\r\n");
+    buf_put_number(b, count);
+    buf_put_text(b, " reports on mail from strangers that could not be delivered were not sent, because\r\nthey "
+                    "were more than ");
+    buf_put_number(b, limit);
+    buf_put_text(b, " in an hour to one domain. Often its name is being forged. The log has\r\neach (event=dropped), "
+                    "and after this such a notice comes at most once an hour.\r\n");
+}
+
 size_t bounce_bytes(const struct bounce *bounce) {
     size_t n = 4096 + bounce->original_body.n + bounce->original->envelope.envid.n;
     for (size_t i = 0; i < bounce->n; i++) {
         const struct bounce_recipient *recipient = &bounce->recipients[i];
-        n += 512 + 2 * recipient->recipient.original.n + recipient->recipient.orcpt.n + 2 * recipient->diagnostic.n +
+        n += 640 + 2 * recipient->recipient.original.n + recipient->recipient.orcpt.n + 2 * recipient->diagnostic.n +
              recipient->remote.n;
     }
     return n;

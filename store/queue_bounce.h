@@ -6,7 +6,7 @@
 
 struct bounce_recipient {
     struct recipient recipient;
-    uint8_t state; /* RECIPIENT_DELIVERED, _RELAYED or _FAILED */
+    uint8_t state; /* RECIPIENT_WAITING (delayed; then all are), _DELIVERED, _RELAYED or _FAILED */
     struct span status, diagnostic, remote;
 };
 
@@ -14,6 +14,7 @@ struct bounce {
     struct span hostname;
     uint64_t number; /* of the report */
     uint64_t now_ms; /* wall clock */
+    uint64_t until_ms; /* wall clock: when what waits is given up */
     struct span to;  /* whom it is for; empty: postmaster */
     const struct message *original;
     struct span original_body; /* as far as it is at hand; only its header block is used unless `full` */
@@ -25,6 +26,9 @@ struct bounce {
 /* Room that bounce_put needs at most. */
 size_t bounce_bytes(const struct bounce *bounce);
 void bounce_put(struct buf *b, const struct bounce *bounce);
+
+/* A message to the postmaster: so many reports to strangers were not sent. `head` has its number and time. */
+void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count, unsigned limit);
 
 /* The header block of a message, with its last line end and without the empty line. */
 struct span bounce_headers(struct span body);

@@ -36,7 +36,8 @@ static void apply(struct queue_message *message, const struct mark *mark) {
         recipient->state = mark->state;
         if (mark->state == RECIPIENT_DONE) message->n_open--;
         if (mark->attempts >= part->attempts) part->attempts = mark->attempts, part->next_ms = mark->next_ms;
-        part->again |= mark->again;
+        part->again |= mark->again & (uint8_t)~MARK_DELAY_TOLD;
+        message->delay_told |= (mark->again & MARK_DELAY_TOLD) != 0;
         if (mark->diagnostic.n || mark->status.n)
             queue_note_set(&recipient->note, queue_note_new(mark->status, mark->diagnostic, mark->remote));
     }

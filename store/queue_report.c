@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum { ASK_AGAIN_MS = 30000, LATER_MS = 60000, DOMAIN_HOUR_MAX = 20, HEADERS_MAX = 64 << 10, HOUR_MS = 3600000 };
-enum { REPORT_NONE = 0, REPORT_BOUNCE, REPORT_NOTICE };
+enum { SWEEP_MIN_MS = 200, SWEEP_MAX_MS = 60000, SWEEP_ASKS = 100, COUNT_BYTES = 4096 };
 
 static bool is_due(const struct queue_recipient *recipient) {
     return recipient->state == RECIPIENT_DELIVERED || recipient->state == RECIPIENT_RELAYED ||
@@ -50,6 +50,22 @@ static struct recipient gather(struct queue_message *message, const struct messa
             is_due(&message->recipients[i]) && span_equal(recipient.sender, chosen.sender);
     }
     return chosen;
+}
+
+/* RFC 3461 4.1: who waits and is to be reported on when that takes long: where DELAY was asked for, and where nothing
+ * was said. What goes under another's name is not the sender's to hear of. */
+static uint32_t gather_delayed(struct queue_message *message, const struct message *head) {
+    struct wire w = wire_over(head->recipients);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        struct queue_recipient *known = &message->recipients[i];
+        struct recipient recipient;
+        recipient_get(&w, &recipient);
+        bool wanted = known->notify == NOTIFY_DEFAULT || (known->notify & NOTIFY_DELAY && !(known->notify & NOTIFY_NEVER));
+        known->in_report = wanted && known->state == RECIPIENT_WAITING && !recipient.sender.n;
+        n += known->in_report;
+    }
+    return n;
 }
 
 /* What was due in this report has been said, or never will be. */
@@ -109,6 +125,7 @@ static void ask_route(struct queue *queue, struct queue_message *message, struct
 
 void queue_report_due(struct queue *queue, struct queue_message *message) {
     struct message head;
+    if (message->reporting == REPORT_DELAY) message->reporting = REPORT_NONE; /* no answer: the next sweep asks */
     if (message->active) return; /* the end of that job asks again */
     if (!message->n_open) {
         queue_finish(queue, message);
@@ -140,7 +157,8 @@ void queue_report_due(struct queue *queue, struct queue_message *message) {
 }
 
 void queue_report_consider(struct queue *queue, struct queue_message *message) {
-    if (!message->active && !message->reporting && count_due(message)) queue_report_due(queue, message);
+    bool free = !message->reporting || message->reporting == REPORT_DELAY;
+    if (!message->active && free && count_due(message)) queue_report_due(queue, message);
 }
 
 void queue_route_again(struct queue *queue) {
@@ -158,9 +176,11 @@ static size_t collect(const struct queue_message *message, const struct message 
         struct recipient recipient;
         recipient_get(&w, &recipient);
         if (!known->in_report) continue;
+        const struct queue_note *note = known->note;
+        if (!note && known->state == RECIPIENT_WAITING) note = message->parts[known->part].destination->note;
         out[n++] = (struct bounce_recipient){recipient, known->state,
-                                             known->note ? span_text(known->note->status) : (struct span){0},
-                                             queue_note_diagnostic(known->note), queue_note_remote(known->note)};
+                                             note ? span_text(note->status) : (struct span){0},
+                                             queue_note_diagnostic(note), queue_note_remote(note)};
     }
     return n;
 }
@@ -203,12 +223,19 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
     if (!list || !storage || !queue_load(queue, message)) goto out;
     queue_head(message, &head);
     bool notice = message->reporting == REPORT_NOTICE;
-    struct recipient first = gather(message, &head);
-    bool full = !notice && !first.sender.n && head.envelope.dsn_return == RETURN_FULL &&
+    struct recipient first = {0};
+    bool failed = false;
+    if (message->reporting == REPORT_DELAY) (void)gather_delayed(message, &head);
+    else first = gather(message, &head);
+    for (uint32_t i = 0; i < message->n_recipients; i++)
+        failed |= message->recipients[i].in_report && message->recipients[i].state == RECIPIENT_FAILED;
+    /* RFC 3461 4.3: RET=FULL is about failures. */
+    bool full = failed && !notice && !first.sender.n && head.envelope.dsn_return == RETURN_FULL &&
                 head.envelope.flags & ENVELOPE_PRINCIPAL && !(message->flags & MESSAGE_OWN_FILE);
     struct bounce bounce = {.hostname = queue->setup.hostname,
                             .number = queue_draw_number(queue),
                             .now_ms = clock_wall_ms(),
+                            .until_ms = message->arrival_ms + queue->setup.expire_ms,
                             .to = notice ? (struct span){0} : recipient_sender(&first, &head.envelope),
                             .original = &head,
                             .full = full,
@@ -223,7 +250,7 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
         char name[MESSAGE_NAME_SIZE], report[MESSAGE_NAME_SIZE];
         message_name(message->number, name);
         message_name(bounce.number, report);
-        log_open(&line, LOG_BOUNCED);
+        log_open(&line, message->reporting == REPORT_DELAY ? LOG_DELAYED : LOG_BOUNCED);
         log_text(&line, KEY_MESSAGE, name);
         log_text(&line, KEY_WHAT, report);
         log_span(&line, KEY_TO, bounce.to);
@@ -235,6 +262,76 @@ out:
     free(storage);
     free(list);
     return result;
+}
+
+/* The sender knows, or cannot be told; or it is tried again with the next sweep. */
+static void settle_delay(struct queue *queue, struct queue_message *message, bool over) {
+    message->reporting = REPORT_NONE;
+    queue_timer_clear(&queue->timers, &message->report);
+    message->delay_told = over;
+    for (uint32_t i = 0, marked = 0; i < message->n_recipients; i++) {
+        if (over && message->recipients[i].in_report && !marked++) queue_mark(queue, message, i);
+        message->recipients[i].in_report = 0;
+    }
+    queue_report_consider(queue, message);
+}
+
+/* How many reports were kept back, for the postmaster: at once when it begins, then once an hour. */
+static void write_count(struct queue *queue, uint32_t n, struct span recipients) {
+    uint8_t storage[COUNT_BYTES];
+    struct buf b = BUF_OVER(storage);
+    uint64_t suppressed = queue->suppressed;
+    if (!n || suppressed == queue->suppressed_told) return;
+    struct message head = {.number = queue_draw_number(queue), .arrival_ms = clock_wall_ms(), .flags = MESSAGE_NOTICE};
+    head.n_recipients = n, head.recipients = recipients, head.envelope.flags = ENVELOPE_BOUNCE;
+    bounce_put_count(&b, queue->setup.hostname, &head, suppressed - queue->suppressed_told, DOMAIN_HOUR_MAX);
+    head.body_bytes = b.n;
+    if (!buf_ok(&b) || queue_store_own(queue, &head, buf_span(&b)) != 0) return;
+    queue->suppressed_told = suppressed;
+}
+
+static void ask_count(struct queue *queue) {
+    uint8_t storage[32];
+    struct buf b = BUF_OVER(storage);
+    uint64_t now = clock_ms();
+    if (queue->suppressed == queue->suppressed_told) return;
+    if (queue->suppressed_told_ms && now - queue->suppressed_told_ms < HOUR_MS) return;
+    wire_put_u64(&b, 0); /* of no message */
+    wire_put_u8(&b, ROUTE_NOTICE);
+    wire_put_span(&b, (struct span){0});
+    if (queue_link_send(&queue->links[0], ROUTE_REQUEST, buf_span(&b), -1)) queue->suppressed_told_ms = now;
+}
+
+static void consider_delay(struct queue *queue, struct queue_message *message) {
+    struct message head;
+    bool resident = message->resident;
+    message->delay_told = true;
+    if (!queue_load(queue, message)) return;
+    queue_head(message, &head);
+    if (head.envelope.sender.n && gather_delayed(message, &head)) {
+        message->delay_told = false;
+        message->reporting = REPORT_DELAY;
+        ask_route(queue, message, head.envelope.sender);
+    }
+    if (!resident) queue_unload(queue, message);
+}
+
+void queue_report_sweep(struct queue *queue) {
+    uint64_t now = clock_ms(), wall = clock_wall_ms(), pause = queue->setup.delay_ms / 8;
+    unsigned asked = 0;
+    if (pause < SWEEP_MIN_MS) pause = SWEEP_MIN_MS;
+    if (pause > SWEEP_MAX_MS) pause = SWEEP_MAX_MS;
+    if (now - queue->swept_ms < pause || queue->setup.stand_alone || queue->draining || queue->stopped) return;
+    queue->swept_ms = now;
+    ask_count(queue);
+    for (struct queue_message *message = queue->oldest; message && asked < SWEEP_ASKS; message = message->next) {
+        /* No backscatter: only to who has proven who he is. A report is no mail of anybody's. */
+        if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL)) continue;
+        if (message->envelope_flags & ENVELOPE_BOUNCE || message->active || message->reporting) continue;
+        if (wall < message->arrival_ms + queue->setup.delay_ms) continue;
+        consider_delay(queue, message);
+        asked++;
+    }
 }
 
 void queue_route_result(struct queue *queue, struct frame *frame) {
@@ -249,8 +346,11 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
     }
     if (!wire_end(&w)) log_bug("frame from auth does not parse");
     struct queue_message *message = queue_find(queue, number);
+    if (!number && ok) write_count(queue, n, recipients);
     if (!message || !message->reporting || message->active) return;
-    if (!ok) {
+    if (message->reporting == REPORT_DELAY) {
+        settle_delay(queue, message, ok && (!n || write_report(queue, message, n, recipients) == 0));
+    } else if (!ok) {
         set_timer(queue, message, LATER_MS);
     } else if (n) {
         if (write_report(queue, message, n, recipients) == 0)

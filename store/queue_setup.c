@@ -15,6 +15,7 @@ void queue_setup_put(struct buf *b, const struct queue_setup *setup) {
     wire_put_u64(b, setup->segment_bytes);
     wire_put_u32(b, setup->agents_max);
     wire_put_u32(b, setup->sessions_max);
+    wire_put_u64(b, setup->delay_ms);
     wire_put_u8(b, setup->stand_alone);
 }
 
@@ -30,6 +31,7 @@ int queue_setup_get(struct queue_setup *setup, struct span payload) {
     setup->segment_bytes = wire_get_u64(&w);
     setup->agents_max = wire_get_u32(&w);
     setup->sessions_max = wire_get_u32(&w);
+    setup->delay_ms = wire_get_u64(&w);
     setup->stand_alone = wire_get_u8(&w);
     return wire_end(&w) ? 0 : -1;
 }

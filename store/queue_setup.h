@@ -13,6 +13,7 @@ struct queue_setup {
     uint64_t expire_ms, reserve_bytes, in_flight_bytes, segment_bytes;
     uint32_t agents_max;
     uint32_t sessions_max;
+    uint64_t delay_ms;   /* after which a sender with a login is told that his mail waits; 0: never */
     uint8_t stand_alone; /* no server: answer one control peer on the channel of ROLE_COMMAND, deliver nothing */
 };
 

@@ -29,6 +29,9 @@ struct queue_note {
     uint8_t octets[]; /* diagnostic, remote */
 };
 
+/* What is being routed of a message. */
+enum { REPORT_NONE = 0, REPORT_BOUNCE, REPORT_NOTICE, REPORT_DELAY };
+
 enum part_state { PART_WAITING = 0, PART_READY, PART_ACTIVE, PART_DONE };
 
 /* The recipients of one message that share a destination: what an agent gets at once. */
@@ -61,6 +64,7 @@ struct queue_message {
     uint32_t payload_bytes, body_at, n_recipients, n_open;
     uint16_t n_parts, active;
     uint8_t flags, envelope_flags, reporting;
+    bool delay_told; /* its sender knows that it waits, or is not to */
     uint8_t *resident;
     struct queue_part *parts;
     struct queue_recipient recipients[];
@@ -188,6 +192,8 @@ struct queue {
     /* reports */
     struct queue_domain domains[QUEUE_DOMAINS];
     uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
+    uint64_t suppressed_told, suppressed_told_ms; /* how many of them the postmaster knows of, and since when; 0: never */
+    uint64_t swept_ms;
     /* maintenance */
     uint64_t maintained_ms;
     bool moving_failed;
@@ -319,6 +325,8 @@ void queue_report_consider(struct queue *queue, struct queue_message *message);
 void queue_report_due(struct queue *queue, struct queue_message *message);
 void queue_route_result(struct queue *queue, struct frame *frame);
 void queue_route_again(struct queue *queue);
+/* Now and then: senders whose mail waits for long, and the postmaster for reports that were not sent. */
+void queue_report_sweep(struct queue *queue);
 
 /* ---- queue_control.c: the command line */
 /* Whether somebody copies our files. */

@@ -74,7 +74,7 @@ void queue_mark(struct queue *queue, struct queue_message *message, uint32_t ind
     struct mark mark = {.number = message->number,
                         .index = index,
                         .state = recipient->state,
-                        .again = part->again,
+                        .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0)),
                         .attempts = part->attempts,
                         .next_ms = part->next_ms,
                         .status = note ? span_text(note->status) : (struct span){0},
@@ -87,7 +87,8 @@ void queue_mark(struct queue *queue, struct queue_message *message, uint32_t ind
 void queue_mark_whole(struct queue *queue, struct queue_message *message) {
     message->marks_from = queue->journal.last_segment;
     for (uint32_t i = 0; i < message->n_recipients; i++)
-        if (message->recipients[i].state != RECIPIENT_WAITING || message->parts[message->recipients[i].part].attempts)
+        if (message->recipients[i].state != RECIPIENT_WAITING || message->delay_told ||
+            message->parts[message->recipients[i].part].attempts)
             queue_mark(queue, message, i);
 }
 

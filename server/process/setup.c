@@ -239,6 +239,7 @@ static void put_queue(const struct conf *conf, const struct setup_facts *facts, 
     struct queue_setup setup = {
         .hostname = span_text(conf->hostname),
         .expire_ms = conf->queue.expire_ms,
+        .delay_ms = conf->queue.delay_warning_ms,
         .reserve_bytes = conf->queue.reserve_bytes,
         .in_flight_bytes = conf->queue.in_flight_bytes,
         .segment_bytes = conf->queue.segment_bytes,

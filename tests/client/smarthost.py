@@ -238,6 +238,28 @@ def _():
         expect(b"Postmaster notice" in server.message("bob", mark), "the postmaster was not told")
 
 
+@case("smarthost: a sender hears of a delay, unless NOTIFY says otherwise")
+def _():
+    with front("delay", start=False, port=9) as server:
+        server.config["queue"] = {"retry": ["1s"], "delay_warning": "2s", "reserve": "1M"}
+        server.write_config()
+        server.start()
+        silent, mark = marker(), marker()
+        wire = server.login("submissions")
+        for which, parameters in ((silent, " NOTIFY=FAILURE,SUCCESS"), (mark, "")):
+            wire.want("MAIL FROM:<alice@example.test>", 250)
+            wire.want("RCPT TO:<friend@far.example>" + parameters, 250)
+            equal(wire.data(body(which)).code, 250, "DATA")
+        told = server.message("alice", mark)
+        for word in (b"Subject: Your message is delayed", b"Action: delayed", b"Status: 4.4.1", b"Will-Retry-Until: ",
+                     b"Connection refused"):
+            expect(word in told, "no %r in %r" % (word, told))
+        server.log_has(r"event=delay-told .*to=alice@example\.test")
+        eventually(lambda: [r for r in server.json("queue", "list") if r["attempts"] > 5], "more attempts")
+        expect(not [m for m in server.messages("alice") if silent.encode() in m], "told in spite of NOTIFY")
+        equal(len([m for m in server.messages("alice") if mark.encode() in m]), 1, "times told")
+
+
 @case("smarthost: mail waits while it is down")
 def _():
     with front("down") as server:

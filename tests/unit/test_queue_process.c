@@ -368,6 +368,74 @@ Test(queue_process, success_is_reported_where_asked) {
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
+/* Submits for one recipient who cannot be reached yet. */
+static void leave_waiting(int session, uint8_t t, const char *sender, uint8_t flags, uint8_t notify, const char *recipient) {
+    const char *const one[] = {recipient, NULL};
+    char name[256];
+    drive_open_flags(&driver, t, 7, sender, one, flags, notify, 1000);
+    drive_data(session, t, SPAN("Subject: long\r\n\r\nx\r\n"));
+    drive_commit(session, t, 1);
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    deliver(JOB_DEFERRED, recipient);
+}
+
+/* RFC 3461 4.1: once, to who has logged in and did not ask for other reports only; not again after a crash. */
+Test(queue_process, a_delay_is_told_once) {
+    char address[256];
+    struct frame frame;
+    driver.setup.retry_ms[0] = 3600000, driver.setup.n_retry = 1, driver.setup.expire_ms = 7200000;
+    driver.setup.delay_ms = 1000;
+    driver.dsn_return = RETURN_FULL; /* which is about failures */
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    leave_waiting(session, 1, "stranger@client.example", 0, NOTIFY_DEFAULT, "r1@example.test");
+    leave_waiting(session, 2, "", ENVELOPE_PRINCIPAL, NOTIFY_DEFAULT, "r2@example.test");
+    leave_waiting(session, 3, "failure@example.test", ENVELOPE_PRINCIPAL, NOTIFY_FAILURE, "r3@example.test");
+    leave_waiting(session, 4, "never@example.test", ENVELOPE_PRINCIPAL, NOTIFY_NEVER, "r4@example.test");
+    leave_waiting(session, 5, "delay@example.test", ENVELOPE_PRINCIPAL, NOTIFY_DELAY, "r5@example.test");
+    cr_assert_eq(route("delay@example.test", address), ROUTE_BOUNCE);
+    cr_assert_str_eq(address, "delay@example.test");
+    deliver(JOB_DELIVERED, "delay@example.test");
+    struct span body = buf_span(&job.body);
+    cr_expect(holds(body, "Subject: Your message is delayed\r\n"));
+    cr_expect(holds(body, "Final-Recipient: rfc822; r5@example.test\r\nAction: delayed\r\nStatus: 4.0.0\r\n"));
+    cr_expect(holds(body, "Will-Retry-Until: ") && holds(body, "Subject: long"));
+    cr_expect_not(holds(body, "\r\nx\r\n"), "more than the header");
+    leave_waiting(session, 6, "default@example.test", ENVELOPE_PRINCIPAL, NOTIFY_DEFAULT, "r6@example.test");
+    cr_assert_eq(route("default@example.test", address), ROUTE_BOUNCE);
+    cr_assert_str_eq(address, "default@example.test");
+    deliver(JOB_DELIVERED, "default@example.test");
+    usleep(600000); /* marks are written */
+    drive_end(&driver, true);
+    drive_start(&driver);
+    while (drive_frame(driver.auth, 2500, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST, "told again, or somebody else");
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+/* DESIGN.md 3: over the limit of a domain nothing goes there, and the postmaster hears how much. */
+Test(queue_process, kept_back_reports_are_counted) {
+    char name[256], address[256];
+    struct frame frame;
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    for (uint8_t i = 0; i < 22; i++) {
+        drive_submit(&driver, session, i, 7, "forged@client.example", "bob@example.test", "x\r\n", name);
+        deliver(JOB_FAILED, "bob@example.test");
+        if (i < 20) {
+            cr_assert_eq(route("a@client.example", address), ROUTE_BOUNCE);
+            deliver(JOB_DELIVERED, "a@client.example");
+        } else if (i == 20) {
+            cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
+            deliver(JOB_DELIVERED, "postmaster@example.test");
+            cr_expect(holds(buf_span(&job.body), "\r\n\r\n1 reports on mail from strangers"));
+            cr_expect_str_eq(job.sender, "");
+        }
+        while (recv(driver.log, name, sizeof name, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
+    }
+    while (drive_frame(driver.auth, 1500, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST, "more than one in an hour");
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
 Test(queue_process, control_verbs) {
     char name[256], other[256];
     int rows;
