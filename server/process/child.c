@@ -88,7 +88,8 @@ _Noreturn static void become(const struct child *child, const char *program, int
     if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(keeps_error && error_copy >= 0 ? error_copy : null, 2) < 0 ||
         dup2(control_copy, ROLE_CONTROL_FD) < 0 || dup2(log_copy, LOG_FD) < 0)
         _exit(126);
-    close_range(5, ~0U, 0);
+    if (close_range(5, ~0U, 0) != 0) /* before Linux 5.9 */
+        for (int fd = 5, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++) close(fd);
     setsid();
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);

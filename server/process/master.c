@@ -72,11 +72,17 @@ static int fit_files(struct conf *conf, FILE *errors) {
     return result;
 }
 
+/* The log says so once the log is open. */
+static bool fit_to_kernel(struct conf *conf) { return !sockets_have_ipv6() && sockets_drop_ipv6(conf) > 0; }
+
+static void say_no_ipv6(void) { master_say(LOG_FAULT, "this kernel has no IPv6: \"*\" in listen stands for IPv4 alone"); }
+
 /* What a new configuration needs, all of it or nothing. NULL: mistakes are printed. */
 static struct conf *read_again(struct sockets *sockets_out, struct material *material_out, FILE *errors) {
     bool as_root = master.family.facts.as_root;
     struct conf *conf = conf_read(master.path, errors);
     if (!conf) return NULL;
+    if (fit_to_kernel(conf)) say_no_ipv6();
     if (!family_same_place(master.conf, conf, errors) || (as_root && family_check_users(conf, errors) != 0) ||
         directories_make(conf, as_root, errors) != 0 || fit_files(conf, errors) != 0 ||
         material_read(material_out, conf, ++master.family.generation, errors) != 0)
@@ -94,6 +100,7 @@ static void reload(void) {
     struct sockets sockets;
     struct material material;
     FILE *errors = open_memstream(&mistakes, &size);
+    master.reload_wanted = false;
     if (!errors) return;
     notify_send("RELOADING=1");
     struct conf *conf = read_again(&sockets, &material, errors);
@@ -152,7 +159,7 @@ static void signalled(void *context, uint32_t events) {
         case SIGTERM:
         case SIGINT: master_stop(signal.ssi_signo == SIGINT ? "interrupt" : "terminate"); break;
         case SIGHUP:
-            if (master.phase == PHASE_SERVING) reload();
+            master.reload_wanted = true; /* while it starts: when it serves */
             break;
         default: break;
         }
@@ -165,6 +172,7 @@ static int wait_ms(void) {
     uint64_t now = clock_ms(), next = UINT64_MAX;
     if (master.phase == PHASE_SERVING) next = family_next_restart(&master.family); /* otherwise nobody is restarted */
     if (master.deadline_ms < next) next = master.deadline_ms;
+    if (notify_watchdog_due() < next) next = notify_watchdog_due();
     if (next == UINT64_MAX) return -1;
     return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
 }
@@ -185,8 +193,13 @@ static int watch_signals(void) {
 static bool in_background(int *parent_status_out) {
     int ends[2];
     uint8_t octet;
-    if (pipe2(ends, O_CLOEXEC) != 0) return false;
+    *parent_status_out = 1;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        fprintf(stderr, "gatepost: cannot go to the background: %s\n", strerrordesc_np(errno));
+        return false;
+    }
     pid_t pid = fork();
+    if (pid < 0) fprintf(stderr, "gatepost: cannot go to the background: %s\n", strerrordesc_np(errno));
     if (pid != 0) {
         close(ends[1]);
         *parent_status_out = pid > 0 && read(ends[0], &octet, 1) == 1 ? 0 : 1;
@@ -233,8 +246,11 @@ int master_serve(struct conf *conf, const char *path, const struct master_option
     master = (struct master){.conf = conf, .path = path, .options = *options, .background_fd = -1};
     master.signals.fd = -1;
     if (options->background && !in_background(&status)) return status;
+    notify_watchdog_start();
+    bool no_ipv6 = fit_to_kernel(conf);
     if (loop_open(&master.loop) != 0 || watch_signals() != 0 || prepare() != 0) return 1;
     master_say(LOG_STARTED, path);
+    if (no_ipv6) say_no_ipv6();
     master_to_phase(PHASE_STARTING, START_MS);
     if (family_start(&master.family) != 0) {
         fprintf(stderr, "gatepost: a process could not be started\n");
@@ -243,7 +259,9 @@ int master_serve(struct conf *conf, const char *path, const struct master_option
     }
     while (master.phase != PHASE_OVER) {
         if (loop_round(&master.loop, wait_ms()) != 0) abort();
+        if (master.phase == PHASE_SERVING && master.reload_wanted) reload();
         if (master.phase == PHASE_SERVING) family_restart_due(&master.family);
+        notify_watchdog();
         master_overdue();
     }
     control_close(&master.status);

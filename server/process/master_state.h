@@ -21,6 +21,7 @@ struct master {
     uint64_t deadline_ms; /* of the phase */
     int background_fd;    /* told once ready; -1: none */
     int exit_status;
+    bool reload_wanted;
 };
 
 extern struct master master; /* one per process: signal and loop callbacks find it here */

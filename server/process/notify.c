@@ -2,6 +2,7 @@
  * Runs in: master. Trusts: the environment it was started with. Never: fails because nobody listens. */
 #include "server/process/notify.h"
 
+#include "store/clock.h"
 #include "store/span.h"
 
 #include <fcntl.h>
@@ -24,6 +25,26 @@ void notify_send(const char *state) {
     ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, length);
     (void)sent; /* the manager's absence is not our fault */
     close(fd);
+}
+
+static uint64_t watchdog_pause_ms, watchdog_due_ms = UINT64_MAX;
+
+void notify_watchdog_start(void) {
+    uint64_t microseconds, pid;
+    const char *time = getenv("WATCHDOG_USEC"), *for_pid = getenv("WATCHDOG_PID");
+    watchdog_due_ms = UINT64_MAX;
+    if (!time || !span_number(span_text(time), INT64_MAX, &microseconds) || microseconds == 0) return;
+    if (for_pid && (!span_number(span_text(for_pid), INT32_MAX, &pid) || pid != (uint64_t)getpid())) return;
+    watchdog_pause_ms = microseconds / 2000 ? microseconds / 2000 : 1;
+    watchdog_due_ms = clock_ms();
+}
+
+uint64_t notify_watchdog_due(void) { return watchdog_due_ms; }
+
+void notify_watchdog(void) {
+    if (watchdog_due_ms == UINT64_MAX || clock_ms() < watchdog_due_ms) return;
+    notify_send("WATCHDOG=1");
+    watchdog_due_ms = clock_ms() + watchdog_pause_ms;
 }
 
 int notify_sockets(void) {

@@ -79,6 +79,39 @@ int sockets_open(struct sockets *out, const struct conf *conf, const struct sock
     return 0;
 }
 
+bool sockets_have_ipv6(void) {
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) close(fd);
+    return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
+static bool is_any(const struct netaddr *address, const char *text, uint16_t port) {
+    struct netaddr any;
+    return netaddr_parse(&any, span_text(text)) && address->port == port &&
+           memcmp(address->octets, any.octets, sizeof any.octets) == 0;
+}
+
+static bool has_any_ipv4(const struct conf_listener *listener, uint16_t port) {
+    for (size_t i = 0; i < listener->n_addresses; i++)
+        if (is_any(&listener->addresses[i], "0.0.0.0", port)) return true;
+    return false;
+}
+
+size_t sockets_drop_ipv6(struct conf *conf) {
+    size_t dropped = 0;
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        struct conf_listener *listener = &conf->listeners[i];
+        size_t kept = 0;
+        for (size_t j = 0; j < listener->n_addresses; j++) {
+            const struct netaddr *address = &listener->addresses[j];
+            if (is_any(address, "::", address->port) && has_any_ipv4(listener, address->port)) dropped++;
+            else listener->addresses[kept++] = *address;
+        }
+        listener->n_addresses = kept;
+    }
+    return dropped;
+}
+
 void sockets_close(struct sockets *sockets) {
     for (size_t i = 0; i < sockets->n; i++) close(sockets->fds[i]);
     sockets->n = 0;

@@ -17,6 +17,10 @@ struct sockets {
  * nothing stays open. */
 int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) MUST_USE;
 
+/* Where the kernel has no IPv6, takes the [::] out that stands beside 0.0.0.0 for "*". Returns how many were taken out. */
+bool sockets_have_ipv6(void);
+size_t sockets_drop_ipv6(struct conf *conf);
+
 void sockets_close(struct sockets *sockets);
 
 /* A listening control socket at directory/name, for the owner alone; one left behind is replaced. -1 with errno. */

@@ -244,6 +244,40 @@ def _():
         server.message("alice", mark)
 
 
+@case("life: SIGTERM twice is as once")
+def _():
+    with Server("twice", config={"timeouts": {"shutdown": "60s"}}) as server:
+        wire, mark = opened(server.dial()), marker()
+        equal(wire.ask("DATA").code, 354, "DATA")
+        server.terminate()
+        server.log_has("stopping")
+        server.terminate()
+        server.process.send_signal(signal.SIGHUP)  # too late for that
+        time.sleep(0.3)
+        wire.send(b"Subject: " + mark.encode() + b"\r\n\r\nthe end\r\n.\r\n")
+        equal(wire.reply().code, 250, "end of data after the second SIGTERM")
+        equal(server.process.wait(PATIENCE * 2), 0, "exit code")
+
+
+@case("life: signals while it starts")
+def _():
+    with Server("early", start=False) as server:
+        server.start(wait=False)
+        eventually(lambda: "event=started" in server.log(), "the first line")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_ready()
+        server.log_has("event=reloaded")
+        deliver(server)
+        equal(server.stop(), 0, "exit code")
+        start = len(server.log())
+        server.start(wait=False)
+        eventually(lambda: "event=started" in server.log()[start:], "the first line")
+        server.process.send_signal(signal.SIGTERM)
+        equal(server.process.wait(PATIENCE * 2), 0, "exit code after SIGTERM while it starts")
+        server.start()
+        deliver(server)
+
+
 @case("life: SIGTERM does not wait for ever")
 def _():
     with Server("limit", config={"timeouts": {"shutdown": "1s"}}) as server:

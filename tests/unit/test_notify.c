@@ -85,3 +85,30 @@ Test(test_notify, passed_sockets) {
     setenv("LISTEN_PID", "x", 1), setenv("LISTEN_FDS", "1", 1);
     cr_expect_eq(notify_sockets(), 0);
 }
+
+Test(test_notify, the_watchdog_is_fed_when_somebody_watches) {
+    char name[64], own[16];
+    snprintf(name, sizeof name, "@gatepost-test-watchdog-%d", (int)getpid());
+    snprintf(own, sizeof own, "%d", (int)getpid());
+    int fd = manager(name);
+    static const char *const off[] = {NULL, "", "0", "-1", "soon"};
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
+        if (off[i]) setenv("WATCHDOG_USEC", off[i], 1);
+        else unsetenv("WATCHDOG_USEC");
+        notify_watchdog_start();
+        cr_expect_eq(notify_watchdog_due(), UINT64_MAX, "row %zu", i);
+        notify_watchdog();
+    }
+    setenv("WATCHDOG_USEC", "3600000000", 1);
+    setenv("WATCHDOG_PID", "1", 1);
+    notify_watchdog_start();
+    cr_expect_eq(notify_watchdog_due(), UINT64_MAX, "another process is watched");
+    setenv("WATCHDOG_PID", own, 1);
+    notify_watchdog_start();
+    cr_expect_neq(notify_watchdog_due(), UINT64_MAX);
+    notify_watchdog(), notify_watchdog();
+    expect_heard(fd, "WATCHDOG=1");
+    char more;
+    cr_expect_eq(recv(fd, &more, 1, 0), -1, "once in half the time");
+    close(fd);
+}

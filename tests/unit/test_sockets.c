@@ -176,3 +176,17 @@ Test(test_sockets, control_sockets_that_cannot_be) {
     cr_expect_eq(sockets_control("/nonexistent", "auth.sock"), -1);
     cr_expect_eq(errno, ENOENT);
 }
+
+Test(test_sockets, without_ipv6_a_star_is_ipv4) {
+    struct conf *conf = fixture_read_good("listen = ( { role = \"mx\"; address = [ \"*:25\", \"[::1]:25\" ]; },\n"
+                                          "{ role = \"mx\"; address = [ \"[::]:26\", \"0.0.0.0:27\" ]; } );\n",
+                                          WITHOUT_LISTEN);
+    char text[NETADDR_TEXT_MAX];
+    cr_assert_eq(conf->listeners[0].n_addresses, 3u);
+    cr_expect_eq(sockets_drop_ipv6(conf), 1u, "what was asked for by name stays, to fail loudly");
+    cr_assert(conf->listeners[0].n_addresses == 2 && conf->listeners[1].n_addresses == 2);
+    cr_expect_str_eq(netaddr_text_port(&conf->listeners[0].addresses[0], text), "0.0.0.0:25");
+    cr_expect_str_eq(netaddr_text_port(&conf->listeners[0].addresses[1], text), "[::1]:25");
+    cr_expect_eq(sockets_drop_ipv6(conf), 0u);
+    conf_free(conf);
+}
