@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+enum { RUN_DIRECTORY_MAX = 107 - sizeof "/status.sock" + 1 }; /* unix(7): an address has 107 octets at most */
+
 struct check {
     const struct conf *conf;
     const char *path;
@@ -231,6 +233,10 @@ static void check_files(const struct check *check) {
     }
     check_directory(check, &conf->state_directory, "state_directory", NULL);
     check_directory(check, &conf->run_directory, "run_directory", conf->state_directory);
+    if (*conf->run_directory && strlen(conf->run_directory) > RUN_DIRECTORY_MAX)
+        MISTAKE(check, &conf->run_directory,
+                "run_directory: longer than %d octets, and the address of a socket in it may not be; choose a shorter path",
+                RUN_DIRECTORY_MAX);
     if (conf->delivery.foreign == CONF_FOREIGN_CAPTURE)
         check_directory(check, &conf->delivery.capture_directory, "delivery.capture_directory",
                         conf->state_directory);

@@ -1,6 +1,6 @@
 /* command_backup.c - a copy of users, queue and configuration, from a running server or without one.
  * Runs in: the command line. Trusts: whoever may read the state directory. Never: writes into a directory that holds
- * something, follows a link. */
+ * something, follows a link in the state directory. */
 #include "server/process/command_ask.h"
 #include "server/process/command_run.h"
 #include "server/process/master.h"
@@ -40,7 +40,8 @@ static int copy_octets(int from, int to) {
 
 /* A file that has gone since it was listed belonged to a message that is not accepted yet. */
 static int copy_file(int from, const char *name, int to, const char *new_name) {
-    int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    /* The configuration is named by the owner, who may keep it behind a link. */
+    int in = openat(from, name, O_RDONLY | (from == AT_FDCWD ? 0 : O_NOFOLLOW) | O_CLOEXEC);
     if (in < 0) return errno == ENOENT ? 0 : fault(name);
     int out = openat(to, new_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int result = out < 0 || copy_octets(in, out) != 0 ? fault(new_name) : 0;

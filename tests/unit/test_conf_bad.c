@@ -74,6 +74,8 @@ static const struct bad types[] = {
 static const struct bad values[] = {
     {"limits = { recipients_per_message = 99; };", 0,
      "t.conf:1: limits.recipients_per_message: 99 is outside 100 to 10000\n"},
+    {"run_directory = \"/tmp/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\";",
+     0, "t.conf:1: run_directory: longer than 95 octets, and the address of a socket in it may not be; choose a shorter path\n"},
     {"limits = { pool = -1; };", 0, "t.conf:1: limits.pool: -1 is outside 1 to 256\n"},
     /* libconfig alone would read these as 8 and as the largest number */
     {"limits = { pool = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
