@@ -171,7 +171,11 @@ enum reason address_mail_parameters(struct mail_parameters *out, struct span res
         if (!parameter_next(&rest, &parameter)) return REASON_BAD_PARAMETER;
         unsigned keyword = mail_keyword(parameter.keyword);
         if (keyword == 0) return REASON_UNKNOWN_PARAMETER;
-        if (seen & keyword || !mail_value(&parameters, keyword, &parameter)) return REASON_BAD_PARAMETER;
+        if (seen & keyword) return REASON_BAD_PARAMETER;
+        if (!mail_value(&parameters, keyword, &parameter))
+            return span_equal_nocase(parameter.value, SPAN("BINARYMIME")) && keyword == SEEN_BODY
+                       ? REASON_UNKNOWN_PARAMETER /* well formed, and not offered: RFC 5321 4.1.1.11 */
+                       : REASON_BAD_PARAMETER;
         seen |= keyword;
     }
     *out = parameters;
