@@ -27,8 +27,8 @@ static const struct verb {
     unsigned flags;
     uint16_t line_max;
 } verbs[] = {
-    {"EHLO", smtp_ehlo, SMTP_ANY, ENDS_GROUP, SMTP_LINE_MAX},
-    {"HELO", smtp_helo, SMTP_ANY, ENDS_GROUP, SMTP_LINE_MAX},
+    {"EHLO", smtp_ehlo, SMTP_ANY, COUNTS_AS_JUNK | ENDS_GROUP, SMTP_LINE_MAX},
+    {"HELO", smtp_helo, SMTP_ANY, COUNTS_AS_JUNK | ENDS_GROUP, SMTP_LINE_MAX},
     {"MAIL", smtp_mail, SMTP_HELLO, 0, MAIL_LINE_MAX},
     {"RCPT", smtp_rcpt, SMTP_MAIL, IN_GROUP, RCPT_LINE_MAX},
     {"DATA", smtp_data, SMTP_MAIL, ENDS_GROUP | TAKES_NOTHING, SMTP_LINE_MAX},
@@ -36,7 +36,7 @@ static const struct verb {
     {"RSET", smtp_rset, SMTP_ANY, TAKES_NOTHING | COUNTS_AS_JUNK, SMTP_LINE_MAX},
     {"QUIT", smtp_quit, SMTP_ANY, ENDS_GROUP | TAKES_NOTHING, SMTP_LINE_MAX},
     {"AUTH", smtp_auth, SMTP_HELLO, ENDS_GROUP | NEEDS_TLS | SECRET_ARGUMENTS, SMTP_AUTH_LINE_MAX},
-    {"STARTTLS", smtp_starttls, SMTP_HELLO, ENDS_GROUP | TAKES_NOTHING, SMTP_LINE_MAX},
+    {"STARTTLS", smtp_starttls, SMTP_HELLO, COUNTS_AS_JUNK | ENDS_GROUP | TAKES_NOTHING, SMTP_LINE_MAX},
     {"NOOP", smtp_noop, SMTP_ANY, COUNTS_AS_JUNK | ENDS_GROUP, SMTP_LINE_MAX},
     {"VRFY", smtp_vrfy, SMTP_ANY, COUNTS_AS_JUNK | ENDS_GROUP, SMTP_LINE_MAX},
     {"HELP", smtp_help, SMTP_ANY, COUNTS_AS_JUNK, SMTP_LINE_MAX},
@@ -143,17 +143,23 @@ static enum smtp_next wrong_state(struct smtp *smtp, const struct verb *verb, st
     return smtp_fail(smtp, reply, out);
 }
 
+enum smtp_next smtp_count_junk(struct smtp *smtp, struct buf *out) {
+    if (++smtp->junk <= JUNK_MAX) return SMTP_MORE;
+    smtp->exit = SESSION_EXIT_ABUSE;
+    smtp->why = "too many commands without mail";
+    reply_put(out, REPLY_JUNK);
+    return ask_failure(SESSION_FAILURE_JUNK) ? SMTP_LEAVE : smtp_broken(smtp, out);
+}
+
 static enum smtp_next run_verb(struct smtp *smtp, const struct verb *verb, struct span line, struct buf *out) {
     struct span argument = span_trim(span_from(line, strlen(verb->name)));
     if (!(smtp->state & verb->states)) return wrong_state(smtp, verb, out);
     if ((verb->flags & TAKES_NOTHING) && argument.n) return smtp_fail(smtp, REPLY_NO_ARGUMENT, out);
     if ((verb->flags & NEEDS_TLS) && !smtp->tls)
         return smtp_fail(smtp, smtp->auth_offered ? REPLY_AUTH_NEEDS_TLS : REPLY_AUTH_NOT_HERE, out);
-    if ((verb->flags & COUNTS_AS_JUNK) && ++smtp->junk > JUNK_MAX) {
-        smtp->exit = SESSION_EXIT_ABUSE;
-        smtp->why = "too many commands without mail";
-        reply_put(out, REPLY_JUNK);
-        return ask_failure(SESSION_FAILURE_JUNK) ? SMTP_LEAVE : smtp_broken(smtp, out);
+    if (verb->flags & COUNTS_AS_JUNK) {
+        enum smtp_next next = smtp_count_junk(smtp, out);
+        if (next != SMTP_MORE) return next;
     }
     return verb->handle(smtp, argument, out);
 }

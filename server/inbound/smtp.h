@@ -130,6 +130,9 @@ enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out);
 enum smtp_next smtp_fail_known(struct smtp *smtp, enum reply reply, struct buf *out);
 enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out);
 
+/* A command that leads nowhere: MORE, or LEAVE (said) when there were too many since the last message. */
+enum smtp_next smtp_count_junk(struct smtp *smtp, struct buf *out);
+
 /* Auth or queue is gone. */
 enum smtp_next smtp_broken(struct smtp *smtp, struct buf *out);
 

@@ -122,7 +122,7 @@ enum smtp_next smtp_rcpt(struct smtp *smtp, struct span argument, struct buf *ou
 }
 
 static enum reply body_forbidden(const struct smtp *smtp) {
-    if (smtp->accepted && ask_queue_fd() >= 0) return REPLY_NONE;
+    if (smtp->accepted) return ask_queue_fd() >= 0 ? REPLY_NONE : REPLY_FAULT; /* ours: never a 5xx */
     return smtp->tried ? REPLY_NO_RECIPIENTS : REPLY_RCPT_FIRST;
 }
 
@@ -154,6 +154,7 @@ enum smtp_next smtp_bdat(struct smtp *smtp, struct span argument, struct buf *ou
     smtp->chunk_dropped = false;
     smtp->chunk_last = span_equal_nocase(word, SPAN("LAST"));
     if (word.n && !smtp->chunk_last) return drop_chunk(smtp, REPLY_BAD_BDAT);
+    if (smtp->chunk_bytes == 0 && !smtp->chunk_last && smtp_count_junk(smtp, out) != SMTP_MORE) return SMTP_LEAVE;
     if (smtp->state == SMTP_CHUNKS) return SMTP_CHUNK;
     if (smtp->state == SMTP_GREETED) return drop_chunk(smtp, REPLY_HELLO_FIRST);
     if (smtp->state != SMTP_MAIL) return drop_chunk(smtp, REPLY_BDAT_CLOSED);

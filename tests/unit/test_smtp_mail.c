@@ -175,3 +175,14 @@ Test(test_smtp_mail, chunks_out_of_turn_are_dropped_with_their_octets) {
     for (size_t i = 0; i < sizeof unknowable / sizeof *unknowable; i++)
         cr_assert_eq(talk_say(unknowable[i]), SMTP_LEAVE, "%s", unknowable[i]);
 }
+
+/* A channel that did not come is our fault, and no reason to give a message back. */
+Test(test_smtp_mail, no_channel_to_the_queue_is_temporary) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_open_mail();
+    EXPECT("RCPT TO:<alice@example.test>", "250");
+    talk_world.queue = false;
+    EXPECT("DATA", "451 4.3.0");
+    cr_assert_eq(talk_say("BDAT 4 LAST"), SMTP_CHUNK);
+    cr_assert(talk_machine.chunk_dropped && talk_machine.chunk_reply == REPLY_FAULT);
+}
