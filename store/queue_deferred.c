@@ -36,7 +36,8 @@ static int write_file(struct queue *queue, struct queue_message *message, struct
     uint8_t head[RECORD_HEAD_BYTES], length[4];
     struct buf b = BUF_OVER(length);
     size_t n = sizeof length + marks.n + message->payload_bytes;
-    uint8_t *payload = malloc(n);
+    errno = EMSGSIZE; /* more than is read back: it stays in the log */
+    uint8_t *payload = n > RECORD_PAYLOAD_MAX ? NULL : malloc(n);
     if (!payload) return -1;
     wire_put_u32(&b, (uint32_t)marks.n);
     b = buf_over(payload, n);

@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <time.h>
 
-enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64 };
+enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64, MARKS_RECORD = 4 << 20 };
 
 static int take_lock(struct queue *queue) {
     queue->lock = disk_calls()->open(queue->directory, "lock", O_RDWR | O_CREAT, 0600);
@@ -115,6 +115,7 @@ void queue_finish(struct queue *queue, struct queue_message *message) {
 bool queue_marks_add(struct queue *queue) {
     struct record_place place;
     if (!queue->marks.n) return true;
+    if (queue->marks.n > MARKS_RECORD) return false; /* they go by themselves, in several records */
     return journal_add(&queue->journal, RECORD_MARKS, buf_span(&queue->marks), &place) == JOURNAL_ADDED;
 }
 
@@ -143,9 +144,25 @@ void queue_marks_flushed(struct queue *queue, bool durable) {
     queue_gone_remove(queue);
 }
 
+/* As many whole marks as go into one record. */
+static struct span next_marks(struct span marks) {
+    struct wire w = wire_over(marks);
+    struct mark mark;
+    while (w.rest.n && !w.bad && marks.n - w.rest.n < MARKS_RECORD) mark_get(&w, &mark);
+    if (w.bad) log_bug("a mark of our own does not parse");
+    return span_part(marks, 0, marks.n - w.rest.n);
+}
+
 int queue_marks_flush(struct queue *queue) {
+    struct record_place place;
+    int result = 0;
     if (!queue->marks.n) return 0;
-    int result = queue_marks_add(queue) ? journal_flush(&queue->journal) : -1;
+    for (struct span rest = buf_span(&queue->marks); rest.n && result == 0;) {
+        struct span part = next_marks(rest);
+        rest = span_from(rest, part.n);
+        bool added = journal_add(&queue->journal, RECORD_MARKS, part, &place) == JOURNAL_ADDED;
+        result = added ? journal_flush(&queue->journal) : -1;
+    }
     queue_marks_flushed(queue, result == 0);
     if (result != 0) queue->marks_since_ms = clock_ms(); /* try again in a while */
     return result;
