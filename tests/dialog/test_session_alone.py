@@ -347,16 +347,15 @@ class Proxy(Case):
 
 class Life(Case):
     def test_timeouts(self):
-        w = self.world(command=300, data=300, login=700, session=600000)
-        c = w.client()
+        c = self.world(command=1000).client()
         self.begins(c.reply(), "421 4.4.2")
-        c = w.client()
+        c = self.world(data=1000).client()
         self.open_mail(c)
         c.say("DATA")
         self.begins(c.reply(), "421 4.4.2")
-        w = self.world(command=60000, login=300)
+        w = self.world(login=1000)
         self.begins(w.client(1).reply(), "421 4.7.0")
-        w = self.world(session=500)
+        w = self.world(session=1000)
         c = w.client()
         self.begins(c.reply(), "421 4.4.2")
         self.assertTrue(c.ended())
@@ -443,7 +442,7 @@ class Life(Case):
         self.assertEqual(w.process.wait(20), 0)
 
     def test_drain_twice_has_a_limit(self):
-        w = self.world(shutdown=500)
+        w = self.world(shutdown=1500)
         idle, transaction = w.client(), w.client()
         self.open_mail(transaction)
         w.drain(), w.drain()
