@@ -166,10 +166,10 @@ static bool worth_moving(const struct queue *queue) {
 void queue_maintain(struct queue *queue) {
     uint64_t now = clock_ms();
     struct journal *journal = &queue->journal;
-    if (now - queue->maintained_ms < MAINTAIN_MS || queue->stopped || journal->fd < 0) return;
+    if (now - queue->maintained_ms < MAINTAIN_MS || queue_backup_runs(queue)) return;
     queue->maintained_ms = now;
-    if (queue_backup_runs(queue)) return;
-    if (!queue->marks.n) queue_gone_remove(queue);
+    if (!queue->marks.n) queue_gone_remove(queue); /* of messages that recovery found ended, or a backup held */
+    if (queue->stopped || journal->fd < 0) return;
     while (journal->n > 1) {
         struct journal_segment *oldest = &journal->segments[0];
         bool rested = now - oldest->closed_ms > 10 * MAINTAIN_MS;

@@ -534,6 +534,35 @@ Test(queue_process, unreadable_message) {
     drive_end(&driver, false);
 }
 
+/* What a backup has read in the log must still be there when it comes to the files. */
+Test(queue_process, a_backup_loses_no_file) {
+    static char body[600000];
+    char name[256], path[512];
+    int rows;
+    memset(body, 'x', sizeof body - 1);
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", body, name),
+                 BODY_DURABLE);
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    snprintf(path, sizeof path, "%s/body/%s", driver.path, name);
+    cr_assert_eq(access(path, F_OK), 0);
+    cr_assert_eq(drive_control(&driver, "queue backup", NULL, NULL, &rows), 0);
+    cr_expect_eq(drive_control(&driver, "queue backup", NULL, NULL, &rows), CONTROL_REFUSED, "one at a time");
+    cr_assert_eq(drive_control(&driver, "queue remove", "id", name, &rows), 0);
+    cr_expect_eq(access(path, F_OK), 0, "removed while it is being copied");
+    drive_end(&driver, true); /* the connection with it */
+    drive_start(&driver);
+    for (int i = 0; i < 200 && access(path, F_OK) == 0; i++) {
+        usleep(50000);
+        (void)drive_control(&driver, "queue status", NULL, NULL, &rows);
+    }
+    cr_expect_neq(access(path, F_OK), 0, "it stays for ever");
+    drive_end(&driver, false);
+}
+
 Test(queue_process, full_disk_is_told_to_auth) {
     static const char *const one[] = {"bob@example.test", NULL};
     char name[256];
