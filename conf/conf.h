@@ -136,6 +136,7 @@ struct conf {
 
     struct {
         enum conf_log to;
+        char *socket; /* syslog's; default /dev/log */
         bool json;
     } log;
 

@@ -200,6 +200,16 @@ static void check_directory(const struct check *check, char *const *field, const
     free(parent);
 }
 
+/* The directory that it stands in is there; the file itself may come and go. */
+static void check_above(const struct check *check, char *const *field, const char *name) {
+    struct stat status;
+    const char *slash = strrchr(*field, '/');
+    char *parent = conf_copy(*field, slash > *field ? (size_t)(slash - *field) : 1);
+    if (stat(parent, &status) < 0 || !S_ISDIR(status.st_mode))
+        MISTAKE(check, field, "%s: there is no directory %s", name, parent);
+    free(parent);
+}
+
 /* What the processes have room for. */
 static void check_numbers(const struct check *check) {
     const struct conf *conf = check->conf;
@@ -237,6 +247,7 @@ static void check_files(const struct check *check) {
         MISTAKE(check, &conf->run_directory,
                 "run_directory: longer than %d octets, and the address of a socket in it may not be; choose a shorter path",
                 RUN_DIRECTORY_MAX);
+    if (conf->log.to == CONF_LOG_SYSLOG) check_above(check, &conf->log.socket, "log.socket");
     if (conf->delivery.foreign == CONF_FOREIGN_CAPTURE)
         check_directory(check, &conf->delivery.capture_directory, "delivery.capture_directory",
                         conf->state_directory);

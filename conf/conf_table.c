@@ -175,6 +175,7 @@ const struct conf_key conf_keys[] = {
 
     {"log.to", .kind = CONF_KIND_CHOICE, FIELD(conf, log.to), .standard = "stderr", .choices = log_names,
      .doc = "stderr (the journal under systemd) or syslog"},
+    {"log.socket", PATH, FIELD(conf, log.socket), .standard = "/dev/log", .doc = "where syslog listens"},
     {"log.json", SWITCH, FIELD(conf, log.json), .standard = "false", .doc = "one JSON object a line"},
 
     {"users.session", USER, FIELD(conf, users.session), .standard = "_gatepost-session", .doc = "serves clients"},

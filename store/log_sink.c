@@ -14,7 +14,10 @@
 
 enum { FACILITY_MAIL = 2 << 3, RETRY_MS = 1000, PATIENCE_MS = 1000 };
 
-void log_sink_open(struct log_sink *sink, bool syslog) {
+void log_sink_open(struct log_sink *sink, bool syslog, struct span name) {
+    name = span_part(name, 0, sizeof sink->name - 1);
+    memset(sink->name, 0, sizeof sink->name);
+    if (name.n) memcpy(sink->name, name.p, name.n);
     if (sink->socket >= 0 && !syslog) close(sink->socket), sink->socket = -1;
     sink->batch = BUF_OVER(sink->storage);
     sink->syslog = syslog;
@@ -41,7 +44,8 @@ void log_sink_flush(struct log_sink *sink) {
 }
 
 static bool connect_syslog(struct log_sink *sink) {
-    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "log"};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, sink->name, sizeof address.sun_path);
     uint64_t now = clock_ms();
     if (sink->socket >= 0) return true;
     if (now < sink->retry_ms) return false;

@@ -10,12 +10,14 @@ struct log_sink {
     struct buf batch; /* whole lines for descriptor 2 */
     uint8_t storage[LOG_BATCH_BYTES];
     bool syslog;
+    char name[108];
     int socket; /* -1: not connected */
     uint64_t retry_ms;
     uint64_t lost;
 };
 
-void log_sink_open(struct log_sink *sink, bool syslog);
+/* `name`: of syslog's socket in the working directory. */
+void log_sink_open(struct log_sink *sink, bool syslog, struct span name);
 
 /* Takes one line (with its line feed) of `pid`. */
 void log_sink_line(struct log_sink *sink, struct span line, enum log_level level, uint32_t pid);

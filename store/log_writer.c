@@ -30,7 +30,7 @@ static int take_setup(void) {
     struct log_setup setup;
     if (log_setup_get(&setup, writer.start->payload) != 0) return -1;
     log_sink_flush(&writer.sink);
-    log_sink_open(&writer.sink, setup.syslog);
+    log_sink_open(&writer.sink, setup.syslog, setup.socket);
     writer.json = setup.json;
     writer.warnings_only = setup.warnings_only;
     return 0;

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +86,31 @@ int directories_lock(const struct conf *conf, FILE *errors) {
     return -1;
 }
 
+/* The socket's own path, without a link at its end. */
+static const char *syslog_path(const struct conf *conf) {
+    static char path[PATH_MAX];
+    if (path[0]) return path;
+    if (realpath(conf->log.socket, path)) return path;
+    ssize_t n = readlink(conf->log.socket, path, sizeof path - 1); /* who will listen there does not yet */
+    path[n > 0 ? n : 0] = 0;
+    if (path[0] != '/' && !path_of(path, sizeof path, conf->log.socket, "")) path[0] = 0;
+    return path;
+}
+
+const char *directories_syslog_name(const struct conf *conf) {
+    const char *path = syslog_path(conf), *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool syslog_directory(const struct conf *conf, char *out, size_t size) {
+    const char *path = syslog_path(conf), *slash = strrchr(path, '/');
+    struct buf b = buf_over(out, size - 1);
+    if (!slash) return false;
+    buf_put(&b, path, slash > path ? (size_t)(slash - path) : 1);
+    out[b.n] = 0;
+    return buf_ok(&b);
+}
+
 int directories_open(const struct conf *conf, enum role role, unsigned index) {
     char path[4096];
     bool fits = true;
@@ -92,7 +120,7 @@ int directories_open(const struct conf *conf, enum role role, unsigned index) {
     else if (role == ROLE_DELIVERY && index == 1 && conf->delivery.foreign == CONF_FOREIGN_CAPTURE) {
         if (conf->delivery.capture_directory) fits = path_of(path, sizeof path, conf->delivery.capture_directory, "");
         else fits = path_of(path, sizeof path, conf->state_directory, "capture");
-    } else if (role == ROLE_LOG && index == 0 && conf->log.to == CONF_LOG_SYSLOG) fits = path_of(path, sizeof path, "/dev", "");
+    } else if (role == ROLE_LOG && index == 0 && conf->log.to == CONF_LOG_SYSLOG) fits = syslog_directory(conf, path, sizeof path);
     else if (index == 0) fits = path_of(path, sizeof path, conf->run_directory, "empty");
     else return -1;
     return fits ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;

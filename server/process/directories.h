@@ -13,6 +13,10 @@ int directories_make(const struct conf *conf, bool as_root, FILE *errors) MUST_U
  * it prints so, -1. */
 int directories_lock(const struct conf *conf, FILE *errors) MUST_USE;
 
+/* The name of syslog's socket in the directory that the log writer gets. /dev/log is often a symbolic link out of /dev, which
+ * nobody could follow from there: it is the link's end that counts, as it was when this was first asked. */
+const char *directories_syslog_name(const struct conf *conf);
+
 /* The descriptor to hand to a role as DESCRIPTOR_DIRECTORY index: its own, the empty one, or -1 when there is none. */
 int directories_open(const struct conf *conf, enum role role, unsigned index) MUST_USE;
 

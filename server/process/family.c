@@ -325,6 +325,9 @@ bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *
     if (!same) return false;
     same = same_capture(now, wanted);
     if (!same) fprintf(errors, "capturing cannot begin, end or move while the server runs");
+    if (!same) return false;
+    same = now->log.to == wanted->log.to && strcmp(now->log.socket, wanted->log.socket) == 0;
+    if (!same) fprintf(errors, "log.to and log.socket cannot change while the server runs");
     return same;
 }
 

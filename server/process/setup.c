@@ -7,6 +7,7 @@
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
 #include "server/process/files.h"
+#include "server/process/directories.h"
 #include "server/process/sandbox.h"
 #include "store/log.h"
 #include "store/queue_setup.h"
@@ -302,7 +303,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
     case ROLE_LOG:
         log_setup_put(b, &(struct log_setup){.syslog = conf->log.to == CONF_LOG_SYSLOG && !facts->stand_alone,
                                              .json = (conf->log.json || facts->log_json) && !facts->stand_alone,
-                                             .warnings_only = facts->stand_alone});
+                                             .warnings_only = facts->stand_alone,
+                                             .socket = span_text(directories_syslog_name(conf))});
         return 0;
     default: return 0;
     }

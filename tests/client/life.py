@@ -1060,6 +1060,59 @@ def _():
             expect(form not in server.log(), "the log holds the password as " + form)
 
 
+@case("log: syslog, behind a link, before and after its daemon was started again")
+def _():
+    with Server("syslog", start=False) as server:
+        place = server.directory + "/daemon"
+        os.mkdir(place)
+        os.chmod(place, 0o755)
+        os.symlink(place + "/dev-log", server.directory + "/log-link")
+        server.config["log"] = {"to": "syslog", "socket": server.directory + "/log-link"}
+        server.write_config()
+
+        def daemon():
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            listener.bind(place + "/dev-log")
+            os.chmod(place + "/dev-log", 0o666)
+            listener.settimeout(0.2)
+            return listener
+
+        def hears(listener, word):
+            def look():
+                try:
+                    line = listener.recv(65536)
+                except socket.timeout:
+                    return None
+                expect(re.match(rb"<(19|20|21|22)>gatepost\[\d+\]: [^\n]*$", line), "no syslog line: %r" % line)
+                return line if word in line else None
+            return eventually(look, "a line with %r" % word)
+
+        first = daemon()
+        server.start()
+        hears(first, b"event=ready")
+        deliver(server)
+        hears(first, b"event=delivered")
+        first.close()
+        deliver(server)  # nobody listens, and nothing waits for that
+        os.unlink(place + "/dev-log")
+        second = daemon()
+
+        def arrives():  # it is looked for once a second
+            deliver(server)
+            try:
+                return second.recv(65536)
+            except socket.timeout:
+                return None
+        eventually(arrives, "lines at the new daemon")
+        for pid in server.pids("log"):
+            os.kill(pid, signal.SIGKILL)
+        hears(second, b"event=child-restarted")
+        deliver(server)
+        hears(second, b"event=delivered")
+        equal(server.stop(), 0, "exit code")
+        second.close()
+
+
 @case("log: JSON lines")
 def _():
     import json

@@ -353,7 +353,10 @@ Test(test_family, what_cannot_move_while_it_runs) {
                 {"run_directory = \"/a\";", "run_directory = \"/b\";", false},
                 {"postmaster = \"a@example.test\";", "postmaster = \"b@example.test\";", true},
                 {"", "delivery = { foreign = \"capture\"; };", false},
-                {"delivery = { foreign = \"capture\"; };", "delivery = { foreign = \"capture\"; };", true}};
+                {"delivery = { foreign = \"capture\"; };", "delivery = { foreign = \"capture\"; };", true},
+                {"", "log = { to = \"syslog\"; };", false},
+                {"", "log = { json = true; };", true},
+                {"log = { to = \"syslog\"; };", "log = { to = \"syslog\"; socket = \"/tmp/log\"; };", false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *text = NULL;
         size_t size;

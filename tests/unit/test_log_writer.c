@@ -15,7 +15,7 @@ static int error_pipe[2], log_pair[2];
 static int run(struct role_start *start, uint32_t missing) { return log_run(start, missing); }
 
 static struct driver start_writer_of(struct log_setup setup) {
-    uint8_t octets[3];
+    uint8_t octets[128];
     struct buf b = BUF_OVER(octets);
     int on = 1, saved = dup(2);
     log_setup_put(&b, &setup);
