@@ -27,6 +27,7 @@ void outbound_setup_put(struct buf *b, const struct outbound_setup *setup) {
     wire_put_span(b, setup->user);
     wire_put_span(b, secret_span(&setup->password));
     wire_put_u32(b, setup->agents_max);
+    wire_put_u8(b, setup->clear_password_ok);
 }
 
 int outbound_setup_get(struct outbound_setup *setup, struct span payload) {
@@ -39,5 +40,6 @@ int outbound_setup_get(struct outbound_setup *setup, struct span payload) {
     setup->user = wire_get_span(&w, USER_MAX);
     bool fits = secret_set(&setup->password, wire_get_span(&w, SECRET_MAX));
     setup->agents_max = wire_get_u32(&w);
+    setup->clear_password_ok = wire_get_u8(&w);
     return fits && wire_end(&w) && setup->tls <= SMARTHOST_TLS_NONE && setup->verify <= 1 ? 0 : -1;
 }

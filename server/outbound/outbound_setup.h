@@ -22,6 +22,7 @@ struct outbound_setup { /* DESCRIPTOR_CA 0: bundle */
     struct span user; /* empty: no AUTH */
     struct secret password;
     uint32_t agents_max;
+    uint8_t clear_password_ok; /* the owner allows the password without TLS */
 };
 
 void delivery_setup_put(struct buf *b, const struct delivery_setup *setup);

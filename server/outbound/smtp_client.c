@@ -1,6 +1,6 @@
 /* smtp_client.c - getting to the point where a smarthost takes mail: RFC 5321 3.1 and 3.2, 3207, 4954, 8314.
- * Runs in: SMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS, goes on in the
- * clear where TLS is wanted, keeps what was said before TLS. */
+ * Runs in: SMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS unless the owner
+ * allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
 #include "server/outbound/smtp_client.h"
 
 #include "server/inbound/base64.h"
@@ -160,7 +160,7 @@ static bool auth_login(struct smtp_client *client, struct smtp_reply *reply) {
 static int authenticate(struct smtp_client *client) {
     struct smtp_reply reply;
     if (client->setup->user.n == 0) return 0;
-    if (!client->stream.tls)
+    if (!client->stream.tls && !client->setup->clear_password_ok)
         return refuse(client, "4.7.11", "a password for the smarthost is set, but no TLS to send it under", NULL);
     if (!(client->extensions & (SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN)))
         return refuse(client, "4.7.0", "the smarthost offers neither AUTH PLAIN nor AUTH LOGIN", NULL);

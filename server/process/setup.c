@@ -264,6 +264,7 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
         .verify = smarthost->verify,
         .user = span_text(smarthost->user),
         .agents_max = conf->delivery.agents,
+        .clear_password_ok = smarthost->tls == CONF_SMARTHOST_TLS_NONE && smarthost->tls_insecure_ok,
     };
     if (setup.user.n) {
         if (read_file(smarthost->password_file, &file) != 0) return -1;

@@ -34,7 +34,7 @@ struct dialogue {
     uint8_t tls;
     const char *user;
     const char *host; /* NULL: mx.example */
-    bool untrusted, unverified;
+    bool untrusted, unverified; /* without TLS: the owner allows the password in the clear */
     int highest; /* version that the server speaks */
 };
 static struct tls_client *trusting, *distrusting;
@@ -176,6 +176,58 @@ static const struct dialogue dialogues[] = {
      {BARE MAIL RCPT "C DATA\nS 354 go\nD x|\nX\n"},
      {JOB(.number = 1)},
      {{{JOB_DEFERRED, "4.4.2", 0}}},
+     SMARTHOST_TLS_NONE,
+     0,
+     0,
+     0,
+     0,
+     0},
+    {"421 in the middle of a group",
+     {FULL "C MAIL FROM:<s@a.example> SIZE=3\nC RCPT TO:<a@b.example>\nC RCPT TO:<b@b.example>\nC DATA\n"
+           "S 250 ok\nS 250 ok\nS 421 4.3.2 closing\nX\n"},
+     {JOB(.number = 1, .n = 2, .recipients = {TO("a@b.example"), TO("b@b.example")})},
+     {{{JOB_DEFERRED, "4.4.2", 0}, {JOB_DEFERRED, "4.3.2", 421}}},
+     SMARTHOST_TLS_NONE,
+     0,
+     0,
+     0,
+     0,
+     0},
+    {"gone in the middle of a group",
+     {FULL "C MAIL FROM:<s@a.example> SIZE=3\nC RCPT TO:<a@b.example>\nC RCPT TO:<b@b.example>\nC DATA\n"
+           "S 250 ok\nS 550 5.1.1 nobody\nX\n"},
+     {JOB(.number = 1, .n = 2, .recipients = {TO("a@b.example"), TO("b@b.example")})},
+     {{{JOB_FAILED, "5.1.1", 550}, {JOB_DEFERRED, "4.4.2", 0}}},
+     SMARTHOST_TLS_NONE,
+     0,
+     0,
+     0,
+     0,
+     0},
+    {"451 after the final dot",
+     {BARE MAIL RCPT "C DATA\nS 354 go\nD x|\nS 451 4.3.0 disk\n" QUIT},
+     {JOB(.number = 1)},
+     {{{JOB_DEFERRED, "4.3.0", 451}}},
+     SMARTHOST_TLS_NONE,
+     0,
+     0,
+     0,
+     0,
+     0},
+    {"421 after the final dot, and the next message",
+     {BARE MAIL RCPT "C DATA\nS 354 go\nD x|\nS 421 4.3.2 closing\nX\n", BARE MAIL RCPT DATA QUIT},
+     {JOB(.number = 1), JOB(.number = 2)},
+     {{{JOB_DEFERRED, "4.3.2", 421}}, {{JOB_DELIVERED, "2.0.0", 250}}},
+     SMARTHOST_TLS_NONE,
+     0,
+     0,
+     0,
+     0,
+     0},
+    {"a reply too many",
+     {BARE "C MAIL FROM:<s@a.example>\nR 250 ok|250 ok|\n" RCPT "C DATA\nS 354 go\nW\n"},
+     {JOB(.number = 1)},
+     {{{JOB_DEFERRED, "4.5.0", 250}}},
      SMARTHOST_TLS_NONE,
      0,
      0,
@@ -345,6 +397,16 @@ static const struct dialogue dialogues[] = {
      0,
      0,
      0},
+    {"a password in the clear, because the owner said so",
+     {HELLO "S 250-mx\nS 250 AUTH PLAIN\nC AUTH PLAIN AHVzZXIAc2VjcmV0\nS 235 in\n" MAIL RCPT DATA QUIT},
+     {JOB(.number = 1)},
+     {{{JOB_DELIVERED, "2.0.0", 250}}},
+     SMARTHOST_TLS_NONE,
+     "user",
+     0,
+     0,
+     true,
+     0},
     {"no password in the clear",
      {HELLO "S 250-mx\nS 250 AUTH PLAIN\nW\n"},
      {JOB(.number = 1)},
@@ -387,7 +449,8 @@ static void play(const struct dialogue *row) {
     static struct smtp_client client;
     static struct job_inbox inbox;
     struct outbound_setup setup = {.hostname = SPAN("me.example.test"), .tls = row->tls, .user = span_text(row->user),
-                                   .verify = !row->unverified};
+                                   .verify = !row->unverified,
+                                   .clear_password_ok = row->tls == SMARTHOST_TLS_NONE && row->unverified};
     struct fake_smarthost smarthost = {.take_tls = fake_tls_take};
     const char *host = row->host ? row->host : "mx.example";
     struct fake_answer answer;
