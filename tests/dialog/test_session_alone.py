@@ -433,6 +433,7 @@ class Life(Case):
         w = self.world()
         c = w.client()
         self.open_mail(c)
+        self.assertTrue(wait_until(lambda: len(w.children) == 3), "a pool of two beside the session")
         w.drain()
         self.assertTrue(wait_until(lambda: len(w.exits) == 2 and w.process.poll() is None), "idle children leave")
         self.begins(c.say("DATA"), "354")
