@@ -160,12 +160,12 @@ bool log_format(struct buf *out, const struct log_speaker *speaker, struct span 
     return buf_ok(out);
 }
 
-void log_format_refused(struct buf *out, const struct log_speaker *speaker, uint32_t pid, uint64_t wall_ms,
-                        bool json) {
+void log_format_refused(struct buf *out, const struct log_speaker *speaker, const char *what, uint32_t pid,
+                        uint64_t wall_ms, bool json) {
     uint8_t digits[20], storage[512];
     struct buf number = BUF_OVER(digits), line = BUF_OVER(storage);
     put_head(&line, speaker, &events[LOG_BAD_FRAME], wall_ms, json);
-    put_pair(&line, "what", SPAN("log"), json);
+    put_pair(&line, "what", span_text(what), json);
     buf_put_number(&number, pid);
     put_pair(&line, "pid", buf_span(&number), json);
     buf_put_text(&line, json ? "}\n" : "\n");

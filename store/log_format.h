@@ -29,9 +29,9 @@ struct log_speaker {
 bool log_format(struct buf *out, const struct log_speaker *speaker, struct span body, uint64_t wall_ms, bool json,
                 enum log_level *level_out) MUST_USE;
 
-/* Appends the line that stands in place of one that log_format refused. */
-void log_format_refused(struct buf *out, const struct log_speaker *speaker, uint32_t pid, uint64_t wall_ms,
-                        bool json);
+/* Appends the line that stands in place of one that log_format refused, or of those that are not wanted any more. */
+void log_format_refused(struct buf *out, const struct log_speaker *speaker, const char *what, uint32_t pid,
+                        uint64_t wall_ms, bool json);
 
 /* Appends a value: bare where every octet is harmless, else quoted, with quotes, backslashes, control characters,
  * characters that change the direction or the line, and octets that are not UTF-8 as \xHH (in JSON as JSON has

@@ -4,6 +4,7 @@
 #include "store/log_people.h"
 
 enum { SETS = 8192, WAYS = 8 };
+enum { SESSION_OCTETS = 256 << 10, AGENTS_OCTETS = 1 << 20, AGENTS_OCTETS_PER_MS = 64 };
 
 struct person {
     uint32_t pid; /* 0: free */
@@ -12,6 +13,7 @@ struct person {
     char name[SESSION_NAME_MAX];
     struct netaddr client;
     uint64_t registered; /* order */
+    size_t left;         /* a session's octets */
 };
 
 static struct person people[SETS][WAYS];
@@ -33,7 +35,7 @@ static struct person *make_room(uint32_t pid) {
         if (!set[i].pid) chosen = &set[i];
     for (size_t i = 0, held = chosen != NULL; !held && i < WAYS; i++)
         if (set[i].role == ROLE_NONE && (!chosen || set[i].registered < chosen->registered)) chosen = &set[i];
-    if (chosen) *chosen = (struct person){.pid = pid, .registered = ++registrations};
+    if (chosen) *chosen = (struct person){.pid = pid, .registered = ++registrations, .left = SESSION_OCTETS};
     return chosen;
 }
 
@@ -70,6 +72,26 @@ void log_people_session(uint32_t pid, struct span name, const struct netaddr *cl
 enum role log_people_role_of(uint32_t pid) {
     const struct person *person = find(pid);
     return person ? (enum role)person->role : ROLE_NONE;
+}
+
+static bool spend(size_t *left, size_t n, bool *last_out) {
+    bool had = *left > 0;
+    *left = n < *left ? *left - n : 0;
+    *last_out = had && *left == 0;
+    return had;
+}
+
+bool log_people_spend(uint32_t pid, size_t n, uint64_t now_ms, bool *last_out) {
+    static size_t agents_left = AGENTS_OCTETS;
+    static uint64_t filled_ms;
+    struct person *person = find(pid);
+    *last_out = false;
+    if (person && person->role != ROLE_NONE) return true;
+    if (person) return spend(&person->left, n, last_out);
+    uint64_t more = (now_ms - filled_ms) * AGENTS_OCTETS_PER_MS;
+    agents_left = more > AGENTS_OCTETS - agents_left ? AGENTS_OCTETS : agents_left + (size_t)more;
+    filled_ms = now_ms;
+    return spend(&agents_left, n, last_out);
 }
 
 struct log_speaker log_people_speaker(uint32_t pid) {

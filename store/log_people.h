@@ -15,6 +15,11 @@ void log_people_session(uint32_t pid, struct span name, const struct netaddr *cl
 /* The role of a registered process, else ROLE_NONE. */
 enum role log_people_role_of(uint32_t pid);
 
+/* Whether a process may still be given `n` octets of log, at this time (clock_ms): sessions have a stock for their
+ * whole life, agents one in common that fills again, the server's own processes what they want. *last_out: this was
+ * the last, and the line says so. */
+bool log_people_spend(uint32_t pid, size_t n, uint64_t now_ms, bool *last_out) MUST_USE;
+
 /* Who speaks; an unregistered pid is an agent's. Views into the entry, void after the next registration. */
 struct log_speaker log_people_speaker(uint32_t pid);
 

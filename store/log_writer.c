@@ -20,7 +20,7 @@ enum { FRAMES_PER_ROUND = 512, LAST_ROUNDS = 64 };
 static struct {
     struct role_start *start;
     struct loop loop;
-    struct loop_watch control, socket;
+    struct loop_watch control, socket, crowd; /* crowd: sessions, agents and their parents; -1: none */
     struct log_sink sink;
     uint32_t master;
     bool json, warnings_only, done;
@@ -63,9 +63,16 @@ static void write_line(const struct frame *frame) {
     struct log_speaker speaker = log_people_speaker(pid);
     enum log_level level = LOG_LEVEL_WARNING;
     uint64_t now = clock_wall_ms();
+    bool last;
     if (frame->type != LOG_LINE || !log_format(&line, &speaker, frame->body, now, writer.json, &level))
-        log_format_refused(&line, &speaker, pid, now, writer.json);
+        log_format_refused(&line, &speaker, "log", pid, now, writer.json);
     if (writer.warnings_only && level > LOG_LEVEL_WARNING) return;
+    if (!log_people_spend(pid, line.n, clock_ms(), &last)) return;
+    log_sink_line(&writer.sink, buf_span(&line), level, pid);
+    if (!last) return;
+    buf_clear(&line); /* its last word is ours */
+    level = LOG_LEVEL_WARNING;
+    log_format_refused(&line, &speaker, "too much to log", pid, now, writer.json);
     log_sink_line(&writer.sink, buf_span(&line), level, pid);
 }
 
@@ -78,7 +85,7 @@ static void take_frame(const struct frame *frame) {
     else write_line(frame);
 }
 
-/* Reads what is there, at most `most` frames, and writes it in one go. */
+/* Takes what is there, at most `most` frames. */
 static enum frame_status drain(int fd, size_t most) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
@@ -89,14 +96,48 @@ static enum frame_status drain(int fd, size_t most) {
         else if (status == FRAME_MALFORMED) write_line(&(struct frame){.sender = frame.sender});
         else break;
     }
-    log_sink_flush(&writer.sink);
     return status;
+}
+
+/* The same for the crowd. Who it is was said on the other socket before it could speak: that is read first. */
+static enum frame_status drain_crowd(size_t most) {
+    static uint8_t storage[FRAME_MAX];
+    struct frame frame;
+    enum frame_status status = FRAME_NONE;
+    for (size_t i = 0; i < most && writer.crowd.fd >= 0; i++) {
+        status = frame_receive(writer.crowd.fd, storage, false, &frame);
+        if (status != FRAME_RECEIVED && status != FRAME_MALFORMED) break;
+        (void)drain(writer.socket.fd, FRAMES_PER_ROUND);
+        if (status == FRAME_RECEIVED)
+            take_frame(&frame);
+        else
+            write_line(&(struct frame){.sender = frame.sender});
+    }
+    return status;
+}
+
+static void end_if(enum frame_status status) {
+    log_sink_flush(&writer.sink);
+    if (status == FRAME_CLOSED || status == FRAME_ERROR) writer.done = true;
 }
 
 static void socket_ready(void *context, uint32_t events) {
     (void)context, (void)events;
-    enum frame_status status = drain(writer.socket.fd, FRAMES_PER_ROUND);
-    if (status == FRAME_CLOSED || status == FRAME_ERROR) writer.done = true;
+    end_if(drain(writer.socket.fd, FRAMES_PER_ROUND));
+}
+
+static void crowd_ready(void *context, uint32_t events) {
+    (void)context, (void)events;
+    end_if(drain_crowd(FRAMES_PER_ROUND / 8));
+}
+
+/* At the end: what is still there. */
+static void take_rest(void) {
+    for (size_t i = 0; i < LAST_ROUNDS; i++) {
+        enum frame_status crowd = drain_crowd(FRAMES_PER_ROUND), own = drain(writer.socket.fd, FRAMES_PER_ROUND);
+        log_sink_flush(&writer.sink);
+        if (crowd != FRAME_RECEIVED && own != FRAME_RECEIVED) return;
+    }
 }
 
 static void control_ready(void *context, uint32_t events) {
@@ -129,14 +170,18 @@ int log_run(struct role_start *start, uint32_t missing) {
     writer.master = (uint32_t)getppid();
     writer.control = (struct loop_watch){ROLE_CONTROL_FD, control_ready, NULL};
     writer.socket = (struct loop_watch){role_channel(start, ROLE_LOG, 0), socket_ready, NULL};
+    writer.crowd = (struct loop_watch){role_channel(start, ROLE_LOG, 1), crowd_ready, NULL};
     log_people_role(writer.master, ROLE_MASTER);
     log_people_role((uint32_t)getpid(), ROLE_LOG);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || take_setup() != 0 || writer.socket.fd < 0 ||
         set_nonblocking(writer.socket.fd) != 0 || loop_open(&writer.loop) != 0 ||
         loop_add(&writer.loop, &writer.control, EPOLLIN) != 0 || loop_add(&writer.loop, &writer.socket, EPOLLIN) != 0)
         return 1;
+    if (writer.crowd.fd >= 0 &&
+        (set_nonblocking(writer.crowd.fd) != 0 || loop_add(&writer.loop, &writer.crowd, EPOLLIN) != 0))
+        return 1;
     role_ready(missing);
     while (!writer.done && loop_round(&writer.loop, -1) == 0) continue;
-    for (size_t i = 0; i < LAST_ROUNDS && drain(writer.socket.fd, FRAMES_PER_ROUND) == FRAME_RECEIVED; i++) continue;
+    take_rest();
     return 0;
 }

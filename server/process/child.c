@@ -68,6 +68,11 @@ const char *child_programs(void) {
     return directory;
 }
 
+/* Listener and sessions, and the parents of agents with theirs. */
+static bool meets_strangers(enum role role) {
+    return role == ROLE_LISTENER || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER;
+}
+
 /* In the new process: descriptors 0 to 4 and nothing else, no signal blocked, no environment, away from the terminal. */
 _Noreturn static void become(const struct child *child, const char *program, int control) {
     static char *nothing[] = {NULL};
@@ -76,7 +81,8 @@ _Noreturn static void become(const struct child *child, const char *program, int
     char **environment = nothing;
     sigset_t none;
     int null = open("/dev/null", O_RDWR); /* stays open where it is one of 0 to 2 already */
-    int control_copy = fcntl(control, F_DUPFD, 64), log_copy = fcntl(family->log_fds[1], F_DUPFD, 64);
+    int log = meets_strangers(child->role) ? family->crowd_fds[1] : family->log_fds[1];
+    int control_copy = fcntl(control, F_DUPFD, 64), log_copy = fcntl(log, F_DUPFD, 64);
     int error_copy = fcntl(2, F_DUPFD, 64);
     bool keeps_error = child->role == ROLE_LOG;
 #ifdef GATEPOST_SANITIZED
@@ -143,7 +149,10 @@ static void tell_lasting_descriptors(struct child *child) {
         if (family->queue_control >= 0)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->queue_control);
         break;
-    case ROLE_LOG: tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]); break;
+    case ROLE_LOG:
+        tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]);
+        tell_link(child, MASTER_CHANNEL, ROLE_LOG, 1, family->crowd_fds[0]);
+        break;
     default: break;
     }
 }

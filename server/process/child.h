@@ -33,7 +33,8 @@ struct family {
     const struct conf *conf;
     struct setup_facts facts;
     const struct sockets *sockets; /* NULL when stand-alone */
-    int log_fds[2];                /* [0] is what the log writer reads; everybody writes to [1] */
+    int log_fds[2];                /* [0] is what the log writer reads; our own processes write to [1] */
+    int crowd_fds[2];              /* the same for those who meet strangers: what fills it leaves room in the other */
     int auth_control, queue_control; /* listening control sockets, or -1 */
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);

@@ -33,14 +33,17 @@ int family_check_users(const struct conf *conf, FILE *errors) {
     return result;
 }
 
-static int open_log(struct family *family) {
+static int open_log_pair(int fds_out[2]) {
     int size = LOG_BUFFER_BYTES, one = 1;
-    if (frame_pair(family->log_fds, true) != 0) return -1;
-    if (setsockopt(family->log_fds[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) return -1;
+    if (frame_pair(fds_out, true) != 0) return -1;
+    if (setsockopt(fds_out[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) return -1;
     /* A larger buffer is a help, not a need. */
-    if (setsockopt(family->log_fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0 &&
-        setsockopt(family->log_fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) != 0)
-        return -1;
+    if (setsockopt(fds_out[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0) return 0;
+    return setsockopt(fds_out[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static int open_log(struct family *family) {
+    if (open_log_pair(family->log_fds) != 0 || open_log_pair(family->crowd_fds) != 0) return -1;
     log_use(family->log_fds[1]);
     return 0;
 }
@@ -63,7 +66,7 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
 }
 
 void family_close(struct family *family) {
-    for (int i = 0; i < 2; i++) close(family->log_fds[i]);
+    for (int i = 0; i < 2; i++) close(family->log_fds[i]), close(family->crowd_fds[i]);
     if (family->auth_control >= 0) close(family->auth_control);
     if (family->queue_control >= 0) close(family->queue_control);
     material_close(&family->good);

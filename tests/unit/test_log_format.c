@@ -120,6 +120,6 @@ Test(log_format, malformed_and_long) {
         bool whole = cut == line.b.n - (sizeof hostile + 6);
         cr_expect_eq(log_format(&out, &speaker, buf_span(&part.b), 0, false, &level), whole, "%zu", cut);
     }
-    log_format_refused(&out, &speaker, 77, 1000, false);
+    log_format_refused(&out, &speaker, "log", 77, 1000, false);
     cr_expect(memmem(out.p, out.n, "event=bad-frame what=log pid=77\n", 32));
 }

@@ -1,10 +1,12 @@
 /* test_log_writer.c - the log writer as a process: who is believed, and that nothing is lost at the end. */
 #include "store/log.h"
+#include "store/log_people.h"
 #include "store/log_writer.h"
 #include "store/queue_setup.h"
 #include "tests/unit/driver.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,7 +16,7 @@ static int error_pipe[2], log_pair[2];
 
 static int run(struct role_start *start, uint32_t missing) { return log_run(start, missing); }
 
-static struct driver start_writer_of(struct log_setup setup) {
+static struct driver start_writer_with(struct log_setup setup, int crowd) {
     uint8_t octets[128];
     struct buf b = BUF_OVER(octets);
     int on = 1, saved = dup(2);
@@ -23,13 +25,15 @@ static struct driver start_writer_of(struct log_setup setup) {
     cr_assert_eq(setsockopt(log_pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
     dup2(error_pipe[1], 2);
     close(error_pipe[1]);
-    struct driver_link links[] = {{true, {ROLE_LOG, 0, log_pair[0]}}};
-    struct driver driver = driver_start(run, ROLE_LOG, buf_span(&b), links, 1);
+    struct driver_link links[] = {{true, {ROLE_LOG, 0, log_pair[0]}}, {true, {ROLE_LOG, 1, crowd}}};
+    struct driver driver = driver_start(run, ROLE_LOG, buf_span(&b), links, crowd < 0 ? 1 : 2);
     dup2(saved, 2);
     close(saved), close(log_pair[0]);
     log_use(log_pair[1]);
     return driver;
 }
+
+static struct driver start_writer_of(struct log_setup setup) { return start_writer_with(setup, -1); }
 
 static struct driver start_writer(bool json) { return start_writer_of((struct log_setup){.json = json}); }
 
@@ -127,6 +131,65 @@ Test(log_writer, believes_pids_only) {
     cr_expect_eq(refused, 4);
     int status = driver_stop(&driver);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Octets that pid may say before nobody listens, in lines of 1000. */
+static size_t spend_all(uint32_t pid, uint64_t now_ms, unsigned *lasts_out) {
+    size_t n = 0;
+    bool last;
+    for (*lasts_out = 0; n < 100000 && log_people_spend(pid, 1000, now_ms, &last); n++) *lasts_out += last;
+    return n;
+}
+
+Test(log_writer, strangers_run_out_of_words) {
+    const struct netaddr client = {.port = 9};
+    unsigned lasts;
+    log_people_role(10, ROLE_QUEUE);
+    log_people_session(11, SPAN("SESSION1"), &client);
+    log_people_session(12, SPAN("SESSION2"), &client);
+    cr_expect_eq(spend_all(10, 5, &lasts), 100000);
+    cr_expect_eq(lasts, 0);
+    size_t n = spend_all(11, 5, &lasts);
+    cr_expect(n > 100 && n < 1000, "%zu lines", n);
+    cr_expect_eq(lasts, 1);
+    cr_expect_eq(spend_all(11, 1000000, &lasts), 0, "a session's stock does not fill again");
+    cr_expect_gt(spend_all(12, 5, &lasts), 100, "another has its own");
+    n = spend_all(13, 1000000, &lasts);
+    cr_expect(n > 100 && n < 10000, "%zu lines of agents", n);
+    cr_expect_eq(spend_all(14, 1000000, &lasts), 0, "agents have one in common");
+    cr_expect_gt(spend_all(14, 1100000, &lasts), 100, "which fills again");
+    log_people_session(11, SPAN("SESSION3"), &client);
+    cr_expect_gt(spend_all(11, 1, &lasts), 100, "the same pid is another session");
+}
+
+static int crowd_pair[2];
+
+static void speak_in_crowd(uint32_t other) {
+    (void)other;
+    log_use(crowd_pair[1]);
+    say(LOG_TLS, "from-the-crowd");
+}
+
+/* Who a session is comes over the one socket, what it says over the other: the first is read first. */
+Test(log_writer, the_crowd_has_its_own_socket) {
+    static char text[1 << 16];
+    int on = 1;
+    cr_assert(frame_pair(crowd_pair, true) == 0 &&
+              setsockopt(crowd_pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+    struct driver driver = start_writer_with((struct log_setup){0}, crowd_pair[0]);
+    struct speaker session = fork_speaker(speak_in_crowd, 0);
+    struct speaker auth = fork_speaker(speak_auth, (uint32_t)session.pid);
+    kill(driver.pid, SIGSTOP); /* so that both lie there when it looks */
+    say_role((uint32_t)auth.pid, ROLE_AUTH);
+    take_turn(auth);
+    take_turn(session);
+    kill(driver.pid, SIGCONT);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    size_t n = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    cr_expect(strstr(text, "process=session event=tls session=SESSION1"), "%s", text);
+    cr_expect_not(strstr(text, "process=agent"), "%s", text);
 }
 
 Test(log_writer, drains_when_the_master_goes) {
