@@ -14,7 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NAME_OCTETS = 10, LOGIN_GRACE_MS = 30000 };
+enum {
+    NAME_OCTETS = 10,
+    LOGIN_GRACE_MS = 30000,
+    REFUSALS_LOGGED = 2000, /* more than a session of ours is let have */
+    OVERTIME_FRAMES = 16    /* of one that was told to leave */
+};
 
 void peer_log(struct log_line *line, enum log_event event, const struct peer *peer) {
     char text[NETADDR_TEXT_MAX];
@@ -26,6 +31,10 @@ void peer_log(struct log_line *line, enum log_event event, const struct peer *pe
 bool peer_failed_too_often(const struct peer *peer) {
     uint32_t most = peer->auth->setup.failures_per_session;
     return most && peer->failures >= most;
+}
+
+bool peer_refusal_logged(struct peer *peer) {
+    return ++peer->refusals <= REFUSALS_LOGGED;
 }
 
 bool peer_failed(struct peer *peer) {
@@ -262,7 +271,9 @@ static void ready(void *context, uint32_t events) {
     if (status == FRAME_NONE) return;
     int result = -1;
     bool bad = status == FRAME_MALFORMED;
-    if (status == FRAME_RECEIVED) {
+    if (status == FRAME_RECEIVED && peer_failed_too_often(peer) && ++peer->overtime > OVERTIME_FRAMES) {
+        bad = true; /* RFC 5321 3.8: 421 has been said, and a session of ours has left */
+    } else if (status == FRAME_RECEIVED) {
         uint32_t state = peer->parked.waits ? (uint32_t)PEER_WAITING : peer->state;
         result = frame_dispatch(rows, sizeof rows / sizeof *rows, state, peer, &frame);
         bad = result != 0;
@@ -306,6 +317,10 @@ void peer_drop(struct peer *peer) {
         struct log_line line;
         peer_log(&line, LOG_DISCONNECTED, peer);
         log_number(&line, KEY_MS, clock_ms() - peer->since_ms);
+        if (peer->refusals > REFUSALS_LOGGED) {
+            log_text(&line, KEY_WHAT, "refusals that were not logged");
+            log_number(&line, KEY_COUNT, peer->refusals - REFUSALS_LOGGED);
+        }
         log_send(&line);
     }
     loop_remove(&auth->loop, &peer->watch);

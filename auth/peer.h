@@ -58,6 +58,8 @@ struct peer {
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
     uint32_t messages, failures;
+    uint32_t refusals; /* and other lines that a session can make auth log without end */
+    uint32_t overtime; /* frames after its last failure */
     struct transaction transaction;
     struct exchange exchange;
     struct { /* an answer that must not overtake what the queue is to hear first */
@@ -97,6 +99,10 @@ void peer_name_all(const struct auth *auth);
 
 /* The process of a session has ended: its pid may become another's, who is not to speak in the session's name. */
 void peer_ended(const struct auth *auth, pid_t pid);
+
+/* Whether a refusal is still logged one by one: a session that was taken over could fill the disk with them. How many
+ * were not is in the line of its end. */
+bool peer_refusal_logged(struct peer *peer);
 
 /* One more failure; true when there were too many. */
 bool peer_failed(struct peer *peer);

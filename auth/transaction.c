@@ -26,6 +26,7 @@ static struct span clean(struct span claim, bool blanks, struct buf *b) {
 static void log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key,
                        struct span what, const char *why) {
     struct log_line line;
+    if (!reason_reply(reason)->accepts && !peer_refusal_logged(peer)) return;
     peer_log(&line, event, peer);
     log_text(&line, KEY_RULE, reason_reply(reason)->name);
     log_span(&line, key, what);
@@ -250,7 +251,8 @@ int transaction_rcpt(struct peer *peer, struct frame *frame) {
     unsigned n = wire_get_u16(&w);
     int passed = -1;
     for (unsigned i = 0; i < n && !w.bad; i++) (void)wire_get_span(&w, ARGUMENT_MAX);
-    if (!wire_end(&w) || n == 0) return -1; /* the whole frame is well formed, or nothing of it counts */
+    if (!wire_end(&w) || n == 0 || n > RCPT_GROUP_MAX)
+        return -1; /* the whole frame is well formed, or nothing of it counts */
     w = wire_over(frame->body);
     (void)wire_get_u16(&w);
     wire_put_u16(&b, (uint16_t)n);

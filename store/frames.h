@@ -4,7 +4,7 @@
 #ifndef STORE_FRAMES_H
 #define STORE_FRAMES_H
 
-enum { TRANSACTION_BYTES = 16, SESSION_NAME_MAX = 16, MESSAGE_NAME_MAX = 24, KEY_NAME_BYTES = 16 };
+enum { TRANSACTION_BYTES = 16, SESSION_NAME_MAX = 16, MESSAGE_NAME_MAX = 24, KEY_NAME_BYTES = 16, RCPT_GROUP_MAX = 64 };
 
 enum frame_type {
     /* ---- master to a child over descriptor 3, and back */
@@ -36,7 +36,7 @@ enum frame_type {
     SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response */
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
-    SESSION_RCPT,              /* u16 n, n times: span argument after "TO:" */
+    SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that only the session saw; no answer */
     /* auth to session; each answers the one request that is open */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FRAMES_AT_ONCE = 16 };
+enum { FRAMES_AT_ONCE = 16, STRAYS_MAX = 16 };
 
 static void say_closed(struct queue *queue, const struct queue_transaction *transaction, bool committed) {
     uint8_t storage[TRANSACTION_BYTES + 8];
@@ -192,6 +192,7 @@ static int handle_commit(void *context, struct frame *frame) {
     struct queue_transaction *transaction = own(session, name);
     if (!transaction || transaction->committing) {
         struct log_line line;
+        if (++session->strays > STRAYS_MAX) return -1; /* each is a line of the log */
         log_open(&line, LOG_QUEUE_REFUSED);
         log_number(&line, KEY_SESSION, session->number);
         log_text(&line, KEY_WHY, "commit of a transaction that is not this session's to commit");

@@ -119,6 +119,7 @@ struct queue_session {
     struct loop_watch watch;
     struct frame_backlog backlog;
     struct queue_transaction *transactions;
+    unsigned strays; /* commits of what is not its to commit */
     bool dropped; /* to be freed at the end of the round */
     struct queue_session *next_dropped;
 };

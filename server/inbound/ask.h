@@ -41,7 +41,7 @@ bool ask_auth(bool tls, struct span mechanism, bool initial, struct span respons
 bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) MUST_USE;
 bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) MUST_USE;
 
-enum { ASK_RCPT_MAX = 64, ASK_RCPT_BYTES_MAX = 48 << 10 };
+enum { ASK_RCPT_MAX = RCPT_GROUP_MAX, ASK_RCPT_BYTES_MAX = 48 << 10 };
 
 /* One question for a group of at most ASK_RCPT_MAX recipients. */
 bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) MUST_USE;

@@ -31,6 +31,15 @@ extern const size_t attacks_n;
 extern const struct attack pairs[];
 extern const size_t pairs_n;
 
+/* floods.c */
+const char *flood_of_lines(struct cell *cell);
+const char *flood_of_recipients(struct cell *cell);
+const char *flood_of_senders(struct cell *cell);
+const char *flood_of_logins(struct cell *cell);
+const char *flood_of_commits(struct cell *cell);
+const char *group_too_large(struct cell *cell);
+const char *never_reads(struct cell *cell);
+
 /* Frames of a session, as fields. Each returns false when the channel is gone. */
 bool cell_announce(struct cell *cell, enum relay_role role, const char *client);
 bool cell_send(int fd, enum frame_type type, const struct buf *b);

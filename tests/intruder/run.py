@@ -72,7 +72,7 @@ def delivered():
 
 @case("every attack ran")
 def attacks_ran():
-    expect(len(lines) >= 44, "only %d results: %s" % (len(lines), lines))
+    expect(len(lines) >= 51, "only %d results: %s" % (len(lines), lines))
 
 
 @case("nothing foreign was queued or delivered")
@@ -112,6 +112,16 @@ def no_forged_log():
         expect("session=X-Forged" not in line, line)
         expect("\x1b" not in line, repr(line))
         expect(line.startswith("time=") or line.startswith("gatepost"), "a line begins inside another: %r" % line)
+
+
+@case("no session fills the log")
+def log_is_bounded():
+    text = server.log()
+    expect(text.count("F" * 1000) > 0, "the flood is not in the log at all")
+    expect(len(text) < 4 << 20, "%d octets of log" % len(text))
+    expect("too much to log" in text, "nothing says that lines were dropped")
+    expect(text.count("flooded@elsewhere.example") < 5000, "%d lines of one session" % text.count("flooded@elsewhere.example"))
+    expect(text.count("event=queue-refused") < 100, "lines of stray commits")
 
 
 @case("auth, queue and keys are the processes they were")
