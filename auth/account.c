@@ -2,6 +2,7 @@
  * Runs in: auth. Trusts: the database. Never: checks a password, decides. */
 #include "auth/account.h"
 
+#include "auth/password_format.h"
 #include "store/clock.h"
 
 static int64_t now(void) {
@@ -57,6 +58,20 @@ enum account_found account_hash(struct database *db, int64_t id, char hash_out[V
     if (fits) memcpy(hash_out, hash.p, hash.n);
     statement_reset(statement);
     return fits ? ACCOUNT_FOUND : ACCOUNT_FAILED;
+}
+
+enum account_found account_dearest(struct database *db, uint64_t *work_out) {
+    /* One of each cost. */
+    struct statement *statement =
+        database_statement(db, "SELECT min(secret) FROM credentials WHERE kind = 'argon2id'"
+                               " GROUP BY substr(secret, 1, instr(CAST(secret AS TEXT), ',p='))");
+    struct password_cost cost;
+    enum database_step step;
+    *work_out = 0;
+    while ((step = statement_step(statement)) == DATABASE_ROW)
+        if (password_format_read(statement_get_text(statement, 0), &cost) && password_work(&cost) > *work_out)
+            *work_out = password_work(&cost);
+    return step == DATABASE_DONE ? ACCOUNT_FOUND : ACCOUNT_FAILED;
 }
 
 static enum account_change outcome(int changed, enum account_change when_none) {

@@ -30,6 +30,9 @@ enum account_found account_first(struct database *db, struct account *out) MUST_
 /* The mailbox password's hash as a C string; NONE when there is none. */
 enum account_found account_hash(struct database *db, int64_t id, char hash_out[VERIFY_HASH_BYTES]) MUST_USE;
 
+/* Work (auth/password_format.h) of the dearest hash that is stored; 0 when there is none. */
+enum account_found account_dearest(struct database *db, uint64_t *work_out) MUST_USE;
+
 /* Changes. Each is durable when it returns CHANGED. */
 enum account_change { ACCOUNT_CHANGE_FAILED = 0, ACCOUNT_CHANGED, ACCOUNT_EXISTS, ACCOUNT_MISSING };
 

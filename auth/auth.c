@@ -3,6 +3,7 @@
  */
 #include "auth/auth.h"
 
+#include "auth/account.h"
 #include "auth/account_control.h"
 #include "auth/login.h"
 #include "auth/peer.h"
@@ -175,9 +176,16 @@ void auth_say_postmaster(struct auth *auth) {
 
 /* ---- the master */
 
+/* Hashes from before a change of the configured cost stay until their users log in. */
+static void find_dearest(struct auth *auth) {
+    if (account_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
+        log_fault("the costs of the stored hashes are not known", 0);
+}
+
 static void take_setup(struct auth *auth) {
     auth_setup_free(&auth->setup);
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
+    find_dearest(auth);
 }
 
 static void read_listeners(struct auth *auth) {
@@ -245,6 +253,7 @@ static int open_all(struct auth *auth) {
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
     if (!auth->house.db) return -1;
+    find_dearest(auth);
     dovecot_export_open(&auth->dovecot);
     if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
         log_fault("dovecot.db was not brought up to date", 0);

@@ -37,6 +37,7 @@ struct auth {
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */
     uint32_t delayed;                                /* failures that wait for their time */
+    uint64_t dearest_work;                           /* of the stored hashes: no failure is sooner */
     struct expansion ends;                           /* of the recipient at hand */
     uint8_t postmaster_told[POSTMASTER_WARNING_MAX]; /* the last warning about the postmaster */
     size_t postmaster_told_n;

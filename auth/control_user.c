@@ -3,12 +3,13 @@
 #include "auth/control_answer.h"
 #include "auth/password_format.h"
 
-static bool get_hash(struct control_peer *peer, const struct control_request *request, struct span *out) {
+static bool get_hash(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                     struct span *out) {
     struct password_cost cost;
     *out = control_argument(request, "hash");
-    if (password_format_read(*out, &cost)) return true;
-    control_end(peer, CONTROL_USAGE, "not an Argon2id hash within 64 MiB");
-    return false;
+    if (!password_format_read(*out, &cost)) control_end(peer, CONTROL_USAGE, "not an Argon2id hash within 64 MiB");
+    if (password_work(&cost) > auth->dearest_work) auth->dearest_work = password_work(&cost);
+    return cost.passes > 0;
 }
 
 static bool stop_at_first(void *context, const struct account_row *row) {
@@ -28,7 +29,7 @@ void control_user_add(struct auth *auth, struct control_peer *peer, const struct
     struct key key;
     struct span hash;
     bool failed;
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(peer, request, &hash)) return;
+    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &hash)) return;
     if (key.local_n == 0 || key.octets[0] == '.' || key.octets[0] == '"' || span_find(key_span(&key), '/') < key.n)
         control_end(peer, CONTROL_REFUSED, "a login is a directory's name too: no quotes, slashes or leading dot");
     else if (!house_local_domain(&auth->house, key_domain(&key)))
@@ -43,7 +44,7 @@ void control_user_add(struct auth *auth, struct control_peer *peer, const struct
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key;
     struct span hash;
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(peer, request, &hash)) return;
+    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &hash)) return;
     control_answer_change(auth, peer, account_set_hash(auth->house.db, key_span(&key), hash), "user passwd",
                           key_span(&key), "no such user", "");
 }

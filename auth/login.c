@@ -23,6 +23,8 @@ static uint64_t failure_ms(const struct auth *auth) {
         if (auth->links[i].kind == ROLE_VERIFIER && auth->links[i].measured_ms > dearest)
             dearest = auth->links[i].measured_ms;
     if (!dearest) return FAILURE_DEFAULT_MS;
+    uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
+    if (configured && auth->dearest_work > configured) dearest = dearest * auth->dearest_work / configured;
     return dearest * 3 / 2 > FAILURE_MIN_MS ? dearest * 3 / 2 : FAILURE_MIN_MS;
 }
 
@@ -44,8 +46,9 @@ static const char *mechanism_name(unsigned mechanism) {
     return mechanism == MECHANISM_LOGIN ? "LOGIN" : "PLAIN";
 }
 
-static void log_failed(const struct peer *peer, const char *why) {
+static void log_failed(struct peer *peer, const char *why) {
     struct log_line line;
+    if (!peer_refusal_logged(peer)) return;
     const struct exchange *exchange = &peer->exchange;
     peer_log(&line, LOG_LOGIN_FAILED, peer);
     log_text(&line, KEY_MECHANISM, exchange->mechanism ? mechanism_name(exchange->mechanism) : "none");

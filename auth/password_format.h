@@ -14,4 +14,9 @@ struct password_cost {
  * string could otherwise ask for any amount of memory. */
 bool password_format_read(struct span hash, struct password_cost *out) MUST_USE;
 
+/* Work of a hash, to compare costs: its time grows at most in proportion. */
+static inline uint64_t password_work(const struct password_cost *cost) {
+    return (uint64_t)cost->memory_kib * cost->passes;
+}
+
 #endif

@@ -59,6 +59,22 @@ Test(account, users) {
     cr_expect_neq(account.id, removed, "an id is never given out again");
 }
 
+Test(account, dearest_hash) {
+    uint64_t work = 7;
+    cr_expect_eq(account_dearest(db, &work), ACCOUNT_FOUND);
+    cr_expect_eq(work, 0);
+    static const char *const hashes[] = {
+        "$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA", "$argon2id$v=19$m=4096,t=3,p=1$AAAA$AAAA",
+        "$argon2id$v=19$m=4096,t=2,p=1$zzzz$AAAA", "$argon2id$v=19$m=99999999,t=9,p=1$AAAA$AAAA", "hash"};
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        char login[] = "a@example.test";
+        login[0] = (char)('a' + i);
+        cr_assert_eq(account_add(db, span_text(login), span_text(hashes[i])), ACCOUNT_CHANGED);
+    }
+    cr_expect_eq(account_dearest(db, &work), ACCOUNT_FOUND);
+    cr_expect_eq(work, 4096 * 3);
+}
+
 Test(account, senders_and_aliases) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);

@@ -177,6 +177,28 @@ Test(login, acting_for_another_is_a_failure_like_others) {
     cr_expect_geq(clock_ms() - began, 199, "no sooner than the shortest time of ten failures");
 }
 
+/* A user whose hash is of dearer days is not told from nobody by the time that a failure takes. */
+Test(login, dear_hashes_set_the_time) {
+    struct buf b = BUF_OVER(text);
+    auth_fixture_stop(&fixture);
+    cr_assert_eq(driver_stop(&verifier), 0);
+    cr_assert_eq(
+        auth_fixture_command(
+            &fixture, &b, "user passwd", "login", "alice@example.test", "hash",
+            "$argon2id$v=19$m=65536,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            NULL),
+        CONTROL_OK);
+    auth_fixture_start(&fixture);
+    close(fixture.verifier);
+    start_verifier();
+    int session = submission();
+    uint64_t began = clock_ms();
+    say_auth(session, 1, "PLAIN", true, span_of("\0nobody@example.test\0wrong-word", 31));
+    cr_expect_eq(answered(session, NULL, NULL), AUTH_REJECTED);
+    /* A hash of 1 MiB takes a millisecond at least, by what a verifier says; this one has 64 times the work. */
+    cr_expect_geq(clock_ms() - began, 64, "as long as the dearest stored hash takes");
+}
+
 Test(login, verifier_dies) {
     int session = submission();
     kill(verifier.pid, SIGSTOP);
