@@ -3,7 +3,7 @@
  * session's sake. */
 #include "store/log_people.h"
 
-enum { SETS = 8192, WAYS = 8 };
+enum { SETS = 8192, WAYS = 8, ENDED_MAX = 1024 };
 enum { SESSION_OCTETS = 256 << 10, AGENTS_OCTETS = 1 << 20, AGENTS_OCTETS_PER_MS = 64 };
 
 struct person {
@@ -13,11 +13,14 @@ struct person {
     char name[SESSION_NAME_MAX];
     struct netaddr client;
     uint64_t registered; /* order */
+    bool ended;
     size_t left;         /* a session's octets */
 };
 
 static struct person people[SETS][WAYS];
 static uint64_t registrations;
+static uint32_t ended[ENDED_MAX]; /* not buried yet */
+static size_t n_ended;
 
 static struct person *set_of(uint32_t pid) { return people[pid % SETS]; }
 
@@ -42,16 +45,34 @@ static struct person *make_room(uint32_t pid) {
 /* Of these roles one process runs at a time: a new one means that the one before is gone. */
 static bool is_single(enum role role) { return role != ROLE_VERIFIER && role != ROLE_LISTENER; }
 
+static void end(struct person *person) {
+    if (!person || person->ended) return;
+    if (n_ended == ENDED_MAX) log_people_bury();
+    person->ended = true;
+    ended[n_ended++] = person->pid;
+}
+
+void log_people_bury(void) {
+    for (size_t i = 0; i < n_ended; i++) {
+        struct person *person = find(ended[i]);
+        if (person && person->ended) *person = (struct person){0};
+    }
+    n_ended = 0;
+}
+
 static void forget_role(enum role role) {
     for (size_t i = 0; i < SETS; i++)
         for (size_t j = 0; j < WAYS; j++)
-            if (people[i][j].pid && people[i][j].role == role) people[i][j] = (struct person){0};
+            if (people[i][j].pid && people[i][j].role == role) end(&people[i][j]);
 }
 
 void log_people_role(uint32_t pid, enum role role) {
     struct person *person = find(pid);
+    if (role == ROLE_NONE || pid == 0) {
+        end(person);
+        return;
+    }
     if (person) *person = (struct person){0};
-    if (role == ROLE_NONE || pid == 0) return;
     if (is_single(role)) forget_role(role);
     if ((person = make_room(pid))) person->role = (uint8_t)role;
 }
@@ -59,7 +80,7 @@ void log_people_role(uint32_t pid, enum role role) {
 void log_people_session(uint32_t pid, struct span name, const struct netaddr *client) {
     struct person *person = find(pid);
     if (name.n == 0) {
-        if (person && person->role == ROLE_NONE) *person = (struct person){0};
+        if (person && person->role == ROLE_NONE) end(person);
         return;
     }
     person = pid ? make_room(pid) : NULL;
@@ -71,7 +92,7 @@ void log_people_session(uint32_t pid, struct span name, const struct netaddr *cl
 
 enum role log_people_role_of(uint32_t pid) {
     const struct person *person = find(pid);
-    return person ? (enum role)person->role : ROLE_NONE;
+    return person && !person->ended ? (enum role)person->role : ROLE_NONE;
 }
 
 static bool spend(size_t *left, size_t n, bool *last_out) {

@@ -15,6 +15,9 @@ void log_people_session(uint32_t pid, struct span name, const struct netaddr *cl
 /* The role of a registered process, else ROLE_NONE. */
 enum role log_people_role_of(uint32_t pid);
 
+/* Those that have ended keep their names until this is called: when what they said last has been read. */
+void log_people_bury(void);
+
 /* Whether a process may still be given `n` octets of log, at this time (clock_ms): sessions have a stock for their
  * whole life, agents one in common that fills again, the server's own processes what they want. *last_out: this was
  * the last, and the line says so. */

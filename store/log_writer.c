@@ -95,6 +95,7 @@ static enum frame_status drain(int fd, size_t most) {
         if (status == FRAME_RECEIVED) take_frame(&frame);
         else if (status == FRAME_MALFORMED) write_line(&(struct frame){.sender = frame.sender});
         else break;
+        if (writer.crowd.fd < 0) log_people_bury(); /* all is in one order then */
     }
     return status;
 }
@@ -104,8 +105,9 @@ static enum frame_status drain_crowd(size_t most) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
     enum frame_status status = FRAME_NONE;
-    for (size_t i = 0; i < most && writer.crowd.fd >= 0; i++) {
-        status = frame_receive(writer.crowd.fd, storage, false, &frame);
+    for (size_t i = 0; i < most; i++) {
+        status = writer.crowd.fd < 0 ? FRAME_NONE : frame_receive(writer.crowd.fd, storage, false, &frame);
+        if (status == FRAME_NONE) log_people_bury();
         if (status != FRAME_RECEIVED && status != FRAME_MALFORMED) break;
         (void)drain(writer.socket.fd, FRAMES_PER_ROUND);
         if (status == FRAME_RECEIVED)
@@ -123,7 +125,9 @@ static void end_if(enum frame_status status) {
 
 static void socket_ready(void *context, uint32_t events) {
     (void)context, (void)events;
-    end_if(drain(writer.socket.fd, FRAMES_PER_ROUND));
+    enum frame_status status = drain(writer.socket.fd, FRAMES_PER_ROUND);
+    if (writer.crowd.fd >= 0) end_if(drain_crowd(FRAMES_PER_ROUND / 8));
+    end_if(status);
 }
 
 static void crowd_ready(void *context, uint32_t events) {
