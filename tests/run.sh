@@ -74,6 +74,7 @@ fi
 run_program dialog python3 tests/dialog/run.py
 run_program session python3 tests/dialog/test_session_alone.py
 run_program relay python3 tests/client/relay.py
+run_program outside python3 tests/client/outside.py
 run_program clients python3 tests/client/clients.py
 run_program explain python3 tests/client/explain.py
 run_program life python3 tests/client/life.py

@@ -21,9 +21,12 @@ static struct {
     struct smtp smtp;
     struct netaddr client, local;
     bool by_proxy, implicit_tls;
+    bool announced; /* what it logs has a name from then on */
     bool skipping; /* the rest of a line that was too long */
     enum reply skip_reply;
     uint64_t session_deadline_ms, login_deadline_ms;
+    uint64_t
+        line_deadline_ms; /* of the line that is waited for, 0: not waited for yet; octet by octet is not longer */
     const char *why; /* it ended, for the log */
 } session;
 
@@ -137,6 +140,7 @@ static bool refused(enum session_exit *exit_out) {
         *exit_out = end_by(CLIENT_ALONE);
         return true;
     }
+    session.announced = true;
     if (reason == REASON_COUNT) return false;
     buf_clear(&out);
     reply_put_reason(&out, reason);
@@ -311,7 +315,8 @@ static bool act(enum smtp_next next, enum session_exit *exit_out) {
 }
 
 static enum client_status wait_for_line(void) {
-    uint64_t deadline = deadline_in(session.setup->command_ms);
+    if (!session.line_deadline_ms) session.line_deadline_ms = deadline_in(session.setup->command_ms);
+    uint64_t deadline = session.line_deadline_ms;
     if (waits_for_login()) deadline = sooner(deadline, session.login_deadline_ms);
     return client_fill(deadline, session.smtp.state == SMTP_HELLO || session.smtp.state == SMTP_GREETED);
 }
@@ -322,6 +327,7 @@ static enum session_exit serve(void) {
         enum smtp_next next = SMTP_MORE;
         enum client_status status = CLIENT_FINE;
         if (handle_line(&next)) {
+            session.line_deadline_ms = 0;
             if (!act(next, &result)) return result;
             if (session.smtp.ends_group || out.cap - out.n < SMTP_OUT_MIN) status = send_out();
         } else {
@@ -334,16 +340,21 @@ static enum session_exit serve(void) {
     }
 }
 
+/* It goes no further, but under the peer's own address the log can say why. */
+static enum session_exit without_proxy(const struct session_place *place) {
+    enum reason ignored;
+    session.announced = ask_welcome(session.smtp.role, &place->client, &place->local, false, &ignored);
+    say_last(REPLY_PROXY);
+    return leave("no usable PROXY header", SESSION_EXIT_FINE);
+}
+
 static enum session_exit begin(const struct session_place *place) {
     const struct session_socket *socket = &place->setup->sockets[place->socket];
     enum session_exit result = SESSION_EXIT_FAULT;
     session.implicit_tls = socket->role == RELAY_ROLE_SUBMISSIONS;
     smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available(), session.implicit_tls);
     session.by_proxy = from_proxy(&place->client);
-    if (session.by_proxy && !read_proxy()) {
-        say_last(REPLY_PROXY);
-        return leave("no usable PROXY header", SESSION_EXIT_FINE);
-    }
+    if (session.by_proxy && !read_proxy()) return without_proxy(place);
     if (refused(&result)) return result;
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
     buf_clear(&out);
@@ -374,6 +385,6 @@ enum session_exit session_run(const struct session_place *place) {
     ask_open(place->auth_fd, ASK_MS);
     enum session_exit result = begin(place);
     client_close();
-    log_end();
+    if (session.announced) log_end();
     return result;
 }
