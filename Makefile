@@ -5,6 +5,7 @@
 #   make test       units, transcripts, real clients
 #   make check      the same built by clang, under sanitizers and valgrind; the longer runs; that planted faults are seen
 #   make doors      who may include and link what
+#   make fuzz       each fuzzer for FUZZ_SECONDS (20), with clang
 #   make bench      our side of the measurements
 #   make install    into PREFIX (/usr/local), DESTDIR in front of it; make uninstall takes it away
 #   make clean
@@ -57,7 +58,9 @@ UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
 INTRUDER     := $(wildcard tests/intruder/*.c)
 
-.PHONY: all deps deps-test run test check doors bench install uninstall clean units
+FUZZERS      := $(wildcard tests/fuzz/fuzz_*.c)
+
+.PHONY: all deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -113,6 +116,21 @@ test: deps-test
 check: deps-test
 	@sh tests/check.sh
 
+# The fuzzers are built by clang, by a second make with what is for them alone.
+fuzz:
+	@$(MAKE) --no-print-directory -s -j2 CC=clang BUILD=build/fuzz HARDEN= fuzzers \
+		VARIANT="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DGATEPOST_SANITIZED"
+	@sh tests/fuzz/run.sh
+
+fuzzers: $(FUZZERS:tests/fuzz/%.c=$(BUILD)/%)
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/talk.o $(LIBRARY)
+	$(LINK) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
+# auth and queue as the units play them, in ask.c's place
+$(BUILD)/tests/fuzz/talk.o: $(BUILD)/tests/unit/talk.o
+	@cp $< $@
+
 # After everything is linked: it reads the programs.
 doors: all
 	@sh tests/doors.sh $(BUILD)
@@ -127,6 +145,6 @@ uninstall:
 	@sh conf/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
 
 clean:
-	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize build/clang
+	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize build/clang build/fuzz
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)

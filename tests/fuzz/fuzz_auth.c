@@ -1,0 +1,215 @@
+/* fuzz_auth.c - auth's receivers of a session's frames, with verifier and queue in any mood.
+ * Runs in: fuzzing. Trusts: nothing. Never: lets a session have a recipient that the queue was not told of. */
+#include "auth/account.h"
+#include "auth/auth.h"
+#include "auth/login.h"
+#include "auth/peer.h"
+#include "auth/transaction.h"
+#include "store/envelope.h"
+#include "tests/fuzz/fuzz.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SESSIONS = 3, QUEUE_LINK = 0, VERIFIER_LINK, KEYS_LINK };
+
+static struct auth auth;
+static int queue_end = -1, verifier_end = -1, keys_end = -1, sessions[SESSIONS];
+static uint64_t exchange;
+static uint8_t storage[FRAME_MAX], body[FRAME_MAX];
+static struct auth_domain local_domains[] = {{{(const uint8_t *)"example.test", 12}, 1}};
+
+static void add_link(size_t i, enum role role, int *mine) {
+    int ends[2];
+    HOLDS(frame_pair(ends, true) == 0);
+    *mine = ends[0];
+    auth.links[i] = (struct auth_link){.auth = &auth,
+                                       .kind = (uint8_t)role,
+                                       .alive = true,
+                                       .watch = {.fd = ends[1]},
+                                       .backlog = {.cap_bytes = 1 << 20}};
+    auth.n_links = i + 1;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc, (void)argv;
+    fuzz_quiet();
+    fuzz_directory();
+    auth.setup = (struct auth_setup){.hostname = SPAN("mx.example.test"),
+                                     .recipient_delimiter = SPAN("+"),
+                                     .postmaster = SPAN("alice@example.test"),
+                                     .local_domains = local_domains,
+                                     .n_local_domains = 1,
+                                     .foreign = DESTINATION_CAPTURE,
+                                     .verifiers = 1,
+                                     .waiting_max = 2,
+                                     .argon2_memory_bytes = 1 << 20,
+                                     .argon2_passes = 1,
+                                     .connections = 100,
+                                     .network_ipv4_bits = 24,
+                                     .network_ipv6_bits = 64,
+                                     .messages_per_session = 50,
+                                     .recipients_per_message = 5,
+                                     .failures_per_session = 10,
+                                     .message_bytes = 100000,
+                                     .login_ms = 60000,
+                                     .mx_auth = 1};
+    HOLDS(loop_open(&auth.loop) == 0);
+    auth.house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup};
+    HOLDS(auth.house.db);
+    HOLDS(account_add(auth.house.db, SPAN("alice@example.test"), SPAN("$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA")) ==
+          ACCOUNT_CHANGED);
+    HOLDS(account_alias_add(auth.house.db, SPAN("team@example.test"), SPAN("alice@example.test"), false) ==
+          ACCOUNT_CHANGED);
+    add_link(QUEUE_LINK, ROLE_QUEUE, &queue_end);
+    add_link(VERIFIER_LINK, ROLE_VERIFIER, &verifier_end);
+    add_link(KEYS_LINK, ROLE_KEYS, &keys_end);
+    return 0;
+}
+
+static void new_session(size_t i, uint8_t role) {
+    struct buf b = buf_over(body, FRAME_BODY_MAX);
+    struct netaddr address;
+    int ends[2];
+    HOLDS(frame_pair(ends, true) == 0 && netaddr_parse(&address, SPAN("198.51.100.7")));
+    peer_add(&auth, getpid(), ends[1]);
+    sessions[i] = ends[0];
+    wire_put_u8(&b, (uint8_t)(RELAY_ROLE_MX + role % 3));
+    wire_put_netaddr(&b, &address);
+    wire_put_netaddr(&b, &address);
+    wire_put_u8(&b, 0);
+    HOLDS(frame_send(ends[0], SESSION_ANNOUNCE, buf_span(&b)) == 0 && loop_round(&auth.loop, 0) == 0);
+}
+
+/* No recipient abroad: nobody here may. */
+static void drain(void) {
+    struct frame frame;
+    for (size_t i = 0; i < SESSIONS; i++)
+        while (sessions[i] >= 0 && frame_receive(sessions[i], storage, true, &frame) == FRAME_RECEIVED)
+            if (frame.fd >= 0) close(frame.fd);
+    while (frame_receive(keys_end, storage, true, &frame) == FRAME_RECEIVED)
+        if (frame.fd >= 0) close(frame.fd);
+    while (frame_receive(queue_end, storage, true, &frame) == FRAME_RECEIVED) {
+        if (frame.fd >= 0) close(frame.fd);
+        struct wire w = wire_over(frame.body);
+        uint8_t name[TRANSACTION_BYTES];
+        if (frame.type == TRANSACTION_OPEN) {
+            struct envelope envelope;
+            wire_get_bytes(&w, name, sizeof name);
+            envelope_get(&w, &envelope);
+            HOLDS(wire_end(&w));
+            for (size_t i = 0; i < envelope.helo.n; i++) HOLDS(envelope.helo.p[i] > ' ' && envelope.helo.p[i] < 0x7f);
+            for (size_t i = 0; i < envelope.sender.n; i++)
+                HOLDS(envelope.sender.p[i] >= ' ' && envelope.sender.p[i] != 0x7f);
+        } else if (frame.type == TRANSACTION_RCPT) {
+            wire_get_bytes(&w, name, sizeof name);
+            (void)wire_get_u32(&w);
+            while (w.rest.n && !w.bad) {
+                struct recipient recipient;
+                recipient_get(&w, &recipient);
+                HOLDS(w.bad || recipient.kind == DESTINATION_MAILDIR || auth.peers);
+                if (!w.bad && recipient.kind != DESTINATION_MAILDIR) {
+                    bool known = false;
+                    for (struct peer *peer = auth.peers; peer; peer = peer->next)
+                        known = known || peer->client.user_id;
+                    HOLDS(known);
+                }
+            }
+            HOLDS(wire_end(&w));
+        }
+    }
+    while (frame_receive(verifier_end, storage, false, &frame) == FRAME_RECEIVED) {
+        struct wire w = wire_over(frame.body);
+        exchange = wire_get_u64(&w);
+    }
+}
+
+/* A verifier is trusted to be well formed and in turn, not in what it finds. */
+static void verifier_says(uint8_t what, struct span name) {
+    struct buf b = buf_over(body, FRAME_BODY_MAX);
+    static const uint8_t zeros[VERIFY_STATE_BYTES];
+    struct auth_link *link = &auth.links[VERIFIER_LINK];
+    if (!link->exchange) return;
+    wire_put_u64(&b, link->exchange);
+    wire_put_u8(&b, (uint8_t)(what & 4 ? what & 1 : what % 3));
+    if (what & 4) {
+        wire_put_bytes(&b, zeros, VERIFY_HASH_BYTES);
+    } else {
+        name = span_part(name, 0, VERIFY_NAME_BYTES);
+        wire_put_bytes(&b, name.p ? (const void *)name.p : "", name.n);
+        wire_put_bytes(&b, zeros, VERIFY_NAME_BYTES - name.n);
+        wire_put_bytes(&b, zeros, VERIFY_STATE_BYTES);
+    }
+    struct frame frame = {
+        .type = (uint16_t)(what & 4 ? VERIFY_RESULT : VERIFY_IDENTITY), .body = buf_span(&b), .fd = -1};
+    login_verifier_frame(link, &frame);
+}
+
+static void session_says(int fd, uint8_t what, struct span line) {
+    struct buf b = buf_over(body, FRAME_BODY_MAX);
+    uint16_t type = (uint16_t)(SESSION_ANNOUNCE + what % 10);
+    uint8_t octet = (uint8_t)(what >> 4);
+    switch (what & 8 ? 0 : type) {
+    case SESSION_TLS:
+        wire_put_span(&b, line);
+        break;
+    case SESSION_AUTH:
+        wire_put_u8(&b, octet & 1);
+        wire_put_text(&b, octet & 2 ? "PLAIN" : "LOGIN");
+        wire_put_u8(&b, octet & 4 ? 1 : 0);
+        wire_put_span(&b, octet & 4 ? line : (struct span){0});
+        break;
+    case SESSION_AUTH_NEXT:
+        wire_put_u8(&b, octet & 1);
+        wire_put_span(&b, line);
+        break;
+    case SESSION_MAIL:
+        wire_put_u8(&b, octet & 1);
+        wire_put_span(&b, octet & 2 ? line : SPAN("client.example"));
+        wire_put_span(&b, line);
+        break;
+    case SESSION_RCPT:
+        wire_put_u16(&b, (uint16_t)((octet & 3) + 1));
+        for (int i = 0; i <= (octet & 3); i++) wire_put_span(&b, i ? SPAN("<alice@example.test>") : line);
+        break;
+    case SESSION_KEYS:
+    case SESSION_RESET:
+        break;
+    case SESSION_FAILURE:
+        wire_put_u8(&b, octet & 3);
+        break;
+    default: /* as it comes */
+        if (line.n) buf_put_span(&b, line);
+    }
+    if (frame_send(fd, type, buf_span(&b)) != 0) return;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
+    struct span in = span_of(p, n < 4000 ? n : 4000);
+    for (size_t i = 0; i < SESSIONS; i++) new_session(i, fuzz_octet(&in));
+    while (in.n) {
+        uint8_t which = fuzz_octet(&in), what = fuzz_octet(&in);
+        struct span line = fuzz_line(&in);
+        size_t i = which % SESSIONS;
+        if (which & 64) {
+            verifier_says(what, line);
+        } else if (which & 32 && sessions[i] >= 0) {
+            close(sessions[i]);
+            sessions[i] = -1;
+        } else if (which & 16) {
+            for (struct peer *peer = auth.peers; peer; peer = peer->next) peer->exchange.due_ms = 0;
+        } else if (sessions[i] >= 0) {
+            session_says(sessions[i], what, line);
+        }
+        HOLDS(loop_round(&auth.loop, 0) == 0);
+        (void)login_round(&auth);
+        drain();
+    }
+    while (auth.peers) peer_drop(auth.peers);
+    HOLDS(auth.n_peers == 0 && auth.delayed == 0 && auth.logins.n == 0);
+    for (size_t i = 0; i < SESSIONS; i++)
+        if (sessions[i] >= 0) close(sessions[i]);
+    drain();
+    auth.links[VERIFIER_LINK].exchange = 0;
+    return 0;
+}
