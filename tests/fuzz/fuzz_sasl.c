@@ -9,8 +9,8 @@ static void part(struct span s) {
 }
 
 static void message(struct span s) {
-    struct span name, password;
-    if (sasl_plain(s, &name, &password)) part(name), part(password);
+    struct sasl_plain plain;
+    if (sasl_plain(s, &plain)) part(plain.name), part(plain.password);
     if (sasl_name(s)) part(s);
     if (sasl_password(s)) part(s);
 }
