@@ -3,14 +3,12 @@
 #include "store/queue_state.h"
 
 #include "store/clock.h"
-#include "store/disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { EXPORT_BYTES = 48 << 10, LIST_AT_ONCE = 500 };
+enum { LIST_AT_ONCE = 500 };
 
 static struct control_row row; /* too large for a stack */
 
@@ -292,54 +290,6 @@ static void answer_chosen(struct queue *queue, struct control_peer *peer, const 
     control_end(peer, busy ? CONTROL_FAILED : CONTROL_OK, busy ? "some are being delivered just now: try again" : "");
 }
 
-/* What of the message was sent to whom. */
-struct export {
-    struct control_peer *peer;
-    bool whole;
-};
-
-static bool export_octets(struct control_peer *peer, struct span octets) {
-    control_row_open(&row);
-    control_row_line(&row, octets);
-    return control_row_send(&row, peer);
-}
-
-static bool export_file(struct queue *queue, const struct queue_message *message, struct control_peer *peer) {
-    static uint8_t storage[EXPORT_BYTES];
-    char name[MESSAGE_NAME_SIZE];
-    uint64_t at = 0;
-    message_name(message->number, name);
-    int fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0);
-    for (ssize_t n; fd >= 0 && (n = disk_read(fd, storage, sizeof storage, at)) > 0; at += (uint64_t)n)
-        if (!export_octets(peer, span_of(storage, (size_t)n))) break;
-    if (fd >= 0) (void)disk_calls()->close(fd);
-    return at == message->body_bytes;
-}
-
-static bool export_one(struct queue *queue, struct queue_message *message, const struct message *head,
-                       void *context) {
-    struct export *export = context;
-    export->whole = head != NULL;
-    if (head && message->flags & MESSAGE_OWN_FILE) export->whole = export_file(queue, message, export->peer);
-    struct span body = head ? queue_body(message) : (struct span){0};
-    for (size_t at = 0; export->whole && at < body.n; at += EXPORT_BYTES)
-        export->whole = export_octets(export->peer, span_part(body, at, EXPORT_BYTES));
-    return true;
-}
-
-static void answer_export(struct queue *queue, struct control_peer *peer, const struct control_request *request) {
-    struct filter filter = {.id = control_argument(request, "id")};
-    struct export export = {.peer = peer};
-    if (!filter.id.n)
-        control_end(peer, CONTROL_USAGE, "which message?");
-    else if (!for_each(queue, &filter, 1, export_one, &export))
-        control_end(peer, CONTROL_NOT_FOUND, "no such message");
-    else if (!export.whole)
-        control_end(peer, CONTROL_FAILED, "the message cannot be read to its end");
-    else
-        control_end(peer, CONTROL_OK, "");
-}
-
 static void answer_status(struct queue *queue, struct control_peer *peer) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < queue->journal.n; i++) bytes += queue->journal.segments[i].bytes;
@@ -393,7 +343,7 @@ static void handle(void *context, struct control_peer *peer, const struct contro
     else if (strcmp(request->verb, "queue remove") == 0)
         answer_chosen(queue, peer, request, true);
     else if (strcmp(request->verb, "queue export") == 0)
-        answer_export(queue, peer, request);
+        queue_export_answer(queue, peer, request);
     else if (strcmp(request->verb, "queue backup") == 0)
         answer_backup(queue, peer);
     else if (strcmp(request->verb, "queue status") == 0)
@@ -404,7 +354,7 @@ static void handle(void *context, struct control_peer *peer, const struct contro
 
 int queue_control_open(struct queue *queue) {
     queue->control = (struct control_server){
-        .loop = &queue->loop, .owner_uid = getuid(), .handle = handle, .context = queue};
+        .loop = &queue->loop, .owner_uid = getuid(), .handle = handle, .gone = queue_export_gone, .context = queue};
     int fd = role_descriptor(queue->start, DESCRIPTOR_CONTROL, 0);
     if (fd >= 0 && control_serve(&queue->control, fd) != 0) {
         log_fault("the control socket cannot be served", errno);

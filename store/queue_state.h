@@ -199,6 +199,7 @@ struct queue {
     uint64_t maintained_ms;
     bool moving_failed;
     struct control_server control;
+    struct queue_export *exports;      /* large messages that somebody reads */
     const struct control_peer *backup; /* who copies our files: nothing is removed as long as that peer is there */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };
@@ -333,6 +334,11 @@ void queue_report_sweep(struct queue *queue);
 /* Whether somebody copies our files. */
 bool queue_backup_runs(struct queue *queue);
 int queue_control_open(struct queue *queue) MUST_USE;
+
+/* ---- queue_export.c: a whole message for the command line */
+void queue_export_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+/* A peer with an open answer has left. */
+void queue_export_gone(void *context, struct control_peer *peer);
 
 /* ---- queue.c */
 bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, int passed);

@@ -534,6 +534,41 @@ Test(queue_process, unreadable_message) {
     drive_end(&driver, false);
 }
 
+static void commit_large(int session, size_t bytes) {
+    static char block[60001];
+    static const char *const bob[] = {"bob@example.test", NULL};
+    memset(block, 'x', sizeof block - 1);
+    drive_open_flags(&driver, 1, 7, "a@client.example", bob, ENVELOPE_ESMTP, 0, 1 << 30);
+    for (size_t at = 0; at < bytes; at += sizeof block - 1) drive_data(session, 1, span_text(block));
+    drive_commit(session, 1, 1);
+}
+
+/* More than may wait for a peer that reads slowly. */
+Test(queue_process, a_large_export) {
+    uint8_t storage[64];
+    char name[256];
+    struct buf b = BUF_OVER(storage);
+    struct frame frame;
+    uint64_t bytes = 0;
+    int rows;
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    commit_large(session, CONTROL_BACKLOG_BYTES + (1 << 20));
+    cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    wire_put_text(&b, "queue export");
+    wire_put_text(&b, "id");
+    wire_put_text(&b, name);
+    cr_assert_eq(frame_send(driver.command, CONTROL_REQUEST, buf_span(&b)), 0);
+    while (drive_frame(driver.command, 20000, &frame) && frame.type == CONTROL_ROW) bytes += frame.body.n;
+    cr_expect(frame.type == CONTROL_END && frame.body.p[0] == CONTROL_OK);
+    cr_expect_gt(bytes, CONTROL_BACKLOG_BYTES + (1 << 20));
+    cr_expect_eq(drive_control(&driver, "queue status", NULL, NULL, &rows), CONTROL_OK, "the next question");
+    drive_end(&driver, false);
+}
+
 /* What a backup has read in the log must still be there when it comes to the files. */
 Test(queue_process, a_backup_loses_no_file) {
     static char body[600000];
