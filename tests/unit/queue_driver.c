@@ -53,7 +53,7 @@ static void send_link(int master, uint16_t type, uint8_t kind, int fd) {
 
 static int channel(int master, uint8_t role) {
     int pair[2];
-    MUST(frame_pair(pair, false) == 0);
+    MUST(frame_pair(pair, false) == 0 && fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
     send_link(master, MASTER_CHANNEL, role, pair[1]);
     return pair[0];
 }

@@ -562,6 +562,7 @@ Test(queue_process, a_large_export) {
     wire_put_text(&b, "id");
     wire_put_text(&b, name);
     cr_assert_eq(frame_send(driver.command, CONTROL_REQUEST, buf_span(&b)), 0);
+    usleep(500000); /* a reader that takes its time */
     while (drive_frame(driver.command, 20000, &frame) && frame.type == CONTROL_ROW) bytes += frame.body.n;
     cr_expect(frame.type == CONTROL_END && frame.body.p[0] == CONTROL_OK);
     cr_expect_gt(bytes, CONTROL_BACKLOG_BYTES + (1 << 20));
