@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000, LISTENER_INDEXES = 60,
@@ -358,66 +357,4 @@ void family_reconfigure(struct family *family, const struct conf *conf, const st
         child_begin(child_find(family, ROLE_OUTBOUND, 0));
     drop_unready_listeners(family); /* they began with the configuration before */
     family_want_listener(family);
-}
-
-void family_log_end(const struct child *child, int status, bool expected) {
-    struct log_line line;
-    log_open(&line, LOG_CHILD_EXITED);
-    log_text(&line, KEY_PROCESS, role_name(child->role));
-    log_number(&line, KEY_PID, (uint64_t)child->pid);
-    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
-    if (expected) log_text(&line, KEY_WHY, "it was told to leave");
-    log_send(&line);
-}
-
-void family_put_missing(struct buf *out, uint32_t missing) {
-    static const char *const words[] = {"user", "root", "landlock", "seccomp"};
-    bool first = true;
-    for (unsigned i = 0; i < 4; i++) {
-        if (!(missing & 1U << i)) continue;
-        if (!first) buf_put_octet(out, ' ');
-        buf_put_text(out, words[i]);
-        first = false;
-    }
-}
-
-static void put_process(const struct child *child, struct control_peer *peer) {
-    struct control_row row;
-    uint8_t text[64];
-    struct buf missing = BUF_OVER(text);
-    family_put_missing(&missing, child->missing);
-    control_row_open(&row);
-    control_row_text(&row, "process", span_text(role_name(child->role)));
-    control_row_number(&row, "pid", (uint64_t)child->pid);
-    control_row_text(&row, "state", span_text(child->draining ? "leaving" : child->ready ? "serving" : "starting"));
-    control_row_time(&row, "since", child->started_wall_ms);
-    control_row_number(&row, "restarts", child->restarts);
-    control_row_text(&row, "missing", buf_span(&missing));
-    if (child->role == ROLE_LISTENER) {
-        control_row_number(&row, "sessions", child->busy);
-        control_row_number(&row, "accepted", child->accepted);
-    }
-    (void)control_row_send(&row, peer); /* a peer that has gone is dropped by the server */
-}
-
-static void answer_status(void *context, struct control_peer *peer, const struct control_request *request) {
-    struct family *family = context;
-    if (strcmp(request->verb, "status") != 0) {
-        control_end(peer, CONTROL_USAGE, "the master answers only \"status\"");
-        return;
-    }
-    for (size_t i = 0; i < CHILDREN_MAX; i++)
-        if (family->children[i].pid) put_process(&family->children[i], peer);
-    control_end(peer, CONTROL_OK, "");
-}
-
-int family_serve_status(struct family *family, struct control_server *server) {
-    int fd = sockets_control(family->conf->run_directory, "status.sock");
-    *server = (struct control_server){
-        .loop = family->loop, .owner_uid = geteuid(), .handle = answer_status, .context = family};
-    if (fd >= 0 && control_serve(server, fd) == 0) return 0;
-    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", family->conf->run_directory,
-            strerrordesc_np(errno));
-    return -1;
 }
