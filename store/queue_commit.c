@@ -66,20 +66,29 @@ static bool sync_body(struct queue *queue, const struct queue_transaction *trans
 
 /* Adds one transaction to the batch. JOURNAL_FULL: in the next. */
 static enum journal_add add(struct queue *queue, struct queue_transaction *transaction) {
-    struct record_place place;
+    struct record_place place = {0};
     struct message head;
     struct buf b = {0};
     size_t body_at;
     enum journal_add added = JOURNAL_FAILED;
-    if (!sync_body(queue, transaction) || !compose(queue, transaction, &head, &b, &body_at)) goto out;
+    struct queue_message *message = NULL;
+    if (!sync_body(queue, transaction)) goto out;
+    /* In memory first: what is in the batch counts. Its recipients parsed when auth sent them. */
+    errno = ENOMEM;
+    if (!compose(queue, transaction, &head, &b, &body_at) ||
+        !(message = queue_message_new(queue, &head, place, b.n, body_at))) {
+        log_fault("a message cannot be kept in memory", errno);
+        goto out;
+    }
     added = journal_add(&queue->journal, RECORD_MESSAGE, buf_span(&b), &place);
     if (added != JOURNAL_ADDED) goto out;
-    transaction->message = queue_message_new(queue, &head, place, b.n, body_at);
-    if (!transaction->message) log_bug("an envelope of auth's has no sound recipients");
-    transaction->message->resident = b.p;
+    message->place = place;
+    message->resident = b.p;
     queue->resident_bytes += b.n;
+    transaction->message = message;
     return added;
 out:
+    if (message) queue_forget(queue, message);
     free(b.p);
     return added;
 }

@@ -116,12 +116,12 @@ static int say_moved(struct queue *queue, struct queue_message **messages, size_
     return journal_flush(&queue->journal);
 }
 
-/* Moves some of the messages that live in the segment. 0, or -1: later. */
+/* Moves some of the messages that live in the segment; what cannot be read stays there. 0, or -1: later. */
 static int move_some(struct queue *queue, uint64_t number) {
     struct queue_message *messages[MOVE_AT_ONCE];
     size_t n = 0;
     for (struct queue_message *message = queue->oldest; message && n < MOVE_AT_ONCE; message = message->next)
-        if (message->place.segment == number && prepare(queue, message)) messages[n++] = message;
+        if (message->place.segment == number && !message->unreadable && prepare(queue, message)) messages[n++] = message;
     if (!n) return -1;
     if (rename_all(queue, messages, n) != 0 || say_moved(queue, messages, n) != 0) {
         log_fault("messages cannot be moved out of the log", errno);

@@ -36,7 +36,8 @@ static int grow(struct queue *queue) {
     return 0;
 }
 
-/* Puts every recipient into the part of its destination. */
+/* Puts every recipient into the part of its destination, which has noted the last part that was made of it: there may
+ * be as many parts as recipients. */
 static bool take_recipients(struct queue *queue, struct queue_message *message, struct span recipients) {
     struct wire w = wire_over(recipients);
     for (uint32_t i = 0; i < message->n_recipients; i++) {
@@ -45,9 +46,9 @@ static bool take_recipients(struct queue *queue, struct queue_message *message, 
         if (w.bad) return false;
         struct queue_destination *destination = queue_destination(queue, recipient.kind, recipient.destination);
         if (!destination) return false;
-        uint16_t part = 0;
-        while (part < message->n_parts && message->parts[part].destination != destination) part++;
-        if (part == message->n_parts) {
+        uint16_t part = destination->last_part; /* of this message, if it has one there */
+        if (part >= message->n_parts || message->parts[part].destination != destination) {
+            part = destination->last_part = message->n_parts;
             message->parts[part] = (struct queue_part){.message = message, .destination = destination};
             message->parts[part].timer.kind = TIMER_PART;
             message->n_parts++;
@@ -181,9 +182,12 @@ bool queue_load(struct queue *queue, struct queue_message *message) {
     }
     if (octets) {
         message->resident = octets;
+        message->unreadable = false;
         queue->resident_bytes += message->payload_bytes;
         return true;
     }
+    if (message->unreadable) return false;
+    message->unreadable = true;
     struct log_line line;
     char name[MESSAGE_NAME_SIZE];
     message_name(message->number, name);

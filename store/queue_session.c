@@ -95,10 +95,15 @@ static bool spill(struct queue *queue, struct queue_transaction *transaction) {
     struct span body = span_of(transaction->body, transaction->bytes);
     trace_put(&trace, &message, queue->setup.hostname, only.original, trace_fields(body));
     message_name(transaction->number, name);
-    transaction->fd = disk_calls()->open(queue->bodies, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (transaction->fd < 0 || !buf_ok(&trace)) return false;
+    errno = EMSGSIZE;
+    if (buf_ok(&trace)) transaction->fd = disk_calls()->open(queue->bodies, name, O_RDWR | O_CREAT | O_EXCL, 0600);
     struct iovec parts[2] = {{trace.p, trace.n}, {transaction->body, transaction->bytes}};
-    if (disk_write(transaction->fd, parts, 2, 0) != 0) return false;
+    if (transaction->fd < 0 || disk_write(transaction->fd, parts, 2, 0) != 0) {
+        int error = errno;
+        log_fault(transaction->fd < 0 ? "a body's file cannot be made" : "a body cannot be written", error);
+        errno = error;
+        return false;
+    }
     transaction->trace_bytes = (uint32_t)trace.n;
     queue->in_flight -= transaction->body_cap;
     free(transaction->body);
@@ -117,8 +122,9 @@ static enum body_outcome keep(struct queue *queue, struct queue_transaction *tra
     if (transaction->fd >= 0) {
         if (queue->full) return BODY_NO_SPACE;
         if (disk_write_span(transaction->fd, octets, transaction->trace_bytes + transaction->bytes) != 0) {
-            log_fault("a body cannot be written", errno);
-            return errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED;
+            int error = errno;
+            log_fault("a body cannot be written", error);
+            return error == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED;
         }
     } else {
         size_t need = (size_t)transaction->bytes + octets.n,

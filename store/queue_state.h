@@ -65,11 +65,13 @@ struct queue_message {
     uint16_t n_parts, active;
     uint8_t flags, envelope_flags, reporting;
     bool delay_told; /* its sender knows that it waits, or is not to */
+    bool unreadable; /* when it was last wanted; this was logged */
     uint8_t *resident;
     struct queue_part *parts;
     struct queue_recipient recipients[];
 };
 
+/* `last_part`: the index of its part in the message that was made last with one of it. */
 struct queue_destination {
     struct queue_timer timer; /* while it is left alone after a failure */
     struct queue_destination *hash_next, *next_wanting;
@@ -77,7 +79,7 @@ struct queue_destination {
     struct queue_agent *agent;
     struct queue_note *note;
     uint32_t parts; /* that refer to it */
-    uint16_t failures;
+    uint16_t failures, last_part;
     uint8_t kind, wanting;
     uint16_t bytes;
     uint8_t octets[];
@@ -213,7 +215,7 @@ struct queue_message *queue_message_new(struct queue *queue, const struct messag
 int queue_file(struct queue *queue, struct queue_message *message) MUST_USE;
 /* Takes it out (where it was filed) and frees it; its place in the log's account goes too. */
 void queue_forget(struct queue *queue, struct queue_message *message);
-/* Sees to it that envelope and body are in memory; false when the disk does not give them (logged). */
+/* Sees to it that envelope and body are in memory; false when the disk does not give them (logged once). */
 bool queue_load(struct queue *queue, struct queue_message *message) MUST_USE;
 void queue_unload(struct queue *queue, struct queue_message *message);
 /* Views into the resident message; queue_load before. */
