@@ -153,11 +153,13 @@ int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
 void keys_setup_put(struct buf *b, const struct keys_setup *setup) {
     wire_put_u32(b, setup->generation);
     wire_put_u32(b, setup->n);
+    wire_put_u8(b, setup->judge);
 }
 
 int keys_setup_get(struct keys_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->generation = wire_get_u32(&w);
     setup->n = wire_get_u32(&w);
+    setup->judge = wire_get_u8(&w);
     return wire_end(&w) ? 0 : -1;
 }

@@ -56,6 +56,7 @@ int verifier_setup_get(struct verifier_setup *setup, struct span payload) MUST_U
 struct keys_setup {
     uint32_t generation; /* keys that come as DESCRIPTOR_KEY 0..n-1 with this setup belong to it */
     uint32_t n;
+    uint8_t judge; /* says what keys and certificates (DESCRIPTOR_CERTIFICATE 0..n-1) are worth, and ends */
 };
 void keys_setup_put(struct buf *b, const struct keys_setup *setup);
 int keys_setup_get(struct keys_setup *setup, struct span payload) MUST_USE;

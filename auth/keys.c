@@ -3,17 +3,14 @@
 #include "auth/keys.h"
 
 #include "auth/auth_setup.h"
-#include "auth/keys_form.h"
+#include "auth/keys_judge.h"
 #include "store/log.h"
 #include "store/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -21,7 +18,6 @@
 
 enum {
     KEYS_MAX = 256,
-    PEM_MAX = 64 << 10,
     TRANSCRIPT_MAX = 256,
     SIGNATURE_MAX = 1024, /* RSA of 8192 bits */
     SIGNATURES_PER_CHANNEL = 4 /* a session needs one for its handshake */
@@ -55,16 +51,6 @@ int keys_prepare(struct role_start *start) {
 
 /* ---- keys */
 
-static enum keys_kind kind_of(const EVP_PKEY *pkey) {
-    char group[32] = "";
-    if (EVP_PKEY_is_a(pkey, "RSA")) return EVP_PKEY_get_bits(pkey) >= 2048 ? KEYS_KIND_RSA : KEYS_KIND_NONE;
-    if (EVP_PKEY_is_a(pkey, "ED25519")) return KEYS_KIND_ED25519;
-    if (!EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1)
-        return KEYS_KIND_NONE;
-    if (strcmp(group, "prime256v1") == 0) return KEYS_KIND_P256;
-    return strcmp(group, "secp384r1") == 0 ? KEYS_KIND_P384 : KEYS_KIND_NONE;
-}
-
 /* SHA-256 of the DER SubjectPublicKeyInfo, cut. */
 static bool name_of(EVP_PKEY *pkey, uint8_t name_out[KEY_NAME_BYTES]) {
     uint8_t *der = NULL, digest[32];
@@ -73,28 +59,6 @@ static bool name_of(EVP_PKEY *pkey, uint8_t name_out[KEY_NAME_BYTES]) {
     if (ok) memcpy(name_out, digest, KEY_NAME_BYTES);
     OPENSSL_free(der);
     return ok;
-}
-
-/* No passphrase is asked for: there is nobody to ask. */
-static int no_passphrase(char *buffer, int size, int writing, void *context) {
-    (void)buffer, (void)size, (void)writing, (void)context;
-    return -1;
-}
-
-static EVP_PKEY *read_pem(int fd) {
-    static char pem[PEM_MAX];
-    EVP_PKEY *pkey = NULL;
-    size_t n = 0;
-    ssize_t got = 1;
-    while (n < sizeof pem && got > 0) {
-        got = pread(fd, pem + n, sizeof pem - n, (off_t)n); /* the master's copy: its offset is shared */
-        if (got > 0) n += (size_t)got;
-    }
-    BIO *bio = got == 0 && n > 0 ? BIO_new_mem_buf(pem, (int)n) : NULL;
-    if (bio) pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
-    explicit_bzero(pem, n);
-    return pkey;
 }
 
 static void drop_key(struct key *key) {
@@ -110,7 +74,7 @@ static struct key *find_key(const uint8_t name[KEY_NAME_BYTES]) {
 
 /* The same key in a later generation lives as long as that one. */
 static bool keep(EVP_PKEY *pkey, uint32_t generation) {
-    struct key new = {.generation = generation, .kind = kind_of(pkey), .pkey = pkey};
+    struct key new = {.generation = generation, .kind = keys_kind_of(pkey), .pkey = pkey};
     if (new.kind == KEYS_KIND_NONE || !name_of(pkey, new.name)) return false;
     struct key *place = find_key(new.name);
     for (size_t i = 0; i < KEYS_MAX && !place; i++)
@@ -140,7 +104,8 @@ static void take_keys(void) {
     if (keys_setup_get(&setup, self.start->payload) != 0) log_bug("setup does not parse");
     for (uint32_t i = 0; i < setup.n; i++) {
         int fd = role_descriptor(self.start, DESCRIPTOR_KEY, i);
-        EVP_PKEY *pkey = fd < 0 ? NULL : read_pem(fd);
+        enum verdict verdict;
+        EVP_PKEY *pkey = fd < 0 ? NULL : keys_read_key(fd, &verdict);
         if (pkey && keep(pkey, setup.generation)) continue;
         EVP_PKEY_free(pkey);
         struct log_line line;
@@ -286,6 +251,9 @@ static void master_ready(void *context, uint32_t events) {
 }
 
 int keys_run(struct role_start *start, uint32_t missing) {
+    struct keys_setup setup;
+    if (keys_setup_get(&setup, start->payload) != 0) log_bug("setup does not parse");
+    if (setup.judge) return keys_judge(start, setup.n);
     self.start = start;
     self.auth.fd = -1;
     self.master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, NULL};

@@ -157,6 +157,9 @@ void conf_free(struct conf *conf);
 /* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to do". */
 void conf_warn(const struct conf *conf, const char *path, FILE *out);
 
+/* Prints "file:line: text" with the place where `field`, one of the struct's own, was set. */
+void conf_say(const struct conf *conf, const char *path, const void *field, const char *text, FILE *out);
+
 /* Prints every key with its effective value and origin ("file:line" or "default"), in the file's own syntax. Call
  * only with a struct that conf_read made. */
 void conf_print(const struct conf *conf, FILE *out);

@@ -1,5 +1,5 @@
 /* conf_warn.c - what is allowed and seldom meant.
- * Runs in: command line. Trusts: a configuration without mistakes. Never: keeps the server from starting. */
+ * Runs in: master, command line. Trusts: a configuration without mistakes. Never: keeps the server from starting. */
 #include "conf/conf_reader.h"
 
 static bool is_covered(const struct network *network, const struct conf_networks *by) {
@@ -33,4 +33,12 @@ void conf_warn(const struct conf *conf, const char *path, FILE *out) {
     }
     conf_mistakes_print(&warnings, out);
     conf_mistakes_free(&warnings);
+}
+
+void conf_say(const struct conf *conf, const char *path, const void *field, const char *text, FILE *out) {
+    struct conf_mistakes one = {0};
+    const struct conf_place *place = conf_origin_find(conf, field, false);
+    conf_mistake(&one, place ? *place : (struct conf_place){path, 0}, "%s", text);
+    conf_mistakes_print(&one, out);
+    conf_mistakes_free(&one);
 }

@@ -24,6 +24,8 @@ enum frame_type {
                                KEY_NAME_BYTES of name; at start before CHILD_READY, and after each setup */
     CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once, before
                                CHILD_READY */
+    CHILD_VERDICTS,         /* keys, when it was started as a judge: for each pair u8 enum verdict of the certificate, u8 of the
+                               key, u64 not before, u64 not after (seconds since 1970); once, then it exits with 0 */
 
     /* ---- listener to auth */
     POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
@@ -131,6 +133,18 @@ enum auth_outcome {
     AUTH_CANCELLED,              /* 501 5.7.0 */
     AUTH_UNKNOWN_MECHANISM,      /* 504 5.5.4 */
     AUTH_TOO_MANY                /* 421 4.7.0, then the connection is closed */
+};
+
+/* What a certificate or a key is found to be. */
+enum verdict {
+    VERDICT_NONE = 0, /* not judged */
+    VERDICT_GOOD,
+    VERDICT_EMPTY,
+    VERDICT_NOT_PEM,   /* no certificate, or no private key, in PEM is in it */
+    VERDICT_KIND,      /* neither RSA from 2048 bits nor P-256 nor P-384 */
+    VERDICT_WEAK,      /* the certificate, or one of its chain: signed by SHA-1 or older, or with too short a key */
+    VERDICT_ENCRYPTED, /* the key */
+    VERDICT_MISFIT     /* the key is not the certificate's */
 };
 
 enum mechanism { MECHANISM_NONE = 0, MECHANISM_PLAIN, MECHANISM_LOGIN };

@@ -12,7 +12,11 @@
 static int log_fd = LOG_FD;
 static bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
 
-void log_use(int fd) { log_fd = fd; }
+int log_use(int fd) {
+    int before = log_fd;
+    log_fd = fd;
+    return before;
+}
 
 void log_open(struct log_line *line, enum log_event event) {
     line->b = BUF_OVER(line->storage);

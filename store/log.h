@@ -40,6 +40,6 @@ _Noreturn void log_bug(const char *what);
 
 /* Where lines go: descriptor 4 (LOG_FD) unless a test says otherwise. */
 enum { LOG_FD = 4 };
-void log_use(int fd);
+int log_use(int fd); /* returns the one before */
 
 #endif

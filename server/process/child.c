@@ -132,6 +132,8 @@ static void tell_lasting_descriptors(struct child *child) {
     const struct family *family = child->family;
     for (unsigned i = 0; i < 2; i++) {
         int fd = directories_open(family->conf, child->role, i);
+        /* The empty one is made with the first start; a judge has no right in any other. */
+        if (fd < 0 && i == 0 && family->facts.judge) fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) continue;
         tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_DIRECTORY, (uint8_t)i, fd);
         close(fd);
@@ -163,8 +165,11 @@ static void tell_files(struct child *child) {
     const struct material *material = child->family->facts.material;
     switch (child->role) {
     case ROLE_KEYS:
-        for (size_t i = 0; i < material->n; i++)
+        for (size_t i = 0; i < material->n; i++) {
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_KEY, (uint8_t)i, material->pairs[i].key);
+            if (child->family->facts.judge)
+                tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CERTIFICATE, (uint8_t)i, material->pairs[i].certificate);
+        }
         break;
     case ROLE_OUTBOUND:
         if (conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)

@@ -4,6 +4,7 @@
 #include "conf/conf.h"
 #include "server/process/command_ask.h"
 #include "server/process/command_run.h"
+#include "server/process/judge.h"
 #include "server/process/master.h"
 
 #include <errno.h>
@@ -44,9 +45,22 @@ static void warn_postmaster(const struct conf *conf) {
     master_stand_alone_end(fd);
 }
 
+/* What serve would refuse to start with, or warn of. */
+static int check_certificates(const struct conf *conf, const char *path) {
+    struct material material;
+    if (material_read(&material, conf, 1, stderr) != 0) return -1;
+    int result = judge_material(conf, path, &material, stderr, stderr);
+    material_close(&material);
+    return result;
+}
+
 int command_run_check(const struct command_line *line) {
     struct conf *conf = conf_read(line->config, stderr);
     if (!conf) return CONTROL_FAILED;
+    if (check_certificates(conf, line->config) != 0) {
+        conf_free(conf);
+        return CONTROL_FAILED;
+    }
     if (!command_value(line, "quiet")) conf_print(conf, stdout);
     fflush(stdout);
     conf_warn(conf, line->config, stderr);

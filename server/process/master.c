@@ -5,6 +5,7 @@
 
 #include "server/process/directories.h"
 #include "server/process/files.h"
+#include "server/process/judge.h"
 #include "server/process/notify.h"
 #include "server/process/version.h"
 #include "store/clock.h"
@@ -94,6 +95,28 @@ bad:
     return NULL;
 }
 
+/* One line of the log for what was printed; nothing for nothing. */
+static void say_printed(enum log_event event, char *text, size_t size) {
+    if (size && text[size - 1] == '\n') text[size - 1] = 0;
+    if (size) master_say(event, text);
+    free(text);
+}
+
+/* With certificates that cannot be used, those before stay; all else is taken. */
+static bool judge_again(const struct conf *conf, struct material *material, FILE *errors) {
+    char *warning = NULL;
+    size_t size = 0;
+    FILE *warnings = open_memstream(&warning, &size);
+    if (!warnings) return true;
+    bool good = judge_material(conf, master.path, material, errors, warnings) == 0;
+    fclose(warnings);
+    say_printed(LOG_CERTIFICATE, warning, size);
+    if (good) return true;
+    fputs("the certificates before stay in service; the rest of the new configuration is taken", errors);
+    material_close(material);
+    return false;
+}
+
 static void reload(void) {
     char *mistakes = NULL;
     size_t size = 0;
@@ -104,6 +127,7 @@ static void reload(void) {
     if (!errors) return;
     notify_send("RELOADING=1");
     struct conf *conf = read_again(&sockets, &material, errors);
+    bool good = conf && judge_again(conf, &material, errors);
     fclose(errors);
     if (conf) {
         sockets_close(&master.sockets);
@@ -111,12 +135,9 @@ static void reload(void) {
         family_reconfigure(&master.family, conf, &material);
         conf_free(master.conf);
         master.conf = conf;
-        master_say(LOG_RELOADED, master.path);
-    } else {
-        if (size && mistakes[size - 1] == '\n') mistakes[size - 1] = 0;
-        master_say(LOG_RELOAD_FAILED, mistakes);
     }
-    free(mistakes);
+    if (good) master_say(LOG_RELOADED, master.path);
+    say_printed(LOG_RELOAD_FAILED, mistakes, good ? 0 : size);
     notify_send("READY=1");
 }
 
@@ -234,6 +255,7 @@ static int prepare(void) {
     /* Kept open until the end, for nobody else. */
     if (directories_lock(master.conf, stderr) < 0) return -1;
     if (material_read(&master.family.fresh, master.conf, ++master.family.generation, stderr) != 0) return -1;
+    if (judge_material(master.conf, master.path, &master.family.fresh, stderr, stderr) != 0) return -1;
     if (sockets_open(&master.sockets, master.conf, NULL, stderr) != 0) return -1;
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
     if (fit_files(master.conf, stderr) != 0) return -1; /* its log line needs the family's socket */

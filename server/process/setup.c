@@ -296,7 +296,7 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
     }
     case ROLE_KEYS:
         if (!facts->material) return -1;
-        keys_setup_put(b, &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n});
+        keys_setup_put(b, &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
     case ROLE_DELIVERY:
         delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});

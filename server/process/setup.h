@@ -12,6 +12,7 @@ enum { SETUP_BYTES_MAX = 16 << 20 };
 struct setup_facts {
     bool as_root;             /* the server was started as root: role users and empty root */
     bool stand_alone;         /* auth or queue for one command, without a server */
+    bool judge;               /* keys: only says what certificates and keys are worth */
     const struct material *material; /* of listener and keys; NULL: none */
     uint8_t seal_key[32];     /* for the verifiers, drawn at each start */
     bool log_json;            /* --json-log */

@@ -380,9 +380,11 @@ def _():
                     file.write("not PEM\n")
             start = len(server.log())
             server.process.send_signal(signal.SIGHUP)
-            eventually(lambda: re.search(r"level=(error|warning)|reload-failed|fault", server.log()[start:]),
+            eventually(lambda: re.search(r"reload-failed.*gatepost\.conf:\d+: .*" +
+                                         (server.certificate if what == "certificate" else server.key), server.log()[start:]),
                        "a log line about the broken " + what)
             time.sleep(0.3)
+            equal(len(re.findall("reload", server.log()[start:])), 1, "lines about the reload: " + server.log()[start:])
             equal(peer_certificate(server), before, "the certificate after a broken " + what)
             server.login("submission").quit()
         deliver(server)
@@ -872,6 +874,55 @@ def _():
     done = config_only().command("check")
     for word in (r"hostname = \"mx\.example\.test\";.*gatepost\.conf:1", r"connections = 500;.*default", r"listen"):
         expect(re.search(word, done.stdout), "no %s in\n%s" % (word, done.stdout))
+
+
+def pem(what, server):
+    """Breaks the certificate or the key of a server; what is said of it."""
+    def write(path, *command):
+        done = subprocess.run(["openssl"] + list(command), check=True, capture_output=True)
+        with open(path, "wb") as file:
+            file.write(done.stdout)
+    if what == "garbage":
+        with open(server.certificate, "w") as file:
+            file.write("not PEM\n")
+        return server.certificate + " is not a PEM certificate"
+    if what == "empty":
+        with open(server.key, "w"):
+            return server.key + " is empty"
+    if what == "encrypted":
+        write(server.key, "ec", "-in", server.key, "-aes128", "-passout", "pass:word")
+        return server.key + " is encrypted"
+    if what == "mismatch":
+        os.replace(make_certificate(server.directory, "other")[1], server.key)
+        return server.key + " is not the key"
+    request, settings = server.directory + "/request", server.directory + "/ca.conf"
+    write(request, "req", "-new", "-key", server.key, "-subj", "/CN=mx.example.test")
+    with open(settings, "w") as file:
+        file.write("[ca]\ndefault_ca = own\n[own]\ndatabase = %s/index\nrand_serial = yes\ndefault_md = sha256\n"
+                   "policy = any\nnew_certs_dir = %s\n[any]\ncommonName = supplied\n" % ((server.directory,) * 2))
+    with open(server.directory + "/index", "w"):
+        pass
+    write(server.certificate, "ca", "-config", settings, "-batch", "-notext", "-selfsign", "-keyfile", server.key, "-in",
+          request, "-startdate", "20200101000000Z", "-enddate", "20200301000000Z")
+    return server.certificate + " expired on 20"
+
+
+def judged(what):
+    def check():
+        with Server("judged-" + what, users=(), start=False) as server:
+            words = pem(what, server)
+            refused = what != "expired"
+            for command in ["check", "serve"] if refused else ["check"]:
+                done = server.command(command, check=False)
+                equal(done.returncode, 1 if refused else 0, "exit code of %s (%s)" % (command, done.stderr))
+                expect(re.search(r"gatepost\.conf:\d+: .*" + re.escape(words), done.stderr), "%s says %r" %
+                       (command, done.stderr))
+            expect(not refused or not os.path.exists(server.run + "/status.sock"), "serve had begun")
+    return check
+
+
+for one in ("garbage", "empty", "encrypted", "mismatch", "expired"):
+    Case.add("configuration: check and serve judge a certificate: " + one, judged(one))
 
 
 @case("configuration: a key that others can read is refused")

@@ -42,7 +42,7 @@ static void name_key(size_t i) {
 
 static void begin(void) {
     struct driver_link links[KEYS + 1];
-    uint8_t payload[8];
+    uint8_t payload[16];
     struct buf b = BUF_OVER(payload);
     int ends[2];
     pkeys[0] = EVP_EC_gen("P-256"), pkeys[1] = EVP_RSA_gen(2048), pkeys[2] = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -52,7 +52,7 @@ static void begin(void) {
     }
     cr_assert_eq(frame_pair(ends, true), 0);
     links[KEYS] = (struct driver_link){true, {ROLE_AUTH, 0, ends[1]}};
-    keys_setup_put(&b, &(struct keys_setup){1, KEYS});
+    keys_setup_put(&b, &(struct keys_setup){.generation = 1, .n = KEYS});
     driver = driver_start(run, ROLE_KEYS, buf_span(&b), links, KEYS + 1);
     auth = ends[0];
     for (size_t i = 0; i < KEYS + 1; i++) close(links[i].link.fd);
