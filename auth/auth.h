@@ -21,6 +21,8 @@ struct auth_link {
     uint32_t measured_ms; /* verifiers: what one hash of the configured cost takes; 0: not said yet */
 };
 
+enum { AUTH_TRANSACTIONS = 4096 };
+
 struct auth {
     struct role_start *start;
     struct auth_setup setup;
@@ -34,6 +36,7 @@ struct auth {
     struct login_queue logins;
     struct peer *peers;
     uint32_t n_peers;
+    struct peer *transactions[AUTH_TRANSACTIONS]; /* whose transaction is open, by its name */
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */
     uint32_t delayed;                                /* failures that wait for their time */

@@ -18,6 +18,7 @@ enum peer_state {
 
 struct transaction {
     uint8_t name[TRANSACTION_BYTES];
+    struct peer *hash_next;
     bool open;   /* as far as auth knows: the queue may have closed it already */
     bool broken; /* a frame about it could not be sent: every recipient is answered 451 */
     bool utf8, esmtp;

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { ARGUMENT_MAX = 8192 };
+enum { ARGUMENT_MAX = 8192, RECIPIENT_BYTES_MAX = 4 * ADDRESS_MAX + ENVELOPE_TEXT_MAX + 64 };
 
 /* What the session claims, as it may stand in a Received line: nothing but printable octets without blanks. */
 static struct span clean(struct span claim, bool blanks, struct buf *b) {
@@ -35,6 +35,17 @@ static void log_reason(struct peer *peer, enum log_event event, enum reason reas
     log_send(&line);
 }
 
+static struct peer **bucket(struct auth *auth, const uint8_t name[TRANSACTION_BYTES]) {
+    return &auth->transactions[(name[0] | name[1] << 8) % AUTH_TRANSACTIONS]; /* random bits */
+}
+
+static void forget(struct peer *peer) {
+    struct peer **at = bucket(peer->auth, peer->transaction.name);
+    while (peer->transaction.open && *at != peer) at = &(*at)->transaction.hash_next;
+    if (peer->transaction.open) *at = peer->transaction.hash_next;
+    peer->transaction = (struct transaction){0};
+}
+
 void transaction_close(struct peer *peer) {
     struct transaction *transaction = &peer->transaction;
     struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
@@ -43,7 +54,7 @@ void transaction_close(struct peer *peer) {
     if (transaction->open && queue &&
         !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
         log_fault("telling the queue of a closed transaction", errno);
-    *transaction = (struct transaction){0};
+    forget(peer);
 }
 
 static enum reason limits_at_mail(const struct peer *peer) {
@@ -107,7 +118,10 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     envelope_put(&b, &envelope);
     if (!buf_ok(&b) || !auth_tell(auth_find_link(peer->auth, ROLE_QUEUE, 0), TRANSACTION_OPEN, buf_span(&b), -1))
         return REASON_STORAGE_FAULT;
+    struct peer **first = bucket(peer->auth, transaction->name);
     transaction->open = true;
+    transaction->hash_next = *first;
+    *first = peer;
     transaction->utf8 = parameters->smtputf8;
     transaction->facts = sender->facts;
     return REASON_SENDER_ACCEPTED;
@@ -153,17 +167,33 @@ int transaction_mail(struct peer *peer, struct frame *frame) {
 
 /* ---- RCPT */
 
-/* The recipient frame; false when it does not fit or cannot be sent. */
+static bool send_recipients(struct peer *peer, struct buf *b) {
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    if (buf_ok(b) && queue && auth_tell(queue, TRANSACTION_RCPT, buf_span(b), -1)) return true;
+    peer->transaction.broken = true;
+    return false;
+}
+
+static void begin_recipients(const struct peer *peer, struct buf *b) {
+    buf_clear(b);
+    wire_put_bytes(b, peer->transaction.name, TRANSACTION_BYTES);
+    wire_put_u32(b, peer->transaction.accepted);
+}
+
+/* The recipients of one command, in as many frames as it takes; false when they cannot be sent. */
 static bool tell_recipients(struct peer *peer, const struct facts_recipient *recipient,
                             const struct rcpt_parameters *parameters) {
     static uint8_t storage[FRAME_BODY_MAX];
     struct buf b = BUF_OVER(storage);
     const struct expansion *ends = &peer->auth->ends;
-    wire_put_bytes(&b, peer->transaction.name, TRANSACTION_BYTES);
-    wire_put_u32(&b, peer->transaction.accepted);
+    begin_recipients(peer, &b);
     for (size_t i = 0; i < ends->n; i++) {
         const struct expansion_entry *entry = &ends->entries[i];
         if (entry->kind == DESTINATION_NONE) continue;
+        if (b.cap - b.n < RECIPIENT_BYTES_MAX) {
+            if (!send_recipients(peer, &b)) return false;
+            begin_recipients(peer, &b);
+        }
         /* A bounce stays one: RFC 5321 4.5.5. */
         uint8_t owner_storage[ADDRESS_MAX + 16];
         struct buf owner = BUF_OVER(owner_storage);
@@ -180,10 +210,7 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
                               .sender = buf_span(&owner),
                           });
     }
-    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
-    if (buf_ok(&b) && queue && auth_tell(queue, TRANSACTION_RCPT, buf_span(&b), -1)) return true;
-    peer->transaction.broken = true;
-    return false;
+    return send_recipients(peer, &b);
 }
 
 /* Suspension may have come since MAIL; everything else was judged when T was opened. */
@@ -277,13 +304,28 @@ static int queue_closed(void *context, struct frame *frame) {
     (void)wire_get_u8(&w);  /* for quotas, which come later: whether it was committed */
     (void)wire_get_u32(&w); /* and how many recipients of it */
     if (!wire_end(&w)) return -1;
-    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
-        if (!peer->transaction.open || memcmp(peer->transaction.name, name, sizeof name) != 0) continue;
-        peer->transaction = (struct transaction){0};
-        if (peer->state == PEER_OPEN) peer->state = PEER_IDLE;
-        break;
-    }
+    struct peer *peer = *bucket(auth, name);
+    while (peer && memcmp(peer->transaction.name, name, sizeof name) != 0) peer = peer->transaction.hash_next;
+    if (!peer) return 0;
+    forget(peer);
+    if (peer->state == PEER_OPEN) peer->state = PEER_IDLE;
     return 0;
+}
+
+enum { ROUTE_HEAD_BYTES = 9 };
+
+/* `b` has room for the head at its beginning, and keeps it. False: the queue asks again. */
+static bool send_route(struct auth *auth, uint64_t request, struct buf *b, enum route_outcome outcome) {
+    uint8_t storage[ROUTE_HEAD_BYTES];
+    struct buf head = BUF_OVER(storage);
+    struct auth_link *queue = auth_find_link(auth, ROLE_QUEUE, 0);
+    wire_put_u64(&head, request);
+    wire_put_u8(&head, (uint8_t)outcome);
+    memcpy(b->p, storage, sizeof storage);
+    bool told = queue && buf_ok(b) && auth_tell(queue, ROUTE_RESULT, buf_span(b), -1);
+    if (queue && !told) log_fault("answering the queue", errno);
+    b->n = sizeof storage;
+    return told;
 }
 
 static int queue_route(void *context, struct frame *frame) {
@@ -298,21 +340,19 @@ static int queue_route(void *context, struct frame *frame) {
     if ((purpose == ROUTE_NOTICE) != (address.n == 0)) return -1; /* neither door takes what is the other's */
     struct expansion *ends = &auth->ends;
     enum expand_outcome outcome = facts_route(&auth->house, address, ends);
-    wire_put_u64(&b, request);
-    wire_put_u8(&b, outcome != EXPAND_FAILED);
+    b.n = ROUTE_HEAD_BYTES;
     for (size_t i = 0; outcome == EXPAND_FOUND && i < ends->n; i++) {
         const struct expansion_entry *entry = &ends->entries[i];
         bool abroad = entry->kind != DESTINATION_MAILDIR;
         if (entry->kind == DESTINATION_NONE || (abroad && auth->setup.foreign == DESTINATION_NONE)) continue;
+        if (b.cap - b.n < RECIPIENT_BYTES_MAX && !send_route(auth, request, &b, ROUTE_MORE)) return 0;
         struct span to = span_of(entry->address, entry->address_n);
         recipient_put(&b, &(struct recipient){.kind = entry->kind,
                                               .destination = span_of(entry->login, entry->login_n),
                                               .address = to,
                                               .original = to});
     }
-    struct auth_link *queue = auth_find_link(auth, ROLE_QUEUE, 0);
-    if (queue && (!buf_ok(&b) || !auth_tell(queue, ROUTE_RESULT, buf_span(&b), -1)))
-        log_fault("answering the queue", errno);
+    (void)send_route(auth, request, &b, outcome == EXPAND_FAILED ? ROUTE_LATER : ROUTE_WHOLE);
     return 0;
 }
 
@@ -337,7 +377,7 @@ void transaction_queue_frame(struct auth *auth, struct frame *frame) {
 void transaction_queue_lost(struct auth *auth) {
     auth->no_space = false;
     while (auth->peers) {
-        auth->peers->transaction.open = false; /* nobody to tell */
+        forget(auth->peers); /* nobody to tell */
         peer_drop(auth->peers);
     }
 }

@@ -63,7 +63,7 @@ enum frame_type {
     TRANSACTION_RCPT,          /* T, u32 index of the RCPT command, then recipients: see store/envelope.h */
     TRANSACTION_CHANNEL,       /* u64 session number; +fd: queue's end of the session's channel */
     TRANSACTION_CLOSE,         /* T: dead */
-    ROUTE_RESULT,              /* u64 request, u8 ok (0: try later), then recipients */
+    ROUTE_RESULT,              /* u64 request, u8 enum route_outcome, then recipients */
     /* queue to auth */
     TRANSACTION_CLOSED = 0x0681, /* T, u8 1 committed 0 not, u32 recipients queued */
     ROUTE_REQUEST,               /* u64 request, u8 enum route_purpose, text address (empty for notices) */
@@ -157,6 +157,7 @@ enum verify_outcome {
 };
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };
+enum route_outcome { ROUTE_LATER = 0, ROUTE_WHOLE, ROUTE_MORE /* the next frame goes on with the same request */ };
 enum destination_kind { DESTINATION_NONE = 0, DESTINATION_MAILDIR, DESTINATION_CAPTURE, DESTINATION_SMARTHOST };
 enum { JOB_8BIT = 1, JOB_UTF8 = 2 };
 enum job_outcome { JOB_DEFERRED = 0, JOB_DELIVERED, JOB_RELAYED, JOB_FAILED };

@@ -334,17 +334,33 @@ void queue_report_sweep(struct queue *queue) {
     }
 }
 
-void queue_route_result(struct queue *queue, struct frame *frame) {
+/* Adds one frame to the answer that is coming in. False: it goes on. */
+static bool take_route(struct queue *queue, struct frame *frame, uint64_t *number_out, uint8_t *outcome_out) {
     struct wire w = wire_over(frame->body);
-    uint64_t number = wire_get_u64(&w);
-    uint8_t ok = wire_get_u8(&w);
+    *number_out = wire_get_u64(&w);
+    *outcome_out = wire_get_u8(&w);
     struct span recipients = w.rest;
-    uint32_t n = 0;
-    for (; w.rest.n && !w.bad; n++) {
+    if (!queue->route.open || *number_out != queue->route.request) { /* the first; one that broke off is forgotten */
+        queue->route.recipients = BUF_OVER(queue->route.storage);
+        queue->route.request = *number_out, queue->route.n = 0;
+    }
+    for (; w.rest.n && !w.bad; queue->route.n++) {
         struct recipient recipient;
         recipient_get(&w, &recipient);
     }
-    if (!wire_end(&w)) log_bug("frame from auth does not parse");
+    buf_put_span(&queue->route.recipients, recipients);
+    if (!wire_end(&w) || *outcome_out > ROUTE_MORE || !buf_ok(&queue->route.recipients))
+        log_bug("frame from auth does not parse");
+    queue->route.open = *outcome_out == ROUTE_MORE;
+    return !queue->route.open;
+}
+
+void queue_route_result(struct queue *queue, struct frame *frame) {
+    uint64_t number;
+    uint8_t ok;
+    if (!take_route(queue, frame, &number, &ok)) return;
+    struct span recipients = buf_span(&queue->route.recipients);
+    uint32_t n = queue->route.n;
     struct queue_message *message = queue_find(queue, number);
     if (!number && ok) write_count(queue, n, recipients);
     if (!message || !message->reporting || message->active) return;

@@ -55,6 +55,7 @@ void queue_sessions_sweep(struct queue *queue) {
 }
 
 void queue_auth_lost(struct queue *queue) {
+    queue->route.open = false;
     for (size_t i = 0; i < QUEUE_HASH; i++) {
         while (queue->sessions[i]) drop_session(queue, queue->sessions[i]);
         while (queue->transactions[i]) queue_transaction_free(queue, queue->transactions[i]);

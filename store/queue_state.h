@@ -16,7 +16,8 @@ enum {
     QUEUE_INLINE_BYTES = 256 << 10,
     QUEUE_RESIDENT_BYTES = 64 << 20,
     QUEUE_AGENT_IDLE_MS = 5000,
-    QUEUE_MARK_MS = 300
+    QUEUE_MARK_MS = 300,
+    QUEUE_ROUTE_BYTES = 256 << 10 /* the ends of one address: auth's limit is 100 of them */
 };
 
 enum queue_timer_kind { TIMER_NONE = 0, TIMER_PART, TIMER_DESTINATION, TIMER_AGENT, TIMER_REPORT };
@@ -193,6 +194,13 @@ struct queue {
     uint64_t space_checked_ms, probe_ms;
     bool full, stopped, space_told;
     /* reports */
+    struct { /* an answer of auth's that comes in several frames */
+        bool open;
+        uint64_t request;
+        uint32_t n;
+        struct buf recipients;
+        uint8_t storage[QUEUE_ROUTE_BYTES];
+    } route;
     struct queue_domain domains[QUEUE_DOMAINS];
     uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
     uint64_t suppressed_told, suppressed_told_ms; /* how many of them the postmaster knows of, and since when; 0: never */

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -245,6 +246,63 @@ Test(auth, route) {
         cr_expect(wire_end(&w) && recipient.kind == rows[i].kind, "%zu", i);
         cr_expect(span_equal(recipient.destination, span_text(rows[i].destination)), "%zu", i);
     }
+}
+
+/* 100 ends with all that may be said of them do not fit one frame. */
+Test(many, ends_of_long_names, .timeout = 60) {
+    static char name[400], argument[600] = "<team@example.test> ORCPT=rfc822;";
+    struct buf b = BUF_OVER(text);
+    struct frame frame;
+    memset(argument + strlen(argument), 'x', 440);
+    auth_fixture_setup(&fixture);
+    for (int i = 0; i < 100; i++) {
+        size_t n = (size_t)snprintf(name, sizeof name, "%02d", i);
+        memset(name + n, 'a', 62);
+        n += 62;
+        name[n++] = '@';
+        for (int j = 0; j < 3; j++) {
+            memset(name + n, 'a' + j, 55);
+            n += 55;
+            name[n++] = '.';
+        }
+        memcpy(name + n, "example", 8);
+        buf_clear(&b);
+        cr_assert_eq(auth_fixture_command(&fixture, &b, "alias add", "address", "team@example.test", "target", name,
+                                          "forward", "yes", NULL),
+                     CONTROL_OK, "%s", text);
+    }
+    auth_fixture_start(&fixture);
+    int session = stranger();
+    cr_assert_eq(auth_fixture_mail(session, "<>").reason, REASON_SENDER_ACCEPTED);
+    (void)auth_fixture_drain(fixture.queue);
+    cr_expect_eq(auth_fixture_rcpt(session, argument, NULL), REASON_RELAY_ALIAS);
+    unsigned recipients = 0, frames = 0;
+    for (; frame_receive(fixture.queue, storage, true, &frame) == FRAME_RECEIVED && frame.type == TRANSACTION_RCPT; frames++) {
+        struct wire w = wire_over(span_from(frame.body, TRANSACTION_BYTES));
+        struct recipient recipient;
+        cr_expect_eq(wire_get_u32(&w), 0, "all of the first command");
+        while (w.rest.n && !w.bad) recipient_get(&w, &recipient), recipients++;
+        cr_expect(wire_end(&w));
+    }
+    cr_expect_eq(frame.type, TRANSACTION_CHANNEL);
+    cr_expect(recipients == 100 && frames > 1, "%u in %u", recipients, frames);
+    b = buf_over(storage, FRAME_BODY_MAX);
+    wire_put_u64(&b, 7);
+    wire_put_u8(&b, ROUTE_BOUNCE);
+    wire_put_text(&b, "team@example.test");
+    cr_assert_eq(frame_send(fixture.queue, ROUTE_REQUEST, buf_span(&b)), 0);
+    unsigned outcome = ROUTE_MORE;
+    for (recipients = frames = 0; outcome == ROUTE_MORE; frames++) {
+        auth_fixture_expect(fixture.queue, ROUTE_RESULT, storage, &frame);
+        struct wire w = wire_over(frame.body);
+        struct recipient recipient;
+        cr_expect_eq(wire_get_u64(&w), 7);
+        outcome = wire_get_u8(&w);
+        while (w.rest.n && !w.bad) recipient_get(&w, &recipient), recipients++;
+        cr_expect(wire_end(&w));
+    }
+    cr_expect(outcome == ROUTE_WHOLE && recipients == 100, "%u in %u", recipients, frames);
+    auth_fixture_stop(&fixture);
 }
 
 Test(auth, keys_channel) {

@@ -230,10 +230,21 @@ Test(queue_process, defers_and_tries_again) {
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
-/* Answers a ROUTE_REQUEST with that recipient; returns its purpose. */
-static int route(const char *to, char address_out[256]) {
+static void answer_route(uint64_t request, enum route_outcome outcome, const char *to) {
     static uint8_t storage[2048];
     struct buf b = BUF_OVER(storage);
+    struct recipient recipient = {.kind = DESTINATION_MAILDIR,
+                                  .destination = span_text(to),
+                                  .address = span_text(to),
+                                  .original = span_text(to)};
+    wire_put_u64(&b, request);
+    wire_put_u8(&b, (uint8_t)outcome);
+    recipient_put(&b, &recipient);
+    cr_assert_eq(frame_send(driver.auth, ROUTE_RESULT, buf_span(&b)), 0);
+}
+
+/* Answers a ROUTE_REQUEST with that recipient, and with the other before it; returns its purpose. */
+static int route_both(const char *to, const char *other, char address_out[256]) {
     struct frame frame;
     do cr_assert(drive_frame(driver.auth, 20000, &frame));
     while (frame.type != ROUTE_REQUEST);
@@ -242,15 +253,16 @@ static int route(const char *to, char address_out[256]) {
     int purpose = wire_get_u8(&w);
     wire_get_text(&w, address_out, 256);
     cr_assert(wire_end(&w));
-    struct recipient recipient = {.kind = DESTINATION_MAILDIR,
-                                  .destination = span_text(to),
-                                  .address = span_text(to),
-                                  .original = span_text(to)};
-    wire_put_u64(&b, request);
-    wire_put_u8(&b, 1);
-    recipient_put(&b, &recipient);
-    cr_assert_eq(frame_send(driver.auth, ROUTE_RESULT, buf_span(&b)), 0);
+    if (other) {
+        answer_route(request + 1, ROUTE_MORE, "gone@example.test"); /* one that broke off */
+        answer_route(request, ROUTE_MORE, other);
+    }
+    answer_route(request, ROUTE_WHOLE, to);
     return purpose;
+}
+
+static int route(const char *to, char address_out[256]) {
+    return route_both(to, NULL, address_out);
 }
 
 Test(queue_process, bounces_once_then_tells_the_postmaster) {
@@ -281,6 +293,21 @@ Test(queue_process, bounces_once_then_tells_the_postmaster) {
     cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
     cr_assert_eq(rows, 0);
     drive_end(&driver, false);
+}
+
+Test(queue_process, a_report_to_more_than_one_frame_holds) {
+    char name[256], first[256], second[256];
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "team@example.test", "bob@example.test", "x\r\n", name),
+                 BODY_DURABLE);
+    deliver(JOB_FAILED, "bob@example.test");
+    cr_assert_eq(route_both("one@example.test", "two@example.test", name), ROUTE_BOUNCE);
+    int agents[2] = {drive_agent(&driver, 20000, first), drive_agent(&driver, 20000, second)};
+    cr_assert(agents[0] >= 0 && agents[1] >= 0);
+    cr_expect_eq(strcmp(first, "one@example.test") == 0, strcmp(second, "two@example.test") == 0);
+    cr_expect_eq(drive_agent(&driver, 300, name), -1, "%s", name);
+    drive_end(&driver, true);
 }
 
 /* What an alias forwards abroad goes under its owner's name, who gets its bounce; the others' sender gets theirs. */
