@@ -182,6 +182,14 @@ bool address_parse(struct address *out, struct span argument, bool null_allowed,
     return true;
 }
 
+struct span address_path(struct span argument, bool null_allowed) {
+    struct address address;
+    struct span rest;
+    if (!address_parse(&address, argument, null_allowed, &rest)) return span_part(argument, 0, ADDRESS_MAX);
+    argument = span_trim(argument);
+    return span_trim(span_part(argument, 0, argument.n - rest.n));
+}
+
 bool address_parse_plain(struct address *out, struct span text) {
     struct address address = {0};
     *out = address;

@@ -156,7 +156,7 @@ int transaction_mail(struct peer *peer, struct frame *frame) {
         foreign = facts_foreign(&peer->auth->house, &peer->transaction.facts);
     } else {
         peer->transaction = (struct transaction){0};
-        log_reason(peer, LOG_MAIL_REFUSED, reason, KEY_FROM, argument, NULL);
+        log_reason(peer, LOG_MAIL_REFUSED, reason, KEY_FROM, address_path(argument, true), NULL);
         if (reason_reply(reason)->code / 100 == 5) (void)peer_failed(peer);
     }
     wire_put_u16(&b, (uint16_t)reason);
@@ -241,7 +241,8 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
             reason = REASON_STORAGE_FAULT;
     }
     bool accepted = reason_reply(reason)->accepts;
-    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, argument, why);
+    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, address_path(argument, false),
+               why);
     if (accepted)
         transaction->accepted++, transaction->ends += peer->auth->ends.found;
     else if (reason_reply(reason)->code / 100 == 5)

@@ -33,7 +33,7 @@ static void note_refusal(const struct smtp *smtp, enum reason reason, struct spa
         log_span(&refusals.line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
         refusals.open = true;
     }
-    log_span(&refusals.line, KEY_TO, span_part(path, 0, ADDRESS_MAX));
+    log_span(&refusals.line, KEY_TO, address_path(path, false));
     refusals.n++;
     if (refusals.line.b.cap - refusals.line.b.n < 2 * ADDRESS_MAX) send_refusals();
 }
@@ -45,7 +45,7 @@ enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *ou
     if (!ask_mail(smtp->esmtp, span_of(smtp->helo, smtp->helo_bytes), path, &answer)) return smtp_broken(smtp, out);
     if (answer.reason != REASON_SENDER_ACCEPTED) return smtp_fail_reason(smtp, answer.reason, out);
     memcpy(smtp->transaction, answer.transaction, sizeof smtp->transaction);
-    struct span sender = span_part(path, 0, span_find(path, ' '));
+    struct span sender = address_path(path, true);
     smtp->sender_bytes = sender.n < sizeof smtp->sender ? sender.n : sizeof smtp->sender;
     memcpy(smtp->sender, sender.p, smtp->sender_bytes);
     smtp->foreign = answer.foreign;

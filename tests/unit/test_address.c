@@ -437,3 +437,25 @@ Test(test_address, domains) {
     letters[ADDRESS_DOMAIN_MAX] = 'a', letters[ADDRESS_DOMAIN_MAX - 2] = 'a';
     cr_expect_not(address_domain_valid(span_of(letters, ADDRESS_DOMAIN_MAX + 1)));
 }
+
+Test(test_address, what_a_log_line_shows) {
+    static const struct {
+        struct span argument;
+        bool null_allowed;
+        struct span shown;
+    } rows[] = {
+        {SPAN("<alice@example.test> size=1"), true, SPAN("<alice@example.test>")},
+        {SPAN(" <bob@example.test>  NOTIFY=NEVER ORCPT=rfc822;x "), false, SPAN("<bob@example.test>")},
+        {SPAN("<\"a b> c\"@example.test> SIZE=1"), true, SPAN("<\"a b> c\"@example.test>")},
+        {SPAN("<@r.example:b@example.test> BODY=8BITMIME"), true, SPAN("<@r.example:b@example.test>")},
+        {SPAN("<> SIZE=1"), true, SPAN("<>")},
+        {SPAN("<postmaster> NOTIFY=NEVER"), false, SPAN("<postmaster>")},
+        {SPAN("alice@example.test size=1"), true, SPAN("alice@example.test size=1")},
+        {SPAN(""), true, SPAN("")},
+    };
+    uint8_t octets[2 * ADDRESS_MAX];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect(span_equal(address_path(rows[i].argument, rows[i].null_allowed), rows[i].shown), "row %zu", i);
+    memset(octets, 'x', sizeof octets);
+    cr_expect_eq(address_path(span_of(octets, sizeof octets), true).n, ADDRESS_MAX);
+}
