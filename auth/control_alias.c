@@ -77,9 +77,28 @@ static enum account_change add_targets(struct auth *auth, const struct control_r
     return all;
 }
 
+/* Users may come after their aliases. */
+static void warn_of_nobody(struct auth *auth, const struct control_request *request, char *text, size_t size) {
+    struct buf b = buf_over(text, size - 1);
+    struct key key;
+    for (size_t i = 0; i < request->n; i++) {
+        struct span target = request->arguments[i].value;
+        if (strcmp(request->arguments[i].name, "target") != 0 || !key_parse(&key, target)) continue;
+        if (!house_local_domain(&auth->house, key_domain(&key))) continue;
+        enum expand_outcome outcome = expand_address(&auth->house, &key, key_span(&key), &auth->ends);
+        if (outcome == EXPAND_FOUND || outcome == EXPAND_FAILED) continue;
+        if (b.cap - b.n < key.n + 80) break; /* those named so far are told */
+        buf_put_text(&b, b.n ? ", " : "warning: there is no user or alias ");
+        buf_put_span(&b, key_span(&key));
+    }
+    if (b.n) buf_put_text(&b, " yet, so mail for this alias does not get there");
+    text[b.n] = '\0';
+}
+
 void control_alias_add(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key address;
     struct account account;
+    char warning[1024];
     const char *wrong = alias_address(auth, control_argument(request, "address"), &address);
     if (!wrong && !control_given(request, "target")) wrong = "an alias needs a target";
     if (!wrong) wrong = check_targets(auth, request, &address);
@@ -90,9 +109,15 @@ void control_alias_add(struct auth *auth, struct control_peer *peer, const struc
     enum account_found user = account_find(auth->house.db, key_span(&address), &account);
     if (user != ACCOUNT_NONE)
         control_end(peer, user == ACCOUNT_FOUND ? CONTROL_EXISTS : CONTROL_FAILED, "there is a user of this name");
-    else
-        control_answer_change(auth, peer, add_targets(auth, request, &address), "alias add", key_span(&address), "",
+    if (user != ACCOUNT_NONE) return;
+    enum account_change change = add_targets(auth, request, &address);
+    if (change == ACCOUNT_CHANGED) {
+        warn_of_nobody(auth, request, warning, sizeof warning);
+        control_answer_changed(auth, peer, "alias add", key_span(&address), warning);
+    } else {
+        control_answer_change(auth, peer, change, "alias add", key_span(&address), "",
                               "this alias has these targets already");
+    }
 }
 
 void control_alias_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request) {

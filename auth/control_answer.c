@@ -4,6 +4,8 @@
 
 #include "store/log.h"
 
+#include <stdio.h>
+
 struct control_answer control_answer;
 
 bool control_answer_send(struct control_answer *to) {
@@ -18,10 +20,11 @@ void control_answer_end(enum account_found found) {
 
 void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
                            struct span who, const char *missing, const char *exists) {
-    struct log_line line;
+    char text[128];
     switch (change) {
     case ACCOUNT_CHANGED:
-        break;
+        control_answer_changed(auth, peer, verb, who, "");
+        return;
     case ACCOUNT_EXISTS:
         control_end(peer, CONTROL_EXISTS, exists);
         return;
@@ -29,16 +32,22 @@ void control_answer_change(struct auth *auth, struct control_peer *peer, enum ac
         control_end(peer, CONTROL_NOT_FOUND, missing);
         return;
     case ACCOUNT_CHANGE_FAILED:
-        control_end(peer, CONTROL_FAILED, "the database could not be changed");
+        snprintf(text, sizeof text, "the database could not be changed: %s", database_why(auth->house.db));
+        control_end(peer, CONTROL_FAILED, text);
         return;
     }
+}
+
+void control_answer_changed(struct auth *auth, struct control_peer *peer, const char *verb, struct span who,
+                            const char *warning) {
+    struct log_line line;
     log_open(&line, LOG_ACCOUNT_CHANGED);
     log_text(&line, KEY_WHAT, verb);
     log_span(&line, KEY_USER, who);
     log_send(&line);
     if (!auth->setup.stand_alone) auth_say_postmaster(auth);
     bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
-    control_end(peer, told ? CONTROL_OK : CONTROL_FAILED, told ? "" : "changed, but dovecot.db could not be written");
+    control_end(peer, told ? CONTROL_OK : CONTROL_FAILED, told ? warning : "changed, but dovecot.db could not be written");
 }
 
 /* The login in its normal form; answers itself when it is none. */

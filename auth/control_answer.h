@@ -25,6 +25,10 @@ void control_answer_end(enum account_found found);
 void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
                            struct span who, const char *missing, const char *exists);
 
+/* The same for what was changed; `warning` begins with "warning: ", or is empty. */
+void control_answer_changed(struct auth *auth, struct control_peer *peer, const char *verb, struct span who,
+                            const char *warning);
+
 /* The argument "login" in its normal form; false after answering that it is none. */
 bool control_answer_login(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                           struct key *out) MUST_USE;

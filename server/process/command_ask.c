@@ -70,7 +70,8 @@ static int say_end(struct span body, struct command_print *print) {
     }
     if (!message.n) return code;
     /* What was asked to be data stays data. */
-    bool plain = code == CONTROL_OK && (print->form == PRINT_TABLE || print->form == PRINT_TALL);
+    bool warns = span_starts_nocase(message, SPAN("warning: "));
+    bool plain = code == CONTROL_OK && !warns && (print->form == PRINT_TABLE || print->form == PRINT_TALL);
     FILE *out = plain ? print->out : stderr;
     if (!plain)
         fputs("gatepost: ", out);
