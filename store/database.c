@@ -22,6 +22,7 @@ struct statement {
 struct database {
     sqlite3 *handle;
     pid_t pid;
+    int failed, error; /* SQLite's extended code of the last statement that failed, and the system's */
     size_t n;
     struct statement statements[STATEMENTS_MAX];
 };
@@ -195,7 +196,11 @@ void statement_reset(struct statement *statement) {
 enum database_step statement_step(struct statement *statement) {
     int result = statement->bad ? SQLITE_MISUSE : sqlite3_step(statement->prepared);
     if (result == SQLITE_ROW) return DATABASE_ROW;
-    if (result != SQLITE_DONE) say(statement->db, "database statement");
+    if (result != SQLITE_DONE) {
+        statement->db->failed = sqlite3_extended_errcode(statement->db->handle);
+        statement->db->error = sqlite3_system_errno(statement->db->handle);
+        say(statement->db, "database statement");
+    }
     statement_reset(statement);
     return result == SQLITE_DONE ? DATABASE_DONE : DATABASE_FAILED;
 }
@@ -214,6 +219,19 @@ int statement_run(struct statement *statement) {
     enum database_step step = statement_step(statement);
     if (step == DATABASE_ROW) statement_reset(statement);
     return step == DATABASE_DONE ? sqlite3_changes(statement->db->handle) : -1;
+}
+
+const char *database_why(const struct database *db) {
+    switch (db->failed & 0xff) {
+    case SQLITE_FULL: return "the disk is full";
+    case SQLITE_READONLY: return "it can only be read; look at the file system and at who owns it";
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN: return db->error ? strerrordesc_np(db->error) : "reading or writing it failed";
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return "it is damaged";
+    case SQLITE_NOMEM: return "too little memory";
+    default: return "the log says more";
+    }
 }
 
 int database_begin(struct database *db) {

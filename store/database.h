@@ -46,6 +46,9 @@ int database_begin(struct database *db) MUST_USE;
 int database_commit(struct database *db) MUST_USE;
 void database_rollback(struct database *db);
 
+/* Why the last statement that failed did, in words for the owner. */
+const char *database_why(const struct database *db);
+
 /* Writes a consistent copy into a file that is not there yet. */
 int database_copy(struct database *db, const char *file) MUST_USE;
 

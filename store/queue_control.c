@@ -78,8 +78,8 @@ static const char *state_name(const struct queue_message *message) {
     bool waiting = false;
     if (message->active) return "active";
     for (uint16_t i = 0; i < message->n_parts; i++) {
-        if (message->parts[i].state == PART_READY) return "ready";
-        waiting |= message->parts[i].state == PART_WAITING;
+        if (message->parts[i].state == PART_READY && !queue_part_next_ms(&message->parts[i])) return "ready";
+        waiting |= message->parts[i].state == PART_WAITING || message->parts[i].state == PART_READY;
     }
     return waiting ? "waiting" : "reporting";
 }
@@ -87,8 +87,8 @@ static const char *state_name(const struct queue_message *message) {
 static uint64_t next_of(const struct queue_message *message) {
     uint64_t next = UINT64_MAX;
     for (uint16_t i = 0; i < message->n_parts; i++) {
-        const struct queue_part *part = &message->parts[i];
-        if (part->state == PART_WAITING && part->next_ms < next) next = part->next_ms;
+        uint64_t at = queue_part_next_ms(&message->parts[i]);
+        if (at && at < next) next = at;
     }
     return next == UINT64_MAX ? 0 : next;
 }
@@ -202,7 +202,7 @@ static void put_recipient(const struct queue_message *message, uint32_t index, c
         &row, "state",
         span_text(known->state == RECIPIENT_WAITING && part->state == PART_ACTIVE ? "active" : states[known->state]));
     control_row_number(&row, "attempts", part->attempts);
-    control_row_time(&row, "next", known->state == RECIPIENT_WAITING ? part->next_ms : 0);
+    control_row_time(&row, "next", known->state == RECIPIENT_WAITING ? queue_part_next_ms(part) : 0);
     control_row_text(&row, "status", note ? span_text(note->status) : (struct span){0});
     control_row_text(&row, "why", queue_note_diagnostic(note));
     control_row_text(&row, "remote", queue_note_remote(note));

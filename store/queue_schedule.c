@@ -115,6 +115,15 @@ void queue_part_schedule(struct queue *queue, struct queue_part *part) {
         make_ready(queue, part);
 }
 
+uint64_t queue_part_next_ms(const struct queue_part *part) {
+    const struct queue_timer *held = &part->destination->timer;
+    uint64_t now = clock_ms(), next = part->state == PART_WAITING ? part->next_ms : 0;
+    if (part->state != PART_WAITING && part->state != PART_READY) return 0;
+    if (!held->place || held->at_ms <= now) return next;
+    uint64_t free = clock_wall_ms() + (held->at_ms - now);
+    return free > next ? free : next;
+}
+
 static bool has_waiting(const struct queue_part *part) {
     const struct queue_message *message = part->message;
     uint16_t index = (uint16_t)(part - message->parts);

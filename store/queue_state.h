@@ -273,6 +273,9 @@ struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, s
 void queue_destination_release(struct queue *queue, struct queue_destination *destination);
 /* A part may go as soon as there is an agent, or waits until its time. */
 void queue_part_schedule(struct queue *queue, struct queue_part *part);
+/* When it is tried next, in wall clock milliseconds; 0: as soon as there is an agent, or it is not waiting. What is due waits
+ * as long as its destination is left alone. */
+uint64_t queue_part_next_ms(const struct queue_part *part);
 void queue_part_unschedule(struct queue *queue, struct queue_part *part);
 void queue_schedule_message(struct queue *queue, struct queue_message *message);
 /* Calls timers that are due, asks for agents, hands out jobs. Returns how long the loop may wait, in ms. */

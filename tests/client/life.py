@@ -178,6 +178,55 @@ def _():
             equal(other.stop(), 0, "exit code of the restored server")
 
 
+@case("queue: what is held back with its destination says until when")
+def _():
+    with Server("held", config={"delivery": {"foreign": "smarthost", "smarthost":
+                                             {"host": "127.0.0.1", "port": 9, "tls": "none"}},
+                                "queue": {"retry": ["1h"], "expire": "5d"}}) as server:
+        wire = server.login()
+        for n in (1, 2):
+            equal(wire.mail("alice@example.test", "far@elsewhere.example", body(marker())).code, 250, "mail for elsewhere")
+            server.log_has("event=deferred")
+        wire.quit()
+        rows = server.json("queue", "list")
+        equal([row["state"] for row in rows], ["waiting"] * 2, "states")
+        expect(all(row["next"] for row in rows), "one has no time: %r" % rows)
+        shown = server.json("queue", "show", rows[1]["id"])
+        expect(shown[-1]["next"], "show has none: %r" % shown)
+
+
+@case("log: a refused sender and recipient come without their parameters")
+def _():
+    with Server("parameters") as server:
+        wire = server.dial("submission")
+        wire.ehlo()
+        wire.want("MAIL FROM:<alice@example.test> size=1", 530)
+        server.log_has(r'event=mail-refused.* from=<alice@example\.test>(\s|$)')
+        wire = server.dial()
+        wire.ehlo()
+        wire.want("MAIL FROM:<a@b.example>", 250)
+        wire.want("RCPT TO:<nobody@example.test> NOTIFY=NEVER", 550)
+        wire.want("RCPT TO:<far@elsewhere.example> NOTIFY=NEVER", 550)
+        wire.want("RCPT TO:<alice@example.test> NOTIFY=NEVER", 250)
+        wire.quit()
+        for text in (r"event=recipient-refused.* to=<nobody@example\.test>(\s|$)",
+                     r"event=session-refused.* to=<far@elsewhere\.example>(\s|$)",
+                     r"event=recipient-accepted.* to=<alice@example\.test>(\s|$)"):
+            server.log_has(text)
+
+
+@case("command line: an alias to nobody is made with a warning")
+def _():
+    server = config_only()
+    server.add_user("real@example.test")
+    done = server.command("alias", "add", "info@example.test", "nobody@example.test", "real@example.test")
+    equal(done.stdout, "", "standard output")
+    expect(re.search(r"warning: .*nobody@example\.test yet", done.stderr) and "real@" not in done.stderr,
+           "it says %r" % done.stderr)
+    done = server.command("alias", "add", "sales@example.test", "real@example.test", "info@example.test")
+    equal(done.stderr, "", "a warning without need")
+
+
 @case("life: a second server on the same state is refused")
 def _():
     with Server("first") as server:
@@ -1085,7 +1134,7 @@ def _():
         log = server.log()
         raw = [c for c in log if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)]
         expect(not raw, "raw control characters in the log: %r" % raw)
-        forged = [line for line in log.splitlines() if re.search(r"(^| )event=login( |$)", re.sub(r'"(\\.|[^"\\])*"', "", line))]
+        forged = [line for line in log.splitlines() if re.search(r"(^| )event=login(\s|$)", re.sub(r'"(\\.|[^"\\])*"', "", line))]
         expect(not forged, "forged: %r" % forged)
 
 

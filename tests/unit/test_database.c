@@ -100,3 +100,26 @@ Test(database, not_across_a_fork) {
     cr_expect_eq(count(db), 0);
     database_close(db);
 }
+
+/* A pragma of SQLite's own stands for the disk. */
+static void obstruct(struct database *db, const char *pragma) {
+    struct statement *statement = database_statement(db, pragma);
+    cr_assert_neq(statement_step(statement), DATABASE_FAILED);
+    statement_reset(statement);
+}
+
+Test(database, says_why_it_could_not_be_changed) {
+    char login[9000];
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    cr_assert_not_null(db);
+    memset(login, 'x', sizeof login - 1);
+    login[sizeof login - 1] = 0;
+    obstruct(db, "PRAGMA max_page_count=1");
+    cr_expect_eq(add(db, login), -1);
+    cr_expect_str_eq(database_why(db), "the disk is full");
+    obstruct(db, "PRAGMA query_only=ON");
+    cr_assert_eq(database_begin(db), -1);
+    database_rollback(db);
+    cr_expect(strstr(database_why(db), "can only be read"), "%s", database_why(db));
+    database_close(db);
+}
