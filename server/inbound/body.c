@@ -4,7 +4,7 @@
 
 #include "store/clock.h"
 
-enum { SEND_AT = 32 << 10, SPARE = 4 }; /* what the automaton may hold back, and a line end at the last */
+enum { FALSE_END_MS = 5000, SEND_AT = 32 << 10, SPARE = 4 }; /* what the automaton may hold back, and a line end at the last */
 
 static enum client_status fill(uint64_t data_ms, uint64_t session_deadline_ms) {
     uint64_t deadline = clock_ms() + data_ms;
@@ -33,7 +33,8 @@ enum client_status body_take(struct smtp *smtp, bool chunk, uint64_t data_ms, ui
     while (left > 0) {
         size_t taken = 0;
         if (client_rest().n == 0) {
-            enum client_status status = fill(data_ms, session_deadline_ms);
+            bool ended = !chunk && data_ends_falsely(&smtp->data) && data_ms > FALSE_END_MS;
+            enum client_status status = fill(ended ? FALSE_END_MS : data_ms, session_deadline_ms);
             if (status != CLIENT_FINE) return status;
         }
         if (chunk && smtp->chunk_dropped)

@@ -1,4 +1,8 @@
 /* data.c - the automaton over the body's octets.
+ * A bare CR, a bare LF or a NUL is refused with 550 5.6.11 in answer to the true end, CRLF.CRLF, and the session goes on in
+ * step. To answer at the bare LF and close would reach most clients as a lost connection, and they would send the message
+ * again for days. Who ends a message by LF.LF alone waits for an answer that the true end never brings: when nothing follows
+ * for a few seconds the same 550 is said, and the connection closed, so that nothing behind it is ever read as a command.
  * Runs in: session. Trusts: nothing. Never: takes anything but CRLF for the end of a line, or anything but CRLF.CRLF
  * for the end of a message; loses step when it refuses. */
 #include "server/inbound/data.h"
@@ -7,7 +11,7 @@ static const char received_name[] = "received:";
 enum { NAME_LENGTH = sizeof received_name - 1, NAME_OTHER = 255 };
 
 void data_start(struct data *data, bool stuffed, uint64_t limit_bytes) {
-    *data = (struct data){.stuffed = stuffed, .in_header = true, .limit_bytes = limit_bytes};
+    *data = (struct data){.stuffed = stuffed, .in_header = true, .limit_bytes = limit_bytes, .tail = {0, 0, '\r', '\n'}};
 }
 
 static void blame(struct data *data, enum data_fault fault) {
@@ -113,6 +117,18 @@ static size_t text_run(struct span in) {
     return nul ? (size_t)(nul - in.p) : n;
 }
 
+static void keep_tail(struct data *data, struct span taken) {
+    size_t n = taken.n < sizeof data->tail ? taken.n : sizeof data->tail;
+    memmove(data->tail, data->tail + n, sizeof data->tail - n);
+    if (n) memcpy(data->tail + sizeof data->tail - n, taken.p + taken.n - n, n);
+}
+
+bool data_ends_falsely(const struct data *data) {
+    struct span tail = span_of(data->tail, sizeof data->tail);
+    if (!data->stuffed || data->state == DATA_END) return false;
+    return span_equal(span_from(tail, 1), SPAN("\n.\n")) || span_equal(tail, SPAN("\n.\r\n"));
+}
+
 size_t data_take(struct data *data, struct span in, struct buf *out) {
     size_t at = 0;
     while (at < in.n && data->state != DATA_END) {
@@ -125,6 +141,7 @@ size_t data_take(struct data *data, struct span in, struct buf *out) {
         }
         step(data, in.p[at++], out);
     }
+    keep_tail(data, span_part(in, 0, at));
     return at;
 }
 

@@ -32,6 +32,7 @@ struct data {
     size_t line_bytes;    /* of this line, as passed on */
     uint64_t bytes;       /* passed on */
     uint64_t limit_bytes; /* more is DATA_TOO_LARGE */
+    uint8_t tail[4];      /* the octets taken last */
 };
 
 void data_start(struct data *data, bool stuffed, uint64_t limit_bytes);
@@ -39,6 +40,9 @@ void data_start(struct data *data, bool stuffed, uint64_t limit_bytes);
 /* Takes octets of `in` until the end of the message or of `in`, appends the body to `out`, which has room for
  * in.n + 2, and returns how many it took. What it took of a faulty message is dropped. */
 size_t data_take(struct data *data, struct span in, struct buf *out);
+
+/* Whether the octets so far stop at LF.LF, LF.CRLF or CRLF.LF, which is no end, though the client may think so. */
+bool data_ends_falsely(const struct data *data);
 
 /* After the last octet of BDAT LAST: ends the last line where the client did not (`out` has room for 2 octets); a CR
  * at the very end is at fault. */

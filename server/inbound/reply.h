@@ -36,9 +36,9 @@ enum { REPLY_LINE_MAX = 512 }; /* RFC 5321 4.5.3.1.5 */
     ROW(BDAT_CLOSED, 503, "5.5.1", "No message is under way; the chunk was dropped")                                 \
     ROW(START_DATA, 354, "", "Go on, and end with a dot on a line of its own")                                       \
     ROW(CHUNK, 250, "2.0.0", "Chunk taken")                                                                          \
-    ROW(BARE_CR, 554, "5.6.0", "The message holds a CR that ends no line")                                           \
-    ROW(BARE_LF, 554, "5.6.0", "The message holds an LF without CR; lines end in CRLF")                              \
-    ROW(NUL, 554, "5.6.0", "The message holds a NUL")                                                                \
+    ROW(BARE_CR, 550, "5.6.11", "The message holds a CR that ends no line")                                          \
+    ROW(BARE_LF, 550, "5.6.11", "The message holds an LF without CR; lines end in CRLF")                             \
+    ROW(NUL, 550, "5.6.11", "The message holds a NUL")                                                               \
     ROW(LONG_LINE, 554, "5.6.0", "The message holds a line of more than 998 octets")                                 \
     ROW(TLS_READY, 220, "2.0.0", "Go on with TLS")                                                                   \
     ROW(TLS_UNAVAILABLE, 454, "4.7.0", "TLS is not available just now")                                              \

@@ -296,6 +296,10 @@ static bool take_body(bool chunk, enum smtp_next *next_out, enum session_exit *e
     enum client_status status = all_there ? CLIENT_FINE : send_out();
     if (status == CLIENT_FINE)
         status = body_take(&session.smtp, chunk, session.setup->data_ms, session.session_deadline_ms);
+    if (status == CLIENT_LATE && !chunk && data_ends_falsely(&session.smtp.data)) {
+        *next_out = smtp_body_unended(&session.smtp, &out);
+        return true;
+    }
     if (status != CLIENT_FINE) {
         *exit_out = end_by(status);
         return false;

@@ -97,6 +97,9 @@ void smtp_tls_started(struct smtp *smtp);
 /* After the body was taken to its end (DATA, or BDAT LAST): commit or refusal. */
 enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) MUST_USE;
 
+/* The client waits after LF.LF, which is no end: the refusal, and the session is over. */
+enum smtp_next smtp_body_unended(struct smtp *smtp, struct buf *out) MUST_USE;
+
 /* After a chunk that is not the last, or is dropped. */
 enum smtp_next smtp_chunk_end(struct smtp *smtp, struct buf *out) MUST_USE;
 

@@ -194,6 +194,12 @@ static enum smtp_next refuse_body(struct smtp *smtp, struct buf *out) {
     return put_fault(smtp, fault, out);
 }
 
+enum smtp_next smtp_body_unended(struct smtp *smtp, struct buf *out) {
+    if (refuse_body(smtp, out) != SMTP_MORE) return SMTP_LEAVE;
+    smtp->why = "the message ended by LF.LF, which is no end";
+    return SMTP_LEAVE;
+}
+
 enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) {
     struct ask_body answer;
     data_finish(&smtp->data, smtp->body);

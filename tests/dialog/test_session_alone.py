@@ -97,7 +97,7 @@ class Plain(Case):
             self.open_mail(c)
             self.begins(c.say("DATA"), "354")
             body = b"x" + evil + b"MAIL FROM:<evil@elsewhere.example>\r\n"
-            self.begins(c.say(body + b"\r\n.\r\nNOOP\r\n"), "554 5.6.0")
+            self.begins(c.say(body + b"\r\n.\r\nNOOP\r\n"), "550 5.6.11")
             self.begins(c.reply(), "250 2.0.0")
         self.assertEqual(w.messages, [])
         self.assertEqual(w.failures.count(3), 7)
@@ -147,7 +147,7 @@ class Plain(Case):
         self.begins(c.say(b"BDAT 6 LAST\r\nNOOP\r\n"), "503")
         self.works(c)
         self.open_mail(c)
-        self.begins(c.say(b"BDAT 6 LAST\r\na\nbc\r\n"), "554 5.6.0")
+        self.begins(c.say(b"BDAT 6 LAST\r\na\nbc\r\n"), "550 5.6.11")
         self.open_mail(c)
         self.begins(c.say(b"BDAT x\r\n"), "501")
         self.assertTrue(c.ended())

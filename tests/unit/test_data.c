@@ -178,3 +178,21 @@ Test(test_data, smuggling_is_told_from_other_faults) {
     cr_assert(!data_is_smuggling(DATA_FINE) && !data_is_smuggling(DATA_TOO_LARGE) && !data_is_smuggling(DATA_LOOP) &&
               !data_is_smuggling(DATA_LONG_LINE));
 }
+
+Test(test_data, an_end_that_is_none) {
+    static const struct {
+        const char *parts[3];
+        bool stuffed, falsely;
+    } rows[] = {
+        {{"a\n.\n"}, true, true},       {{"a\r\n.\n"}, true, true},       {{"a\n.\r\n"}, true, true},
+        {{"a\n", ".", "\n"}, true, true}, {{"a\n", ".\r", "\n"}, true, true}, {{"a\n.\n", "b"}, true, false},
+        {{"a\r\n.\r\n"}, true, false},  {{"a\n..\n"}, true, false},        {{".\n"}, true, true},
+        {{"a\r\n.\r", "\n"}, true, false}, {{"a\n.\n"}, false, false},      {{""}, true, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct outcome outcome;
+        start(&outcome, rows[i].stuffed, UINT64_MAX);
+        for (size_t j = 0; j < 3 && rows[i].parts[j]; j++) take(&outcome, span_text(rows[i].parts[j]));
+        cr_expect_eq(data_ends_falsely(&outcome.data), rows[i].falsely, "row %zu", i);
+    }
+}

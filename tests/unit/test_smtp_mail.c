@@ -91,7 +91,7 @@ Test(test_smtp_mail, a_large_group_is_asked_about_in_parts) {
 Test(test_smtp_mail, faults_of_the_body) {
     static const struct {
         const char *text, *reply;
-    } bodies[] = {{"a\nb\r\n.\r\n", "554 5.6.0"}, {"a\rb\r\n.\r\n", "554 5.6.0"}};
+    } bodies[] = {{"a\nb\r\n.\r\n", "550 5.6.11"}, {"a\rb\r\n.\r\n", "550 5.6.11"}};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         talk_start(RELAY_ROLE_MX, false);
         talk_open_mail();
