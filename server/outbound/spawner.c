@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BACKLOG_BYTES = 1 << 20, AGENT_CHANNEL_FD = 3, AGENT_LIFELINE_FD = 5, AGENT_KEEP_FD = 6, AGENT_SPARE_FD = 32 };
+enum { BACKLOG_BYTES = 1 << 20, AGENT_CHANNEL_FD = 3, AGENT_LIFELINE_FD = 5, AGENT_KEEP_FD = 6, AGENT_SPARE_FD = 32,
+       ENDING_MS = 500 };
 
 static void drop_queue(struct spawner *spawner) {
     if (spawner->queue.fd < 0) return;
@@ -63,11 +65,43 @@ static _Noreturn void be_agent(struct spawner *spawner, const struct spawner_ord
     _exit(spawner->agent(order, &inbox, keep < 0 ? -1 : AGENT_KEEP_FD));
 }
 
+static void log_end(pid_t pid, int status) {
+    struct log_line line;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+    log_open(&line, LOG_CHILD_EXITED);
+    log_text(&line, KEY_PROCESS, "agent");
+    log_number(&line, KEY_PID, (uint64_t)pid);
+    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    log_send(&line);
+}
+
+static void children_ready(void *context, uint32_t events) {
+    struct spawner *spawner = context;
+    struct signalfd_siginfo info;
+    int status;
+    (void)events;
+    if (read(spawner->children.fd, &info, sizeof info) < 0 && errno != EAGAIN) log_bug("signal descriptor");
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        log_end(pid, status);
+        for (size_t i = 0; i < spawner->n_agents; i++)
+            if (spawner->agents[i] == pid) spawner->agents[i] = spawner->agents[--spawner->n_agents];
+    }
+}
+
+/* An agent whose channel the queue has closed may still be on its way out: its place is waited for, shortly. */
+static bool has_place(struct spawner *spawner) {
+    size_t most = spawner->agents_max < SPAWNER_AGENTS_MAX ? spawner->agents_max : SPAWNER_AGENTS_MAX;
+    struct pollfd wait = {spawner->children.fd, POLLIN, 0};
+    if (spawner->n_agents >= most && poll(&wait, 1, ENDING_MS) > 0) children_ready(spawner, POLLIN);
+    return spawner->n_agents < most;
+}
+
 void spawner_fork(struct spawner *spawner, const struct spawner_order *order, int keep) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
     int pair[2];
-    if (spawner->n_agents >= spawner->agents_max || spawner->n_agents >= SPAWNER_AGENTS_MAX) {
+    if (!has_place(spawner)) {
         spawner_refuse(spawner, order, "too many agents");
         return;
     }
@@ -99,30 +133,6 @@ void spawner_retire(struct spawner *spawner) {
     close(spawner->lifeline[0]);
     close(spawner->lifeline[1]);
     memcpy(spawner->lifeline, fresh, sizeof fresh);
-}
-
-static void log_end(pid_t pid, int status) {
-    struct log_line line;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    log_open(&line, LOG_CHILD_EXITED);
-    log_text(&line, KEY_PROCESS, "agent");
-    log_number(&line, KEY_PID, (uint64_t)pid);
-    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
-    log_send(&line);
-}
-
-static void children_ready(void *context, uint32_t events) {
-    struct spawner *spawner = context;
-    struct signalfd_siginfo info;
-    int status;
-    (void)events;
-    if (read(spawner->children.fd, &info, sizeof info) < 0 && errno != EAGAIN) log_bug("signal descriptor");
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        log_end(pid, status);
-        for (size_t i = 0; i < spawner->n_agents; i++)
-            if (spawner->agents[i] == pid) spawner->agents[i] = spawner->agents[--spawner->n_agents];
-    }
 }
 
 static void take_order(struct spawner *spawner, const struct frame *frame) {

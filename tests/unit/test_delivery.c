@@ -134,6 +134,12 @@ Test(delivery, so_many_agents_and_no_more, .init = start, .fini = stop) {
     int second = fake_queue_agent(queue, 4, DESTINATION_MAILDIR, "carol@example.test");
     cr_expect(first >= 0 && second >= 0);
     cr_expect_eq(fake_queue_agent(queue, 5, DESTINATION_MAILDIR, "dave@example.test"), -1);
+    /* Who is leaving counts no more, whether it has left or not. */
+    for (uint32_t i = 6; i < 16; i++) {
+        close(first);
+        first = fake_queue_agent(queue, i, DESTINATION_MAILDIR, "dave@example.test");
+        cr_expect(first >= 0, "%u", i);
+    }
     close(first), close(second);
 }
 
