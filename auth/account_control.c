@@ -48,6 +48,10 @@ static void postmaster(struct auth *auth, struct control_peer *peer, const struc
 
 static void backup(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     (void)request;
+    if (auth->control.copier) {
+        control_end(peer, CONTROL_REFUSED, "another backup is being made");
+        return;
+    }
     if (unlink(BACKUP_FILE) != 0 && errno != ENOENT) {
         control_end(peer, CONTROL_FAILED, "the copy before this one cannot be removed");
         return;
@@ -59,6 +63,7 @@ static void backup(struct auth *auth, struct control_peer *peer, const struct co
     control_row_open(&control_answer.row);
     control_row_text(&control_answer.row, "file", SPAN(BACKUP_FILE));
     (void)control_row_send(&control_answer.row, peer);
+    auth->control.copier = peer; /* until it leaves the file is its own */
     control_end(peer, CONTROL_OK, "");
 }
 

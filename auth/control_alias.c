@@ -14,7 +14,7 @@ static bool leads_to(struct auth *auth, const struct key *from, struct span addr
 /* "*@example.test" or an address in a local domain, in its normal form; NULL, or what is wrong with it. */
 static const char *alias_address(struct auth *auth, struct span text, struct key *out) {
     if (!key_parse(out, text)) return "not an address: aliases look like info@example.test or *@example.test";
-    return house_local_domain(&auth->house, key_domain(out)) ? NULL : "its domain is not in local_domains";
+    return house_local_domain(&auth->house, key_domain(out)) ? NULL : control_answer_foreign(out);
 }
 
 struct target {

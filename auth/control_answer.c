@@ -57,3 +57,12 @@ bool control_answer_login(struct auth *auth, struct control_peer *peer, const st
     control_end(peer, CONTROL_USAGE, "not a full address: a login looks like alice@example.test");
     return false;
 }
+
+const char *control_answer_foreign(const struct key *key) {
+    static char text[ADDRESS_MAX + 64];
+    struct buf b = buf_over(text, sizeof text - 1);
+    buf_put_span(&b, key_span(key));
+    buf_put_text(&b, ": its domain is not in local_domains");
+    text[b.n] = 0;
+    return text;
+}

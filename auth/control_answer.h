@@ -33,6 +33,9 @@ void control_answer_changed(struct auth *auth, struct control_peer *peer, const 
 bool control_answer_login(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                           struct key *out) MUST_USE;
 
+/* Why an address in somebody else's domain is refused; good until the next call. */
+const char *control_answer_foreign(const struct key *key);
+
 /* Verbs of account_control.h, by subject. */
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request);

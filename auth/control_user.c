@@ -33,7 +33,7 @@ void control_user_add(struct auth *auth, struct control_peer *peer, const struct
     if (key.local_n == 0 || key.octets[0] == '.' || key.octets[0] == '"' || span_find(key_span(&key), '/') < key.n)
         control_end(peer, CONTROL_REFUSED, "a login is a directory's name too: no quotes, slashes or leading dot");
     else if (!house_local_domain(&auth->house, key_domain(&key)))
-        control_end(peer, CONTROL_REFUSED, "its domain is not in local_domains");
+        control_end(peer, CONTROL_REFUSED, control_answer_foreign(&key));
     else if (is_alias(auth, &key, &failed) || failed)
         control_end(peer, failed ? CONTROL_FAILED : CONTROL_EXISTS, "there is an alias of this name");
     else

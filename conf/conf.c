@@ -327,11 +327,23 @@ static void read_tree(struct reader *reader) {
     conf_check(reader->conf, reader->scan.path, &reader->mistakes);
 }
 
+static void keep_includes(struct conf *conf, const struct conf_scan *scan) {
+    for (size_t i = 1; i < scan->n; i++) {
+        const char *name = scan->files[i].name;
+        size_t same = 0;
+        while (same < conf->n_includes && strcmp(conf->includes[same], name) != 0) same++;
+        if (same < conf->n_includes) continue;
+        conf->includes = conf_grow(conf->includes, conf->n_includes, sizeof *conf->includes);
+        conf->includes[conf->n_includes++] = conf_copy(name, strlen(name));
+    }
+}
+
 struct conf *conf_read(const char *path, FILE *errors) {
     struct reader reader = {.conf = conf_alloc(1, sizeof(struct conf)), .scan = {.path = path}};
     reader.scan.mistakes = &reader.mistakes;
     for (size_t i = 0; i < conf_keys_n; i++) conf_default_set(&conf_keys[i], reader.conf);
     if (conf_scan_read(&reader.scan)) read_tree(&reader);
+    keep_includes(reader.conf, &reader.scan);
     if (reader.mistakes.n) {
         conf_mistakes_print(&reader.mistakes, errors);
         conf_free(reader.conf);

@@ -144,6 +144,9 @@ struct conf {
         char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
     } users;
 
+    char **includes; /* files that were read besides the main one, as they were opened */
+    size_t n_includes;
+
     struct conf_origins *origins; /* where each value was set; for conf_print only */
 };
 

@@ -76,5 +76,7 @@ void conf_free(struct conf *conf) {
     if (!conf) return;
     free_keys(conf_keys, conf_keys_n, conf);
     conf_origins_free(conf->origins);
+    for (size_t i = 0; i < conf->n_includes; i++) free(conf->includes[i]);
+    free(conf->includes);
     free(conf);
 }

@@ -59,6 +59,7 @@ struct control_server {
     void (*gone)(void *context, struct control_peer *peer); /* may be NULL */
     void *context;
     struct control_peer *peers[CONTROL_PEERS];
+    const struct control_peer *copier; /* set by a handler: who copies our files; NULL again once that peer has left */
 };
 
 /* Serves the listening socket `fd` in `loop`, which the caller has set in *server with handler and uid. 0 or -1. */

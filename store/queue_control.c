@@ -311,11 +311,8 @@ static void answer_status(struct queue *queue, struct control_peer *peer) {
     control_end(peer, CONTROL_OK, "");
 }
 
-bool queue_backup_runs(struct queue *queue) {
-    for (size_t i = 0; queue->backup && i < CONTROL_PEERS; i++)
-        if (queue->control.peers[i] == queue->backup) return true;
-    queue->backup = NULL;
-    return false;
+bool queue_backup_runs(const struct queue *queue) {
+    return queue->control.copier;
 }
 
 /* The command line copies our directory until it closes its connection. */
@@ -328,7 +325,7 @@ static void answer_backup(struct queue *queue, struct control_peer *peer) {
         control_end(peer, CONTROL_FAILED, "the queue's log could not be written");
         return;
     }
-    queue->backup = peer;
+    queue->control.copier = peer;
     control_end(peer, CONTROL_OK, "");
 }
 

@@ -208,9 +208,8 @@ struct queue {
     /* maintenance */
     uint64_t maintained_ms;
     bool moving_failed;
-    struct control_server control;
+    struct control_server control; /* nothing is removed as long as its copier is there */
     struct queue_export *exports;      /* large messages that somebody reads */
-    const struct control_peer *backup; /* who copies our files: nothing is removed as long as that peer is there */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };
 
@@ -345,7 +344,7 @@ void queue_report_sweep(struct queue *queue);
 
 /* ---- queue_control.c: the command line */
 /* Whether somebody copies our files. */
-bool queue_backup_runs(struct queue *queue);
+bool queue_backup_runs(const struct queue *queue);
 int queue_control_open(struct queue *queue) MUST_USE;
 
 /* ---- queue_export.c: a whole message for the command line */

@@ -118,7 +118,6 @@ out:
 static int copy_auth(int from, int to) {
     struct stat status;
     int result = copy_file(from, "gatepost.db.backup", to, "gatepost.db");
-    /* Two backups at a time take the copy away from each other. */
     if (result == 0 && fstatat(to, "gatepost.db", &status, AT_SYMLINK_NOFOLLOW) != 0) result = fault("gatepost.db");
     if (unlinkat(from, "gatepost.db.backup", 0) != 0 && errno != ENOENT) return fault("gatepost.db.backup");
     return result;
@@ -147,6 +146,32 @@ static int open_target(const char *path) {
     return -1;
 }
 
+/* The name of an included file in the backup: as the configuration names it, which may be a path. */
+static bool flat_name(const char *config, const char *name, char *out, size_t size) {
+    const char *slash = strrchr(config, '/');
+    size_t skip = slash ? (size_t)(slash - config) + 1 : 0, n = strlen(name);
+    if (n <= skip || strncmp(config, name, skip) != 0) skip = 0;
+    if (n - skip >= size) return false;
+    for (size_t i = skip; i <= n; i++) out[i - skip] = name[i] == '/' ? '%' : name[i];
+    return true;
+}
+
+static int copy_configuration(const struct conf *conf, const char *config, int to) {
+    char name[NAME_MAX + 1];
+    if (copy_file(AT_FDCWD, config, to, "gatepost.conf") != 0) return -1;
+    int out = conf->n_includes ? make_directory(to, "included") : -1, result = 0;
+    if (conf->n_includes && out < 0) return -1;
+    for (size_t i = 0; result == 0 && i < conf->n_includes; i++) {
+        errno = ENAMETOOLONG;
+        result = flat_name(config, conf->includes[i], name, sizeof name)
+                     ? copy_file(AT_FDCWD, conf->includes[i], out, name)
+                     : fault(conf->includes[i]);
+    }
+    if (out >= 0 && result == 0 && fsync(out) != 0) result = fault("included");
+    if (out >= 0) close(out);
+    return result;
+}
+
 int command_run_backup(const struct command_line *line) {
     const char *path = command_value(line, "directory");
     struct conf *conf = conf_read(line->config, stderr);
@@ -156,7 +181,7 @@ int command_run_backup(const struct command_line *line) {
     if (to >= 0) {
         bool done = copy_state(conf, ROLE_AUTH, "backup", to, copy_auth) == 0 &&
                     copy_state(conf, ROLE_QUEUE, "queue backup", to, copy_queue) == 0 &&
-                    copy_file(AT_FDCWD, line->config, to, "gatepost.conf") == 0 && fsync(to) == 0;
+                    copy_configuration(conf, line->config, to) == 0 && fsync(to) == 0;
         if (!done) fprintf(stderr, "gatepost: the backup in %s is not complete: do not use it\n", path);
         if (!done) code = CONTROL_FAILED;
         close(to);

@@ -49,12 +49,13 @@ static int check_owner(const char *path, uint32_t uid, const char *user, FILE *e
 }
 
 int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
-    static const struct {
+    const struct {
         const char *name;
         enum role role;
         mode_t mode;
-    } own[] = {{"auth", ROLE_AUTH, 0711}, {"queue", ROLE_QUEUE, 0700}, {"mail", ROLE_DELIVERY, 0700},
-               {"capture", ROLE_DELIVERY, 0700}};
+        const char *elsewhere; /* where the configuration names another place */
+    } own[] = {{"auth", ROLE_AUTH, 0711, NULL}, {"queue", ROLE_QUEUE, 0700, NULL}, {"mail", ROLE_DELIVERY, 0700, NULL},
+               {"capture", ROLE_DELIVERY, 0700, conf->delivery.capture_directory}};
     char path[4096];
     uint32_t uid = 0, gid = 0;
     const char *user;
@@ -64,8 +65,8 @@ int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
     if (make(path, 0755, false, 0, 0, errors) != 0) return -1;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         if (as_root && setup_user(conf, own[i].role, &uid, &gid, &user) != 0) return -1;
-        bool configured = own[i].name[0] == 'c' && conf->delivery.capture_directory;
-        if (!path_of(path, sizeof path, configured ? conf->delivery.capture_directory : conf->state_directory,
+        bool configured = own[i].elsewhere;
+        if (!path_of(path, sizeof path, configured ? own[i].elsewhere : conf->state_directory,
                      configured ? "" : own[i].name))
             return -1;
         if (make(path, own[i].mode, as_root, uid, gid, errors) != 0) return -1;

@@ -142,6 +142,13 @@ def _():
                 wire.mail("alice@example.test", "bob@example.test", body(marker(), "y" * 70 + "\r\n" * 300000))
         thread = threading.Thread(target=load)
         thread.start()
+        with open(server.config_path) as main:
+            text = main.read()
+        os.mkdir(os.path.dirname(server.config_path) + "/parts")
+        with open(os.path.dirname(server.config_path) + "/parts/log.conf", "w") as part:
+            part.write("# nothing to say\n")
+        with open(server.config_path, "w") as main:
+            main.write('@include "parts/log.conf"\n' + text)
         live = server.directory + "/live"
         try:
             equal(server.command("backup", live).stdout, "", "what backup prints")
@@ -151,7 +158,15 @@ def _():
         wire.quit()
         equal(os.stat(live).st_mode & 0o7777, 0o700, "mode of the backup")
         equal(server.command("backup", live, check=False).returncode, 5, "exit code for a directory in use")
-        equal(sorted(os.listdir(live)), ["auth", "gatepost.conf", "queue"], "what is in it")
+        equal(sorted(os.listdir(live)), ["auth", "gatepost.conf", "included", "queue"], "what is in it")
+        equal(os.listdir(live + "/included"), ["parts%log.conf"], "what the configuration includes")
+        other_backup = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        other_backup.connect(server.run + "/auth.sock")
+        other_backup.send(struct.pack("<HI", 0x0d01, 6) + b"backup")
+        expect(struct.unpack_from("<H", other_backup.recv(65536))[0] == 0x0d81, "a row of the other backup")
+        refused = server.command("backup", server.directory + "/second", check=False)
+        expect(refused.returncode == 1 and "another backup" in refused.stderr, "two at a time: " + refused.stderr)
+        other_backup.close()
         eventually(lambda: len(queued(server)) == 3, "local mail delivered")
         equal(server.stop(), 0, "exit code")
         os.mkdir(server.directory + "/cold")

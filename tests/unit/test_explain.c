@@ -89,6 +89,7 @@ Test(explain, verbs) {
     const char *hash = auth_fixture_hash();
     ASK(CONTROL_EXISTS, "user add", "login", "alice@example.test", "hash", hash);
     ASK(CONTROL_REFUSED, "user add", "login", "alice@elsewhere.example", "hash", hash);
+    cr_expect(said("alice@elsewhere.example: its domain"));
     ASK(CONTROL_REFUSED, "user add", "login", "x/y@example.test", "hash", hash);
     ASK(CONTROL_USAGE, "user add", "login", "carl@example.test", "hash", "secret-word");
     ASK(CONTROL_USAGE, "user add", "login", "carl", "hash", hash);
@@ -98,6 +99,7 @@ Test(explain, verbs) {
     ASK(CONTROL_EXISTS, "alias add", "address", "bob@example.test", "target", "alice@example.test");
     ASK(CONTROL_REFUSED, "alias add", "address", "out@example.test", "target", "x@elsewhere.example");
     ASK(CONTROL_REFUSED, "alias add", "address", "x@elsewhere.example", "target", "alice@example.test");
+    cr_expect(said("x@elsewhere.example: its domain"));
     ASK(CONTROL_REFUSED, "alias add", "address", "self@example.test", "target", "self@example.test");
     ASK(CONTROL_OK, "alias add", "address", "one@example.test", "target", "two@example.test");
     ASK(CONTROL_OK, "alias add", "address", "two@example.test", "target", "three@example.test");
