@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { RUN_DIRECTORY_MAX = 107 - sizeof "/status.sock" + 1 }; /* unix(7): an address has 107 octets at most */
 
@@ -14,6 +15,7 @@ struct check {
     const struct conf *conf;
     const char *path;
     struct conf_mistakes *mistakes;
+    bool *denied; /* that this is for somebody else to run was said */
 };
 
 /* Where the field was set, else the file as a whole. */
@@ -168,12 +170,21 @@ static void check_domains(const struct check *check) {
     }
 }
 
+/* What stat(2) said. That all is another user's is said once. */
+static void cannot_look(const struct check *check, char *const *field, const char *name) {
+    int error = errno;
+    bool others = error == EACCES && geteuid() != 0;
+    if (others && *check->denied) return;
+    *check->denied |= others;
+    MISTAKE(check, field, "%s: %s: %s%s", name, *field, strerror(error), others ? CONF_RUN_AS_ROOT : "");
+}
+
 /* A regular file that is there; with `secret` not open to others. Its group may read it (Debian's ssl-cert). */
 static void check_file(const struct check *check, char *const *field, const char *name, bool secret) {
     struct stat status;
     if (!*field || !**field) return;
     if (stat(*field, &status) < 0)
-        MISTAKE(check, field, "%s: %s: %s", name, *field, strerror(errno));
+        cannot_look(check, field, name);
     else if (!S_ISREG(status.st_mode))
         MISTAKE(check, field, "%s: %s is not a file", name, *field);
     else if (secret && status.st_mode & (S_IRWXO | S_IWGRP))
@@ -189,7 +200,7 @@ static void check_directory(const struct check *check, char *const *field, const
         if (!S_ISDIR(status.st_mode)) MISTAKE(check, field, "%s: %s is not a directory", name, *field);
         return;
     }
-    if (errno != ENOENT) MISTAKE(check, field, "%s: %s: %s", name, *field, strerror(errno));
+    if (errno != ENOENT) cannot_look(check, field, name);
     if (errno != ENOENT || !is_set(check, field)) return;
     if (within && strncmp(*field, within, n) == 0 && (*field)[n] == '/') return;
     const char *slash = strrchr(*field, '/');
@@ -315,7 +326,8 @@ static void check_users(const struct check *check) {
 }
 
 void conf_check(const struct conf *conf, const char *path, struct conf_mistakes *mistakes) {
-    struct check check = {conf, path, mistakes};
+    bool denied = false;
+    struct check check = {conf, path, mistakes, &denied};
     if (!conf->hostname && !is_set(&check, &conf->hostname))
         MISTAKE(&check, &conf->hostname, "hostname: not set; give the full name of this server");
     check_networks(&check);

@@ -323,7 +323,8 @@ static const struct conf_file *open_file(struct lexer *lexer, char *name, const 
     } else if (includer) {
         conf_mistake(scan->mistakes, includer->place, "cannot read %s: %s", name, strerror(errno));
     } else {
-        conf_mistake(scan->mistakes, (struct conf_place){scan->path, 0}, "%s", strerror(errno));
+        conf_mistake(scan->mistakes, (struct conf_place){scan->path, 0}, "%s%s", strerror(errno),
+                     errno == EACCES && geteuid() != 0 ? CONF_RUN_AS_ROOT : "");
     }
     lexer->stop = true;
     free(name);

@@ -54,7 +54,9 @@ static char *text_copy(const char *text) {
 static int copy_file(const char *path, int *copy_out, FILE *errors) {
     *copy_out = sealed_copy(path);
     if (*copy_out >= 0) return 0;
-    fprintf(errors, "gatepost: cannot read %s: %s\n", path, strerrordesc_np(errno));
+    bool others = errno == EACCES && geteuid() != 0;
+    fprintf(errors, "gatepost: cannot read %s: %s%s\n", path, strerrordesc_np(errno),
+            others ? "; run gatepost as root, or as the user whose server this is" : "");
     return -1;
 }
 

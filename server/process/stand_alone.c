@@ -48,6 +48,16 @@ static int start_log(void) {
     return 0;
 }
 
+/* The role's process inherits what may be opened here. */
+static int check_directory(const struct conf *conf, enum role role) {
+    int fd = directories_open(conf, role, 0);
+    if (fd >= 0) return close(fd);
+    fprintf(stderr, "gatepost: cannot open the directory of the %s process in %s: %s%s\n", role_name(role),
+            conf->state_directory, strerrordesc_np(errno),
+            errno == EACCES && geteuid() != 0 ? "; run gatepost as root, or as the user whose server this is" : "");
+    return -1;
+}
+
 int master_stand_alone(const struct conf *conf, int role) {
     int pair[2];
     uint8_t command[2] = {ROLE_COMMAND, 0};
@@ -59,6 +69,7 @@ int master_stand_alone(const struct conf *conf, int role) {
     }
     if (family.facts.as_root && family_check_users(conf, stderr) != 0) return -1;
     if (directories_make(conf, family.facts.as_root, stderr) != 0) return -1;
+    if (check_directory(conf, (enum role)role) != 0) return -1;
     if (family_open(&family, conf, NULL, NULL, NULL) != 0) return -1;
     worker = start_log() == 0 ? child_add(&family, (enum role)role, 0) : NULL;
     if (!worker || child_spawn(worker) != 0 || frame_pair(pair, true) != 0) {

@@ -16,7 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import (BUILD, GATEPOST, HOSTNAME, PATIENCE, SANITIZED, Case, Failure, Server, Wire, alive, body,  # noqa: E402
+from harness import (BUILD, GATEPOST, HOSTNAME, PATIENCE, SANITIZED, Case, Failure, Server, Skipped, Wire, alive, body,  # noqa: E402
                      case, equal, eventually, expect, free_port, main, make_certificate, marker,
                      own_environment)
 
@@ -228,6 +228,27 @@ def _():
                      r"event=session-refused.* to=<far@elsewhere\.example>(\s|$)",
                      r"event=recipient-accepted.* to=<alice@example\.test>(\s|$)"):
             server.log_has(text)
+
+
+@case("command line: an ordinary user at another's server is told so")
+def _():
+    with Server("another", users=("alice",), start=False) as server:
+        switch = []
+        if os.geteuid() == 0:
+            switch = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            if subprocess.run(switch + [GATEPOST, "--version"], capture_output=True).returncode != 0:
+                raise Skipped("nobody cannot reach the program")
+        else:
+            os.chmod(server.state + "/auth", 0)
+        try:
+            done = subprocess.run(switch + [GATEPOST, "-c", server.config_path, "user", "list"], capture_output=True,
+                                  text=True, timeout=PATIENCE)
+        finally:
+            if not switch:
+                os.chmod(server.state + "/auth", 0o711)
+        equal(done.returncode, 69, "exit code")
+        equal(len(done.stderr.splitlines()), 1, "lines: " + done.stderr)
+        expect("run gatepost as root" in done.stderr, "it says %r" % done.stderr)
 
 
 @case("command line: an alias to nobody is made with a warning")

@@ -4,6 +4,8 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 TestSuite(conf_bad, .init = fixture_begin, .fini = fixture_end);
 
@@ -368,4 +370,23 @@ Test(conf_bad, too_many_addresses) {
     cr_expect_null(fixture_read_text(text, WITHOUT_LISTEN, &messages));
     cr_expect(strstr(messages, "t.conf:1: listen: more than 32 addresses"), "%s", messages);
     free(text), free(messages);
+}
+
+/* An ordinary user at another's server; root would be stopped by nothing. */
+Test(conf_bad, of_another_user) {
+    static const char text[] = "tls = { certificates = ( { certificate_file = \"%D/tls/a.pem\"; key_file = \"%D/tls/a.key\"; },\n"
+                               "{ certificate_file = \"%D/tls/b.pem\"; key_file = \"%D/tls/b.key\"; } ); };\n";
+    char *messages, *path = NULL;
+    cr_assert(asprintf(&path, "%s/tls", fixture_directory) > 0 && mkdir(path, 0) == 0);
+    cr_assert_eq(chmod(fixture_directory, 0755), 0);
+    conf_free(fixture_read_text(text, WITHOUT_CERTIFICATE, &messages));
+    free(messages);
+    if (geteuid() == 0) cr_assert_eq(seteuid(65534), 0);
+    struct conf *conf = fixture_read(&messages);
+    if (getuid() == 0) cr_assert_eq(seteuid(0), 0);
+    cr_expect_null(conf);
+    cr_expect_str_eq(messages, "t.conf:1: tls.certificates.certificate_file: tls/a.pem: Permission denied"
+                               "; run gatepost as root, or as the user whose server this is\n");
+    cr_assert_eq(chmod(path, 0700), 0);
+    free(messages), free(path);
 }
