@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SPAWN_PAUSE_MS = 1000 };
+enum { SPAWN_PAUSE_MS = 1000, OVERSTAY_MS = 3000 };
 
 /* Where a session's descriptors lie: its client takes one of the first free numbers, the channels that auth hands out
  * have the rest. What the listener shares with its children lies far above. */
@@ -88,14 +89,26 @@ static int watch_all(const struct pool *pool, int auth_fd) {
     return epoll;
 }
 
+/* A child waits no longer for a connection than one may last. */
+static int idle_ms(const struct pool *pool) {
+    return pool->setup->session_ms < INT_MAX ? (int)pool->setup->session_ms : INT_MAX;
+}
+
+/* The kernel ends a session that does not keep its own deadline, because it was taken over, say: once confined it
+ * cannot call this off. */
+static void end_without_fail(const struct pool *pool) {
+    uint64_t most_ms = (uint64_t)idle_ms(pool) + pool->setup->session_ms + OVERSTAY_MS;
+    alarm(most_ms / 1000 < UINT_MAX ? (unsigned)(most_ms / 1000) : UINT_MAX);
+}
+
 /* The connected socket, with *socket_out where it came in, or -1: leave. */
 static int wait_for_connection(const struct pool *pool, int epoll, unsigned *socket_out, struct netaddr *client_out) {
     for (;;) {
         struct epoll_event events[4];
         struct sockaddr_storage address;
         socklen_t n_address = sizeof address;
-        int n = epoll_wait(epoll, events, 4, -1), chosen = -1;
-        if (n < 0 && errno != EINTR) return -1;
+        int n = epoll_wait(epoll, events, 4, idle_ms(pool)), chosen = -1;
+        if (n == 0 || (n < 0 && errno != EINTR)) return -1;
         for (int i = 0; i < n; i++) {
             if (events[i].data.u32 == (uint32_t)TOKEN_LEAVE) return -1;
             chosen = (int)events[i].data.u32;
@@ -153,6 +166,7 @@ static enum session_exit child(const struct pool *pool, int auth_fd) {
     if (!take_place(auth_fd, SESSION_AUTH_FD) || !take_place(pool->wires.stop[0], SESSION_STOP_FD))
         return SESSION_EXIT_FAULT;
     int epoll = watch_all(pool, SESSION_AUTH_FD);
+    end_without_fail(pool);
     if (epoll < 0 || limit_descriptors() != 0 || confine_child(pool->start) != 0) return SESSION_EXIT_FAULT;
     place.fd = wait_for_connection(pool, epoll, &place.socket, &place.client);
     if (place.fd < 0) return SESSION_EXIT_FINE;

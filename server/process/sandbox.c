@@ -91,6 +91,8 @@ static const struct row {
     {FORKS, "close_range", ALWAYS, "a child drops what is not its own"},
     {FORKS, "dup2", ALWAYS, "a child's fixed descriptors"},
     {FORKS, "dup3", ALWAYS, "a child's fixed descriptors"},
+    {LISTENER, "alarm", ALWAYS, "a child's end, whatever it does meanwhile"},
+    {LISTENER, "setitimer", ALWAYS, "the same, where there is no alarm"},
     {FORKS, "pipe2", ALWAYS, "a pipe whose end tells children that the parent left"},
     {DELIVERY, "landlock_create_ruleset", ALWAYS, "an agent keeps one Maildir only"},
     {DELIVERY, "landlock_add_rule", ALWAYS, "the same"},
@@ -205,7 +207,7 @@ static const struct {
     {FORKS, "clone"},        {FORKS, "wait4"},       {FORKS, "socketpair"},  {FORKS, "setrlimit"},
     {FORKS, "seccomp"},      {FORKS, "dup2"},        {FORKS, "dup3"},        {FORKS, "pipe2"},
     {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},    {LISTENER, "close_range"},
-    {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"},
+    {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"}, {LISTENER, "alarm"}, {LISTENER, "setitimer"},
 #ifndef GATEPOST_SANITIZED
     {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
 #endif

@@ -2,7 +2,7 @@
 
 GATEPOST_SESSION names the program (default: gatepost-session of the build under test).
 """
-import base64, io, os, shutil, signal, socket, ssl, struct, sys, tempfile, unittest
+import base64, io, os, shutil, signal, socket, ssl, struct, sys, tempfile, threading, unittest
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 from harness import BUILD  # noqa: E402
@@ -12,7 +12,7 @@ PROGRAM = os.environ.get("GATEPOST_SESSION", os.path.join(BUILD, "gatepost-sessi
 LOG_CONNECTION_REFUSED, LOG_TLS_FAILED, LOG_REFUSED, LOG_PROTOCOL = map(
     log_number, ("LOG_CONNECTION_REFUSED", "LOG_TLS_FAILED", "LOG_SESSION_REFUSED", "LOG_PROTOCOL"))
 KEY_CLIENT, KEY_RULE = log_number("KEY_CLIENT"), log_number("KEY_RULE")
-FINE, ABUSE, FAULT = 10, 11, 12
+CRASH, FINE, ABUSE, FAULT = 0, 10, 11, 12
 PLAIN = "AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode()
 
 
@@ -360,6 +360,20 @@ class Life(Case):
         c = w.client()
         self.begins(c.reply(), "421 4.4.2")
         self.assertTrue(c.ended())
+
+    def test_a_session_that_forgets_its_deadline_is_ended(self):
+        w = self.world(session=1000)
+        never = threading.Event()
+        w.on_welcome = lambda: never.wait(60) and "welcome"
+        c = w.client(banner=False)
+        self.assertTrue(c.ended())
+        self.assertTrue(wait_until(lambda: CRASH in [e[1] for e in w.exits]))
+        never.set()
+
+    def test_a_child_without_a_connection_is_replaced(self):
+        w = self.world(session=1000, pool=2)
+        self.assertTrue(wait_until(lambda: len(w.exits) >= 4))
+        self.assertEqual({e[1] for e in w.exits}, {FINE})
 
     def test_at_most_so_many_connections(self):
         w = self.world(connections=2, pool=5)

@@ -293,6 +293,12 @@ static const char *kills(struct cell *cell) {
     return kill(getppid(), 0) < 0 ? NULL : "another process could be signalled";
 }
 
+static const char *stays(struct cell *cell) {
+    (void)cell;
+    alarm(0);
+    return "the kernel's alarm was called off";
+}
+
 static const char *maps_code(struct cell *cell) {
     (void)cell;
     return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? NULL : "code was mapped";
@@ -354,6 +360,7 @@ const struct attack attacks[] = {
     {"tracing", traces, false, SIGSYS},
     {"reading another process", reads_memory, false, SIGSYS},
     {"signalling", kills, false, SIGSYS},
+    {"staying beyond its time", stays, false, SIGSYS},
     {"mapping code", maps_code, false, SIGSYS},
     {"making a memory file", makes_memory_file, false, SIGSYS},
     {"sending a descriptor", sends_descriptor, false, SIGSYS},
