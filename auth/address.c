@@ -238,24 +238,11 @@ bool address_second_routing(const struct address *address) {
     return false;
 }
 
-bool address_literal_host(const struct address *address, struct netaddr *out) {
-    *out = (struct netaddr){0};
-    if (!address->literal || address->domain.n < 2) return false;
-    struct span host = span_part(address->domain, 1, address->domain.n - 2);
-    return netaddr_parse(out, span_starts_nocase(host, SPAN("IPv6:")) ? span_from(host, 5) : host);
-}
-
 int domain_compare(struct span a, struct span b) {
     size_t n = a.n < b.n ? a.n : b.n;
     int order = n ? memcmp(a.p, b.p, n) : 0;
     if (order) return order;
     return a.n < b.n ? -1 : a.n > b.n;
-}
-
-bool domain_set_sorted(const struct domain_set *set) {
-    for (size_t i = 1; i < set->n; i++)
-        if (domain_compare(set->domains[i - 1], set->domains[i]) >= 0) return false;
-    return true;
 }
 
 bool domain_set_holds(const struct domain_set *set, struct span domain_lower) {

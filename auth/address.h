@@ -55,9 +55,6 @@ void address_domain_lower(const struct address *address, struct buf *out);
 /* Whether the local part, quoted or not, holds % ! or @: to another host it may name a further recipient. */
 bool address_second_routing(const struct address *address);
 
-/* The host of an address literal ([192.0.2.1], [IPv6:2001:db8::1]); false when the domain is none. */
-bool address_literal_host(const struct address *address, struct netaddr *out) MUST_USE;
-
 /* A set of our domains (A-labels, lower case, no trailing dot), sorted by domain_compare without repetition: a set
  * that is not may miss what it holds. Entries are views that must outlive it. */
 struct domain_set {
@@ -67,9 +64,6 @@ struct domain_set {
 
 /* Order of octets, a prefix first: below, at or above zero. */
 int domain_compare(struct span a, struct span b);
-
-/* Whether the set is sorted as it must be. */
-bool domain_set_sorted(const struct domain_set *set) MUST_USE;
 
 bool domain_set_holds(const struct domain_set *set, struct span domain_lower);
 
@@ -112,9 +106,5 @@ struct rcpt_parameters {
  * A parameter given twice is malformed. `esmtp` false (after HELO): any parameter is unknown. */
 enum reason address_mail_parameters(struct mail_parameters *out, struct span rest, bool esmtp) MUST_USE;
 enum reason address_rcpt_parameters(struct rcpt_parameters *out, struct span rest, bool esmtp) MUST_USE;
-
-/* Writes what xtext stands for (RFC 3461 4). False when malformed, when it stands for a control octet or one above
- * 127, or when it does not fit. */
-bool address_xtext_decode(struct span xtext, struct buf *out) MUST_USE;
 
 #endif

@@ -66,12 +66,6 @@ static bool xtext_valid(struct span xtext, bool eight_bit) {
     return true;
 }
 
-bool address_xtext_decode(struct span xtext, struct buf *out) {
-    if (!xtext_valid(xtext, false)) return false;
-    while (xtext.n) buf_put_octet(out, (uint8_t)xtext_next(&xtext));
-    return buf_ok(out);
-}
-
 static bool size_parse(struct span value, struct mail_parameters *out) {
     if (value.n > SIZE_DIGITS_MAX) return false;
     for (size_t i = 0; i < value.n; i++)

@@ -65,9 +65,3 @@ const struct reason_reply *reason_reply(enum reason reason) {
     unsigned number = (unsigned)reason;
     return &replies[number < REASON_COUNT ? number : REASON_NOT_DECIDED];
 }
-
-enum reason reason_named(struct span name) {
-    unsigned i = 0;
-    while (i < REASON_COUNT && !span_equal(name, span_text(replies[i].name))) i++;
-    return (enum reason)i;
-}

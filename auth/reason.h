@@ -56,7 +56,4 @@ struct reason_reply {
 /* The reply that belongs to a reason; an unknown number gets that of REASON_NOT_DECIDED. Never NULL. */
 const struct reason_reply *reason_reply(enum reason reason);
 
-/* The reason of a name, for tests and tools; REASON_COUNT when there is none. */
-enum reason reason_named(struct span name);
-
 #endif

@@ -36,12 +36,6 @@ void buf_put_format(struct buf *b, const char *format, ...) {
     else b->n += (size_t)n;
 }
 
-void buf_consume(struct buf *b, size_t n) {
-    if (n > b->n) n = b->n;
-    b->n -= n;
-    if (b->n && n) memmove(b->p, b->p + n, b->n);
-}
-
 void buf_wipe(struct buf *b) {
     if (b->cap) explicit_bzero(b->p, b->cap);
     buf_clear(b);

@@ -28,9 +28,6 @@ void buf_put_number(struct buf *b, uint64_t value);
 /* printf into the buffer; only for our own formats, never for a client's text as the format. */
 void buf_put_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Drops the first n octets and moves the rest forward. */
-void buf_consume(struct buf *b, size_t n);
-
 /* Wipes what was held, then clears. For buffers that may hold a secret. */
 void buf_wipe(struct buf *b);
 

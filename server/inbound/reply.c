@@ -27,10 +27,6 @@ void reply_put(struct buf *out, enum reply reply) {
     buf_put_text(out, "\r\n");
 }
 
-unsigned reply_code(enum reply reply) {
-    return replies[(unsigned)reply < REPLY_COUNT ? (unsigned)reply : REPLY_NONE].code;
-}
-
 void reply_put_reason(struct buf *out, enum reason reason) {
     const struct reason_reply *row = reason_reply(reason);
     put_start(out, row->code, row->enhanced, row->text);

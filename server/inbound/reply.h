@@ -80,8 +80,6 @@ void reply_put(struct buf *out, enum reply reply);
 /* Appends the reply of a reason; a refusal ends in the rule's name: "550 5.7.1 text (relay-denied)". */
 void reply_put_reason(struct buf *out, enum reason reason);
 
-unsigned reply_code(enum reply reply);
-
 /* "220 host ESMTP gatepost", RFC 5321 4.2 */
 void reply_put_banner(struct buf *out, struct span hostname);
 

@@ -56,8 +56,6 @@ static void check(struct span argument, bool null_allowed) {
         for (size_t i = 0; i < name.n; i++)
             HOLDS(name.p[i] > ' ' && name.p[i] < 0x7f && octet_lower(name.p[i]) == name.p[i]);
     }
-    struct netaddr host;
-    HOLDS(!address_literal_host(&address, &host) || address.literal);
     if (address_second_routing(&address)) HOLDS(address.local.n > 0);
 }
 

@@ -403,25 +403,6 @@ Test(test_address, normal_form_that_does_not_fit) {
     cr_expect_not(address_local_normal(&address, &out));
 }
 
-Test(test_address, hosts_of_literals) {
-    static const struct {
-        const char *written, *host;
-    } literals[] = {
-        {"a@[192.0.2.1]", "192.0.2.1"}, {"a@[IPv6:2001:db8::1]", "2001:db8::1"},
-        {"a@[IPV6:::1]", "::1"},        {"a@[IPv6:::ffff:192.0.2.1]", "192.0.2.1"},
-
-        {"a@192.0.2.1", NULL},
-    };
-    for (size_t i = 0; i < sizeof literals / sizeof *literals; i++) {
-        struct address address;
-        struct netaddr host;
-        char text[NETADDR_TEXT_MAX];
-        cr_assert(address_parse_plain(&address, span_text(literals[i].written)));
-        cr_expect_eq(address_literal_host(&address, &host), literals[i].host != NULL, "%s", literals[i].written);
-        if (literals[i].host) cr_expect_str_eq(netaddr_text(&host, text), literals[i].host);
-    }
-}
-
 Test(test_address, domains) {
     static const struct span valid[] = {CASE("a"), CASE("example.test"), CASE("a_b.1"), CASE("\xc3\xa4.example")};
     static const struct span invalid[] = {

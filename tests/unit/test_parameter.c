@@ -178,28 +178,3 @@ Test(test_parameter, nul_is_refused) {
     cr_expect_eq(address_mail_parameters(&mail, SPAN("SIZE=1\0"), true), BAD);
     cr_expect_eq(address_rcpt_parameters(&rcpt, SPAN("ORCPT=rfc822;a\0"), true), BAD);
 }
-
-Test(test_parameter, xtext) {
-    static const struct {
-        struct span written;
-        const char *stands_for;
-    } cases[] = {
-        {SPAN("abc"), "abc"},     {SPAN("a+2Bb+3D+20"), "a+b= "},
-        {SPAN(""), ""},           {SPAN("a b"), NULL},
-        {SPAN("a=b"), NULL},      {SPAN("+"), NULL},
-        {SPAN("+2"), NULL},       {SPAN("+2G"), NULL},
-        {SPAN("+0A"), NULL},      {SPAN("+80"), NULL},
-        {SPAN("\x01"), NULL},     {SPAN("a\0b"), NULL},
-        {SPAN("\xc3\xa4"), NULL}, {SPAN("+7E"), "~"},
-        {SPAN("+2B2B"), "+2B"},   {SPAN("\x7f"), NULL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        uint8_t storage[16];
-        struct buf out = BUF_OVER(storage);
-        cr_expect_eq(address_xtext_decode(cases[i].written, &out), cases[i].stands_for != NULL, "case %zu", i);
-        if (cases[i].stands_for) cr_expect(span_equal(buf_span(&out), span_text(cases[i].stands_for)), "case %zu", i);
-    }
-    uint8_t two[2];
-    struct buf small = BUF_OVER(two);
-    cr_expect_not(address_xtext_decode(SPAN("abc"), &small));
-}

@@ -77,13 +77,10 @@ Test(test_reason, texts_fit_a_reply_line) {
     }
 }
 
-Test(test_reason, names_lead_back) {
+Test(test_reason, no_two_share_a_name) {
     for (unsigned i = 0; i < REASON_COUNT; i++)
-        cr_expect_eq(reason_named(span_text(reason_reply((enum reason)i)->name)), (enum reason)i);
-    cr_expect_eq(reason_named(SPAN("")), REASON_COUNT);
-    cr_expect_eq(reason_named(SPAN("relay-denie")), REASON_COUNT);
-    cr_expect_eq(reason_named(SPAN("relay-deniedx")), REASON_COUNT);
-    cr_expect_eq(reason_named(SPAN("Relay-Denied")), REASON_COUNT);
+        for (unsigned j = 0; j < i; j++)
+            cr_expect_str_neq(reason_reply((enum reason)i)->name, reason_reply((enum reason)j)->name);
 }
 
 Test(test_reason, unknown_numbers_refuse) {

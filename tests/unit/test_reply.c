@@ -25,7 +25,6 @@ Test(test_reply, every_reply_is_one_line_with_the_status_of_its_class) {
         if (line.p[0] == '3') continue;
         cr_assert_eq(line.p[4], line.p[0], "%.*s", (int)line.n, (const char *)line.p);
         cr_assert_eq(line.p[5], '.');
-        cr_assert_eq(reply_code((enum reply)i), (line.p[0] - '0') * 100U + (line.p[1] - '0') * 10U + line.p[2] - '0');
     }
 }
 
