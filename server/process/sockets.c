@@ -17,20 +17,44 @@ static bool same_address(const struct netaddr *a, const struct netaddr *b) {
     return a->port == b->port && memcmp(a->octets, b->octets, sizeof a->octets) == 0;
 }
 
+static bool listens(int fd) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
+}
+
+static bool bound_to(int fd, struct netaddr *out) {
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof bound;
+    return getsockname(fd, (struct sockaddr *)&bound, &length) == 0 && netaddr_from_socket(out, &bound);
+}
+
 /* A copy of the socket for this address that the service manager passed, or -1. */
 static int passed_socket(const struct netaddr *address) {
     int n = notify_sockets();
     for (int fd = 3; fd < 3 + n; fd++) {
-        struct sockaddr_storage bound;
-        socklen_t length = sizeof bound;
         struct netaddr at;
-        int listens = 0;
-        socklen_t size = sizeof listens;
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) continue;
-        if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0 || !netaddr_from_socket(&at, &bound)) continue;
-        if (same_address(&at, address)) return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (listens(fd) && bound_to(fd, &at) && same_address(&at, address)) return fcntl(fd, F_DUPFD_CLOEXEC, 0);
     }
     return -1;
+}
+
+/* Who connects to a socket that the service manager holds open and nobody serves waits for ever. */
+static int check_passed(const struct sockets *sockets, FILE *errors) {
+    int n = notify_sockets(), result = 0;
+    for (int fd = 3; fd < 3 + n; fd++) {
+        char text[NETADDR_TEXT_MAX];
+        struct netaddr at;
+        size_t i = 0;
+        if (!listens(fd)) continue;
+        bool known = bound_to(fd, &at);
+        while (known && i < sockets->n && !same_address(&at, &sockets->addresses[i])) i++;
+        if (known && i < sockets->n) continue;
+        fprintf(errors, "gatepost: the service manager passed a socket for %s, which no listener names\n",
+                known ? netaddr_text_port(&at, text) : "no address of the internet");
+        result = -1;
+    }
+    return result;
 }
 
 static int held_socket(const struct sockets *before, const struct netaddr *address) {
@@ -76,7 +100,9 @@ int sockets_open(struct sockets *out, const struct conf *conf, const struct sock
                 sockets_close(out);
                 return -1;
             }
-    return 0;
+    if (check_passed(out, errors) == 0) return 0;
+    sockets_close(out);
+    return -1;
 }
 
 bool sockets_have_ipv6(void) {

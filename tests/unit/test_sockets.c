@@ -144,6 +144,8 @@ Test(test_sockets, sockets_of_the_service_manager) {
     cr_expect_eq(started_with(conf, port, true, true), 0);
     cr_expect_neq(started_with(conf, port, false, true), 0, "meant for another process");
     cr_expect_neq(started_with(conf, port, true, false), 0, "bound, but nobody would be heard");
+    int status = started_with(conf, free_port(), true, true);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 1, "one that nobody serves: %d", WEXITSTATUS(status));
     conf_free(conf);
 }
 
