@@ -194,6 +194,24 @@ static long call_unlink(void) {
 static long call_linkat(void) {
     return syscall(SYS_linkat, -1, "x", -1, "y", 0);
 }
+static long call_sendto(void) {
+    return syscall(SYS_sendto, -1, "x", 1, 0, NULL, 0);
+}
+static long call_recvfrom(void) {
+    return syscall(SYS_recvfrom, -1, NULL, 0, 0, NULL, NULL);
+}
+static long call_ftruncate(void) {
+    return syscall(SYS_ftruncate, -1, 0);
+}
+static long call_memfd(void) {
+    return syscall(SYS_memfd_create, "x", 0);
+}
+static long call_recvmmsg(void) {
+    return syscall(SYS_recvmmsg, -1, NULL, 0, 0, NULL);
+}
+static long call_getpeername(void) {
+    return syscall(SYS_getpeername, -1, NULL, NULL);
+}
 static long call_symlink(void) {
     return syscall(SYS_symlinkat, "x", -1, "y");
 }
@@ -274,6 +292,9 @@ Test(test_sandbox, what_nobody_may) {
                  {"mprotect", call_mprotect_exec},
                  {"pkey", call_pkey_mprotect},
                  {"symlink", call_symlink},
+                 {"memfd_create", call_memfd},
+                 {"recvmmsg", call_recvmmsg},
+                 {"getpeername", call_getpeername},
                  {"chown", call_chown},
                  {"owner", call_fcntl_owner},
                  {"limit of another", call_others_limit},
@@ -305,6 +326,9 @@ Test(test_sandbox, what_some_may) {
         {"fsync", call_fsync, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"unlink", call_unlink, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"link", call_linkat, -EBADF, ENDS, 1U << ROLE_DELIVERY},
+        {"sendto", call_sendto, -EBADF, ENDS, 1U << ROLE_LISTENER | 1U << ROLE_RESOLVER},
+        {"recvfrom", call_recvfrom, -EBADF, ENDS, 1U << ROLE_LISTENER | 1U << ROLE_RESOLVER},
+        {"ftruncate", call_ftruncate, -EBADF, ENDS, 1U << ROLE_AUTH},
         {"mprotect", call_mprotect, 0, WIDENED ? 0 : ENDS, ~(1U << ROLE_LISTENER)},
         {"clone", call_clone, 0, ENDS,
          1U << ROLE_LISTENER | 1U << ROLE_DELIVERY | 1U << ROLE_OUTBOUND | 1U << ROLE_RESOLVER},
