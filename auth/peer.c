@@ -100,15 +100,18 @@ static bool draw_name(struct peer *peer) {
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t same_address = 0, same_network = 0, without_login = 0;
+    uint32_t all = 0, same_address = 0, same_network = 0, without_login = 0;
     struct network network =
         network_of(&newcomer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
     for (const struct peer *peer = newcomer->auth->peers; peer; peer = peer->next) {
         if (peer == newcomer || peer->state == PEER_NEW || peer->state == PEER_REFUSED) continue;
+        all++;
         if (memcmp(peer->client.address.octets, newcomer->client.address.octets, 16) == 0) same_address++;
         if (network_holds(&network, &peer->client.address)) same_network++;
         if (is_submission(peer) && !peer->client.user_id) without_login++;
     }
+    /* A listener counts its own; one that was replaced may still have sessions. */
+    if (setup->connections && all >= setup->connections) return REASON_SERVER_BUSY;
     if (setup->connections_per_address && same_address >= setup->connections_per_address)
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && same_network >= setup->connections_per_network)

@@ -154,6 +154,18 @@ Test(auth, senders) {
     }
 }
 
+Test(auth, connections_in_all) {
+    static const char *const clients[] = {"192.0.2.1", "203.0.113.1", "2001:db8::1"};
+    int session = -1;
+    for (size_t i = 0; i < 20; i++) session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, clients[i % 3]);
+    int more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    auth_fixture_announce(more, RELAY_ROLE_MX, "198.51.100.7");
+    cr_expect_eq(auth_fixture_welcomed(more), REASON_SERVER_BUSY);
+    cr_expect_eq(auth_fixture_mail(session, "<>").reason, REASON_SENDER_ACCEPTED);
+    close(session);
+    (void)stranger();
+}
+
 Test(auth, limits) {
     int sessions[8];
     for (size_t i = 0; i < 8; i++) sessions[i] = stranger();
