@@ -17,7 +17,7 @@ static const struct command_option serve_options[] = {
 };
 
 static const struct command_option check_options[] = {
-    {"quiet", NULL, "only mistakes", false},
+    {"quiet", NULL, "only mistakes and warnings", false},
     {NULL, NULL, NULL, false},
 };
 
