@@ -79,7 +79,7 @@ static void lose(struct queue *queue, struct queue_agent *agent) {
     queue_agent_drop(queue, agent);
 }
 
-void queue_agent_idle(struct queue *queue, struct queue_agent *agent) {
+static void idle(struct queue *queue, struct queue_agent *agent) {
     if (agent->n_jobs) return;
     if (agent->failed || queue->first_wanting || queue->draining)
         queue_agent_drop(queue, agent);
@@ -169,7 +169,7 @@ void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
         lose(queue, agent);
         return;
     }
-    queue_agent_idle(queue, agent);
+    idle(queue, agent);
 }
 
 /* The final address. Whoever holds the message unloads it. */

@@ -16,7 +16,7 @@ static uint32_t draw(void) {
     return getrandom(&random, sizeof random, 0) == sizeof random ? random : 0;
 }
 
-uint64_t queue_wall_to_clock(uint64_t wall_ms) {
+static uint64_t wall_to_clock(uint64_t wall_ms) {
     uint64_t now = clock_wall_ms();
     return wall_ms > now ? clock_ms() + (wall_ms - now) : clock_ms();
 }
@@ -106,9 +106,10 @@ void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
     part->state = PART_WAITING;
 }
 
-void queue_part_schedule(struct queue *queue, struct queue_part *part) {
+/* The part may go as soon as there is an agent, or waits until its time. */
+static void schedule(struct queue *queue, struct queue_part *part) {
     part->state = PART_WAITING;
-    uint64_t at = queue_wall_to_clock(part->next_ms);
+    uint64_t at = wall_to_clock(part->next_ms);
     if (at <= clock_ms())
         make_ready(queue, part);
     else if (queue_timer_set(&queue->timers, &part->timer, at) != 0)
@@ -142,7 +143,7 @@ void queue_schedule_message(struct queue *queue, struct queue_message *message) 
     message->active++; /* so that nothing that happens here lets the message go */
     for (uint16_t i = 0; i < message->n_parts; i++) {
         if (has_waiting(&message->parts[i]))
-            queue_part_schedule(queue, &message->parts[i]);
+            schedule(queue, &message->parts[i]);
         else
             message->parts[i].state = PART_DONE;
     }
@@ -249,7 +250,7 @@ static void defer_part(struct queue *queue, struct queue_part *part, bool lost) 
     if (over)
         part->state = PART_DONE;
     else
-        queue_part_schedule(queue, part);
+        schedule(queue, part);
 }
 
 void queue_part_ended(struct queue *queue, struct queue_part *part) {
@@ -265,7 +266,7 @@ void queue_part_ended(struct queue *queue, struct queue_part *part) {
     if (!waiting)
         part->state = PART_DONE;
     else if (untried && !lost)
-        part->next_ms = 0, queue_part_schedule(queue, part);
+        part->next_ms = 0, schedule(queue, part);
     else
         defer_part(queue, part, lost);
     let_go(queue, message);
@@ -279,7 +280,7 @@ void queue_retry_now(struct queue *queue, struct queue_message *message) {
         queue_timer_clear(&queue->timers, &part->destination->timer);
         queue_part_unschedule(queue, part);
         part->next_ms = 0;
-        queue_part_schedule(queue, part);
+        schedule(queue, part);
     }
     queue_release(queue, message);
 }

@@ -189,7 +189,6 @@ struct queue {
     struct queue_transaction *transactions[QUEUE_HASH], *first_commit, **last_commit;
     struct queue_session *sessions[QUEUE_HASH], *dropped;
     size_t n_sessions, n_transactions, in_flight;
-    bool auth_drained;
     /* space */
     uint64_t space_checked_ms, probe_ms;
     bool full, stopped, space_told;
@@ -207,7 +206,6 @@ struct queue {
     uint64_t swept_ms;
     /* maintenance */
     uint64_t maintained_ms;
-    bool moving_failed;
     struct control_server control; /* nothing is removed as long as its copier is there */
     struct queue_export *exports;      /* large messages that somebody reads */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
@@ -270,8 +268,6 @@ void queue_space_check(struct queue *queue, bool now);
 /* ---- queue_schedule.c: when which part goes where */
 struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, struct span name);
 void queue_destination_release(struct queue *queue, struct queue_destination *destination);
-/* A part may go as soon as there is an agent, or waits until its time. */
-void queue_part_schedule(struct queue *queue, struct queue_part *part);
 /* When it is tried next, in wall clock milliseconds; 0: as soon as there is an agent, or it is not waiting. What is due waits
  * as long as its destination is left alone. */
 uint64_t queue_part_next_ms(const struct queue_part *part);
@@ -291,12 +287,10 @@ void queue_recipient_failed(struct queue *queue, struct queue_message *message, 
 void queue_retry_now(struct queue *queue, struct queue_message *message);
 /* Undoes `active++` of somebody who kept the message from ending; if it should have ended meanwhile, it soon does. */
 void queue_release(struct queue *queue, struct queue_message *message);
-uint64_t queue_wall_to_clock(uint64_t wall_ms);
 
 /* ---- queue_agent.c: channels to delivery, outbound and agents */
 bool queue_agent_ask(struct queue *queue, struct queue_destination *destination);
 void queue_agent_fill(struct queue *queue, struct queue_agent *agent);
-void queue_agent_idle(struct queue *queue, struct queue_agent *agent);
 void queue_agents_lost(struct queue *queue, uint8_t role);
 void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);

@@ -33,8 +33,7 @@ enum role_descriptor {
     DESCRIPTOR_CA,        /* outbound: PEM bundle */
     DESCRIPTOR_RESOLV,    /* resolver: resolv.conf */
     DESCRIPTOR_HOSTS,     /* resolver: hosts */
-    DESCRIPTOR_CERTIFICATE, /* keys, as a judge: PEM certificate, by index of the setup's list */
-    DESCRIPTOR_COUNT
+    DESCRIPTOR_CERTIFICATE  /* keys, as a judge: PEM certificate, by index of the setup's list */
 };
 
 /* Hardening that could not be had; CHILD_READY tells the master. */

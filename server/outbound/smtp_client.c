@@ -19,7 +19,8 @@ void smtp_client_lost(struct smtp_client *client, struct smtp_reply *reply) {
     smtp_stream_close(&client->stream);
 }
 
-bool smtp_client_command(struct smtp_client *client, struct span line, uint64_t limit_ms, struct smtp_reply *reply) {
+/* Sends one command line and reads its reply. False when the stream is broken. */
+static bool command(struct smtp_client *client, struct span line, uint64_t limit_ms, struct smtp_reply *reply) {
     smtp_stream_limit(&client->stream, limit_ms);
     smtp_stream_put(&client->stream, line);
     smtp_stream_put(&client->stream, SPAN("\r\n"));
@@ -119,7 +120,7 @@ static int start_tls(struct smtp_client *client) {
     struct smtp_reply reply;
     if (!(client->extensions & SMTP_STARTTLS))
         return refuse(client, "4.7.10", "the smarthost does not offer STARTTLS", NULL);
-    if (!smtp_client_command(client, SPAN("STARTTLS"), client->limits->command_ms, &reply)) return lost(client);
+    if (!command(client, SPAN("STARTTLS"), client->limits->command_ms, &reply)) return lost(client);
     if (reply.code != 220) return refuse(client, "4.7.10", "STARTTLS was answered:", &reply);
     if (client->stream.at < client->stream.n)
         return refuse(client, "4.7.5", "octets in the clear came after the answer to STARTTLS", NULL);
@@ -132,7 +133,7 @@ static bool put_auth(struct smtp_client *client, struct span word, struct span s
     struct buf line = BUF_OVER(storage);
     buf_put_span(&line, word);
     base64_encode(secret, &line);
-    bool done = buf_ok(&line) && smtp_client_command(client, buf_span(&line), client->limits->command_ms, reply);
+    bool done = buf_ok(&line) && command(client, buf_span(&line), client->limits->command_ms, reply);
     explicit_bzero(storage, sizeof storage);
     return done;
 }
@@ -150,7 +151,7 @@ static bool auth_plain(struct smtp_client *client, struct smtp_reply *reply) {
 }
 
 static bool auth_login(struct smtp_client *client, struct smtp_reply *reply) {
-    if (!smtp_client_command(client, SPAN("AUTH LOGIN"), client->limits->command_ms, reply)) return false;
+    if (!command(client, SPAN("AUTH LOGIN"), client->limits->command_ms, reply)) return false;
     if (reply->code != 334) return true;
     if (!put_auth(client, SPAN(""), client->setup->user, reply)) return false;
     if (reply->code != 334) return true;
@@ -204,7 +205,7 @@ int smtp_client_connect(struct smtp_client *client) {
 void smtp_client_quit(struct smtp_client *client) {
     struct smtp_reply reply;
     if (client->stream.fd < 0) return;
-    if (!client->stream.fault && !smtp_client_command(client, SPAN("QUIT"), client->limits->quit_ms, &reply))
+    if (!client->stream.fault && !command(client, SPAN("QUIT"), client->limits->quit_ms, &reply))
         client->used = false;
     smtp_stream_close(&client->stream);
 }

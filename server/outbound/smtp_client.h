@@ -47,10 +47,6 @@ void smtp_client_open(struct smtp_client *client);
  * pause_ms. */
 int smtp_client_connect(struct smtp_client *client) MUST_USE;
 
-/* Sends one command line and reads its reply. False when the stream is broken. */
-bool smtp_client_command(struct smtp_client *client, struct span line, uint64_t limit_ms,
-                         struct smtp_reply *reply) MUST_USE;
-
 /* The connection is broken in the middle of things: closes it; `reply` becomes 4.4.2 and the stream's fault. */
 void smtp_client_lost(struct smtp_client *client, struct smtp_reply *reply);
 

@@ -36,7 +36,8 @@ bool smtp_transaction_address(struct span address) {
     return !quoted;
 }
 
-bool smtp_transaction_parameter(struct span text) {
+/* Whether `text` can be a parameter's value: printable ASCII without spaces. */
+static bool is_value(struct span text) {
     for (size_t i = 0; i < text.n; i++)
         if (text.p[i] <= 0x20 || text.p[i] >= 0x7f) return false;
     return true;
@@ -122,7 +123,7 @@ static void put_mail(const struct transaction *t, struct buf *line) {
     if (!offers(t, SMTP_DSN)) return;
     if (job->dsn_return == DSN_RETURN_FULL) buf_put_text(line, " RET=FULL");
     if (job->dsn_return == DSN_RETURN_HEADERS) buf_put_text(line, " RET=HDRS");
-    if (job->envid.n && smtp_transaction_parameter(job->envid))
+    if (job->envid.n && is_value(job->envid))
         buf_put_text(line, " ENVID="), buf_put_span(line, job->envid);
 }
 
@@ -148,7 +149,7 @@ static void put_rcpt(const struct transaction *t, struct buf *line, const struct
     buf_put_octet(line, '>');
     if (!offers(t, SMTP_DSN)) return;
     put_notify(line, recipient->notify);
-    if (recipient->orcpt.n && smtp_transaction_parameter(recipient->orcpt))
+    if (recipient->orcpt.n && is_value(recipient->orcpt))
         buf_put_text(line, " ORCPT="), buf_put_span(line, recipient->orcpt);
 }
 

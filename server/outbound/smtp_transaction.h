@@ -11,7 +11,4 @@ void smtp_transaction_run(struct smtp_client *client, struct job_inbox *inbox, s
  * in a quoted local part. The empty one can. */
 bool smtp_transaction_address(struct span address);
 
-/* Whether `text` can be a parameter's value: printable ASCII without spaces. */
-bool smtp_transaction_parameter(struct span text);
-
 #endif
