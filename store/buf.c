@@ -14,9 +14,15 @@ void buf_put(struct buf *b, const void *p, size_t n) {
     b->n += n;
 }
 
-void buf_put_span(struct buf *b, struct span s) { buf_put(b, s.p, s.n); }
-void buf_put_text(struct buf *b, const char *text) { buf_put(b, text, strlen(text)); }
-void buf_put_octet(struct buf *b, uint8_t c) { buf_put(b, &c, 1); }
+void buf_put_span(struct buf *b, struct span s) {
+    buf_put(b, s.p, s.n);
+}
+void buf_put_text(struct buf *b, const char *text) {
+    buf_put(b, text, strlen(text));
+}
+void buf_put_octet(struct buf *b, uint8_t c) {
+    buf_put(b, &c, 1);
+}
 
 void buf_put_number(struct buf *b, uint64_t value) {
     uint8_t digits[20];
@@ -32,8 +38,10 @@ void buf_put_format(struct buf *b, const char *format, ...) {
     size_t space = b->cap - b->n;
     int n = b->full ? -1 : vsnprintf((char *)b->p + b->n, space, format, arguments);
     va_end(arguments);
-    if (n < 0 || (size_t)n >= space) b->full = true;
-    else b->n += (size_t)n;
+    if (n < 0 || (size_t)n >= space)
+        b->full = true;
+    else
+        b->n += (size_t)n;
 }
 
 void buf_wipe(struct buf *b) {

@@ -12,12 +12,20 @@ struct buf {
 };
 
 /* A buffer over storage that the caller keeps alive. */
-static inline struct buf buf_over(void *storage, size_t cap) { return (struct buf){storage, 0, cap, false}; }
+static inline struct buf buf_over(void *storage, size_t cap) {
+    return (struct buf){storage, 0, cap, false};
+}
 #define BUF_OVER(array) buf_over((array), sizeof(array))
 
-static inline bool buf_ok(const struct buf *b) { return !b->full; }
-static inline struct span buf_span(const struct buf *b) { return (struct span){b->p, b->n}; }
-static inline void buf_clear(struct buf *b) { b->n = 0, b->full = false; }
+static inline bool buf_ok(const struct buf *b) {
+    return !b->full;
+}
+static inline struct span buf_span(const struct buf *b) {
+    return (struct span){b->p, b->n};
+}
+static inline void buf_clear(struct buf *b) {
+    b->n = 0, b->full = false;
+}
 
 void buf_put(struct buf *b, const void *p, size_t n);
 void buf_put_span(struct buf *b, struct span s);

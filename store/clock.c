@@ -11,8 +11,12 @@ static uint64_t read_ms(clockid_t clock) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t clock_ms(void) { return read_ms(CLOCK_BOOTTIME); }
-uint64_t clock_wall_ms(void) { return read_ms(CLOCK_REALTIME); }
+uint64_t clock_ms(void) {
+    return read_ms(CLOCK_BOOTTIME);
+}
+uint64_t clock_wall_ms(void) {
+    return read_ms(CLOCK_REALTIME);
+}
 
 static void split(uint64_t wall_ms, struct tm *out) {
     time_t seconds = (time_t)(wall_ms / 1000);

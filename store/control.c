@@ -29,7 +29,9 @@ bool control_given(const struct control_request *request, const char *name) {
     return false;
 }
 
-void control_row_open(struct control_row *row) { row->b = BUF_OVER(row->storage); }
+void control_row_open(struct control_row *row) {
+    row->b = BUF_OVER(row->storage);
+}
 
 static void put_head(struct control_row *row, const char *name, enum control_kind kind) {
     wire_put_text(&row->b, name);
@@ -138,7 +140,8 @@ static void peer_ready(void *context, uint32_t events) {
         return;
     }
     if (frame_backlog_empty(&peer->backlog) && (events & EPOLLOUT)) {
-        if (peer->more && !peer->lost) peer->more(peer->server->context, peer, peer->state);
+        if (peer->more && !peer->lost)
+            peer->more(peer->server->context, peer, peer->state);
         else if (loop_change(peer->server->loop, &peer->watch, EPOLLIN) != 0) {
             drop_peer(peer);
             return;
@@ -178,8 +181,8 @@ static void accept_peer(void *context, uint32_t events) {
     (void)events;
     int fd = accept4(server->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
-    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
-                 (peer.uid == 0 || peer.uid == server->owner_uid);
+    bool known =
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == 0 || peer.uid == server->owner_uid);
     if (!known || add_peer(server, fd) != 0) close(fd);
 }
 
@@ -188,7 +191,9 @@ int control_serve(struct control_server *server, int fd) {
     return loop_add(server->loop, &server->watch, EPOLLIN);
 }
 
-int control_serve_peer(struct control_server *server, int fd) { return add_peer(server, fd); }
+int control_serve_peer(struct control_server *server, int fd) {
+    return add_peer(server, fd);
+}
 
 void control_close(struct control_server *server) {
     for (size_t i = 0; i < CONTROL_PEERS; i++)

@@ -1,6 +1,6 @@
-/* control.h - the control sockets of auth and queue (and status of the master): the command line asks by verb and named
- * arguments, the answer is rows of named values and an end with an exit code. The command line prints
- * rows as a table or as JSON without knowing the verb. */
+/* control.h - the control sockets of auth and queue (and status of the master): the command line asks by verb and
+ * named arguments, the answer is rows of named values and an end with an exit code. The command line prints rows as a
+ * table or as JSON without knowing the verb. */
 #ifndef STORE_CONTROL_H
 #define STORE_CONTROL_H
 
@@ -10,10 +10,24 @@
 
 enum { CONTROL_ARGUMENTS = 32, CONTROL_PEERS = 16, CONTROL_BACKLOG_BYTES = 64 << 20 };
 
-enum control_kind { CONTROL_TEXT = 1, CONTROL_NUMBER, CONTROL_TIME /* ms since 1970 */, CONTROL_BOOL, CONTROL_LINE /* printed as it is */ };
+enum control_kind {
+    CONTROL_TEXT = 1,
+    CONTROL_NUMBER,
+    CONTROL_TIME, /* ms since 1970 */
+    CONTROL_BOOL,
+    CONTROL_LINE /* printed as it is */
+};
 
 /* Exit codes of CONTROL_END and of the command line. */
-enum control_exit { CONTROL_OK = 0, CONTROL_FAILED = 1, CONTROL_USAGE = 2, CONTROL_NOT_FOUND = 3, CONTROL_EXISTS = 4, CONTROL_REFUSED = 5, CONTROL_UNAVAILABLE = 69 };
+enum control_exit {
+    CONTROL_OK = 0,
+    CONTROL_FAILED = 1,
+    CONTROL_USAGE = 2,
+    CONTROL_NOT_FOUND = 3,
+    CONTROL_EXISTS = 4,
+    CONTROL_REFUSED = 5,
+    CONTROL_UNAVAILABLE = 69
+};
 
 struct control_request {
     char verb[64]; /* "user add" */
@@ -28,8 +42,8 @@ struct control_request {
 struct span control_argument(const struct control_request *request, const char *name);
 bool control_given(const struct control_request *request, const char *name);
 
-/* One open answer. Handlers may keep it and answer later; it is void after control_end, or when the peer has gone (then
- * `gone` of the server is called). */
+/* One open answer. Handlers may keep it and answer later; it is void after control_end, or when the peer has gone
+ * (then `gone` of the server is called). */
 struct control_peer;
 
 /* A row: open, put values in order, send. A row that does not fit one frame is a bug of the caller's. */
@@ -59,7 +73,8 @@ struct control_server {
     void (*gone)(void *context, struct control_peer *peer); /* may be NULL */
     void *context;
     struct control_peer *peers[CONTROL_PEERS];
-    const struct control_peer *copier; /* set by a handler: who copies our files; NULL again once that peer has left */
+    /* Set by a handler: who copies our files; NULL again once that peer has left. */
+    const struct control_peer *copier;
 };
 
 /* Serves the listening socket `fd` in `loop`, which the caller has set in *server with handler and uid. 0 or -1. */

@@ -223,14 +223,20 @@ int statement_run(struct statement *statement) {
 
 const char *database_why(const struct database *db) {
     switch (db->failed & 0xff) {
-    case SQLITE_FULL: return "the disk is full";
-    case SQLITE_READONLY: return "it can only be read; look at the file system and at who owns it";
+    case SQLITE_FULL:
+        return "the disk is full";
+    case SQLITE_READONLY:
+        return "it can only be read; look at the file system and at who owns it";
     case SQLITE_IOERR:
-    case SQLITE_CANTOPEN: return db->error ? strerrordesc_np(db->error) : "reading or writing it failed";
+    case SQLITE_CANTOPEN:
+        return db->error ? strerrordesc_np(db->error) : "reading or writing it failed";
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return "it is damaged";
-    case SQLITE_NOMEM: return "too little memory";
-    default: return "the log says more";
+    case SQLITE_NOTADB:
+        return "it is damaged";
+    case SQLITE_NOMEM:
+        return "too little memory";
+    default:
+        return "the log says more";
     }
 }
 

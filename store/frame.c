@@ -13,7 +13,9 @@ int frame_pair(int fds_out[2], bool nonblocking) {
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0, fds_out);
 }
 
-int frame_send(int fd, uint16_t type, struct span body) { return frame_send_fd(fd, type, body, -1); }
+int frame_send(int fd, uint16_t type, struct span body) {
+    return frame_send_fd(fd, type, body, -1);
+}
 
 int frame_send_fd(int fd, uint16_t type, struct span body, int passed) {
     uint8_t head[2] = {(uint8_t)type, (uint8_t)(type >> 8)};
@@ -54,8 +56,10 @@ static size_t take_control(struct msghdr *message, struct frame *out) {
             for (size_t i = 0; i < n; i++) {
                 int fd;
                 memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-                if (count++ == 0) out->fd = fd;
-                else close(fd);
+                if (count++ == 0)
+                    out->fd = fd;
+                else
+                    close(fd);
             }
         }
     }
@@ -77,8 +81,8 @@ enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct
         struct cmsghdr header;
         uint8_t space[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
     } control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                             .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     *out = (struct frame){.fd = -1};
     ssize_t n;
     do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
@@ -139,8 +143,10 @@ static int queue_frame(struct frame_backlog *backlog, uint16_t type, struct span
         return -1;
     }
     if (body.n) memcpy(waiting->octets, body.p, body.n);
-    if (backlog->last) backlog->last->next = waiting;
-    else backlog->first = waiting;
+    if (backlog->last)
+        backlog->last->next = waiting;
+    else
+        backlog->first = waiting;
     backlog->last = waiting;
     backlog->bytes += cost;
     return 0;

@@ -1,5 +1,5 @@
-/* frame.h - typed frames over AF_UNIX SOCK_SEQPACKET: one packet is one frame of at most FRAME_MAX octets, its first two
- * the type (little-endian), the rest fields of wire.h. The kinds and their layouts are in frames.h. */
+/* frame.h - typed frames over AF_UNIX SOCK_SEQPACKET: one packet is one frame of at most FRAME_MAX octets, its first
+ * two the type (little-endian), the rest fields of wire.h. The kinds and their layouts are in frames.h. */
 #ifndef STORE_FRAME_H
 #define STORE_FRAME_H
 
@@ -29,9 +29,9 @@ int frame_send_fd(int fd, uint16_t type, struct span body, int passed) MUST_USE;
 enum frame_status {
     FRAME_ERROR = 0, /* errno says why */
     FRAME_RECEIVED,
-    FRAME_NONE,      /* non-blocking and nothing there */
-    FRAME_CLOSED,    /* the other end is gone */
-    FRAME_MALFORMED  /* shorter than a type, longer than FRAME_MAX, or more than one descriptor */
+    FRAME_NONE,     /* non-blocking and nothing there */
+    FRAME_CLOSED,   /* the other end is gone */
+    FRAME_MALFORMED /* shorter than a type, longer than FRAME_MAX, or more than one descriptor */
 };
 
 /* Receives one frame into `storage` (FRAME_MAX octets). Descriptors beyond the first, and any when
@@ -41,17 +41,17 @@ enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct
 /* For the session, which may not use sendmsg: one writev(2). SIGPIPE must be ignored. */
 int frame_send_plain(int fd, uint16_t type, struct span body) MUST_USE;
 
-/* One row of a receiver's table: `states` is the set of peer states (bits) in which the type is permitted. The handler
- * returns 0, or -1 when the frame is malformed or a lie. */
+/* One row of a receiver's table: `states` is the set of peer states (bits) in which the type is permitted. The
+ * handler returns 0, or -1 when the frame is malformed or a lie. */
 struct frame_row {
     uint16_t type;
     uint32_t states;
     int (*handle)(void *peer, struct frame *frame);
 };
 
-/* Finds the row for the frame's type permitted in `state` (a single bit) and calls it; -1 when there is none. The caller
- * then drops the peer (a session) or aborts (a trusted one). A handler that keeps the descriptor sets frame->fd to -1;
- * what it leaves is closed here. */
+/* Finds the row for the frame's type permitted in `state` (a single bit) and calls it; -1 when there is none. The
+ * caller then drops the peer (a session) or aborts (a trusted one). A handler that keeps the descriptor sets
+ * frame->fd to -1; what it leaves is closed here. */
 int frame_dispatch(const struct frame_row *rows, size_t n, uint32_t state, void *peer, struct frame *frame) MUST_USE;
 
 /* Output that could not be sent yet: a queue of whole frames for one non-blocking channel, capped. */
@@ -60,14 +60,16 @@ struct frame_backlog {
     size_t bytes, cap_bytes;
 };
 
-/* Sends now when nothing waits, else queues a copy (and a dup of `passed`, or -1 for none). -1: the cap is reached or the
- * channel is broken; the caller drops the peer. */
+/* Sends now when nothing waits, else queues a copy (and a dup of `passed`, or -1 for none). -1: the cap is reached or
+ * the channel is broken; the caller drops the peer. */
 int frame_backlog_send(struct frame_backlog *backlog, int fd, uint16_t type, struct span body, int passed) MUST_USE;
 
 /* Sends what waits, as far as the channel takes it. 0, or -1 when the channel is broken. */
 int frame_backlog_flush(struct frame_backlog *backlog, int fd) MUST_USE;
 
-static inline bool frame_backlog_empty(const struct frame_backlog *backlog) { return !backlog->first; }
+static inline bool frame_backlog_empty(const struct frame_backlog *backlog) {
+    return !backlog->first;
+}
 void frame_backlog_free(struct frame_backlog *backlog);
 
 #endif

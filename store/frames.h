@@ -4,28 +4,36 @@
 #ifndef STORE_FRAMES_H
 #define STORE_FRAMES_H
 
-enum { TRANSACTION_BYTES = 16, SESSION_NAME_MAX = 16, MESSAGE_NAME_MAX = 24, KEY_NAME_BYTES = 16, RCPT_GROUP_MAX = 64 };
+enum {
+    TRANSACTION_BYTES = 16,
+    SESSION_NAME_MAX = 16,
+    MESSAGE_NAME_MAX = 24,
+    KEY_NAME_BYTES = 16,
+    RCPT_GROUP_MAX = 64
+};
 
+/* clang-format off */
 enum frame_type {
     /* ---- master to a child over descriptor 3, and back */
     MASTER_SETUP = 0x0101,  /* +fd: memfd with the role's setup (role_setup.h); at start and at reload */
     MASTER_CHANNEL,         /* u8 role of the peer, u8 index; +fd: channel to it (new, or in place of a broken one) */
     MASTER_DESCRIPTOR,      /* u8 enum role_descriptor, u8 index; +fd */
     MASTER_START,           /* empty: all is there; confine yourself and run */
-    MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0; to a listener a second time: within
-                               shutdown_ms */
+    MASTER_DRAIN,           /* empty: take no new work, finish what runs, exit with 0; to a listener a second time:
+                               within shutdown_ms */
     MASTER_FORGET,          /* u32 generation: keys of that generation are no longer used */
     MASTER_LOG_NEW,         /* empty; auth: the log writer was started again and knows no session: name them again */
     MASTER_ACCEPT,          /* empty; listener: its certificates are good, it may take connections; once */
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
     CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
-    CHILD_KEYS,             /* keys: u32 generation of the setup it read last, then of all keys that it holds: u32 generation,
-                               KEY_NAME_BYTES of name; at start before CHILD_READY, and after each setup */
-    CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once, before
-                               CHILD_READY */
-    CHILD_VERDICTS,         /* keys, when it was started as a judge: for each pair u8 enum verdict of the certificate, u8 of the
-                               key, u64 not before, u64 not after (seconds since 1970); once, then it exits with 0 */
+    CHILD_KEYS,             /* keys: u32 generation of the setup it read last, then of all keys that it holds: u32
+                               generation, KEY_NAME_BYTES of name; at start before CHILD_READY, after each setup */
+    CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once,
+                               before CHILD_READY */
+    CHILD_VERDICTS,         /* keys, when it was started as a judge: for each pair u8 enum verdict of the certificate,
+                               u8 of the key, u64 not before, u64 not after (seconds since 1970); once, then it exits
+                               with 0 */
 
     /* ---- listener to auth */
     POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
@@ -34,13 +42,14 @@ enum frame_type {
     /* ---- session to auth (states in auth/session_peer) */
     SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once */
     SESSION_KEYS,              /* empty: wants a channel to the keys process */
-    SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all state */
+    SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
+                                  state */
     SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response */
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
-    SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that only the session saw; no answer */
+    SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that the session alone saw; no answer */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
@@ -55,7 +64,8 @@ enum frame_type {
     BODY_RESULT = 0x0481, /* T, u8 enum body_outcome, text message name (BODY_DURABLE only, else empty) */
 
     /* ---- session to keys, over the channel that auth handed out */
-    SIGN_REQUEST = 0x0501, /* u64 request, KEY_NAME_BYTES of key name, u16 TLS signature scheme, span what is to be signed */
+    SIGN_REQUEST = 0x0501, /* u64 request, KEY_NAME_BYTES of key name, u16 TLS signature scheme, span what is to be
+                              signed */
     SIGN_RESULT = 0x0581,  /* u64 request, u8 ok, span signature */
 
     /* ---- auth to queue */
@@ -88,8 +98,8 @@ enum frame_type {
     /* ---- queue to agent and back */
     JOB_OPEN = 0x0a01, /* u64 job, u8 may have been delivered before (look for it), u64 arrival (seconds since 1970),
                           text message name, u8 flags (JOB_8BIT, JOB_UTF8), u8 dsn_return, text envid, text sender,
-                          u64 body bytes, u16 n, n times: u16 index, text address, text original, u8 notify, text orcpt;
-                          +fd when the body is a file of its own (read from offset 0) */
+                          u64 body bytes, u16 n, n times: u16 index, text address, text original, u8 notify, text
+                          orcpt; +fd when the body is a file of its own (read from offset 0) */
     JOB_BODY,          /* u64 job, span octets; until body bytes are there (not with a file) */
     JOB_RESULT = 0x0a81, /* u64 job, u16 index, u8 enum job_outcome, u16 reply code (0: none), text status ("4.4.1"),
                             text diagnostic (at most 400, printable), text remote name */
@@ -110,6 +120,7 @@ enum frame_type {
     CONTROL_ROW = 0x0d81,     /* [text name, u8 enum control_kind, span or u64 value]* */
     CONTROL_END               /* u8 exit code, text message (empty: fine) */
 };
+/* clang-format on */
 
 /* The queue's answer to a commit. */
 enum body_outcome {
@@ -122,7 +133,12 @@ enum body_outcome {
 /* How a session ended: its exit status, and what the source is priced for. */
 enum session_exit { SESSION_EXIT_CRASH = 0, SESSION_EXIT_FINE = 10, SESSION_EXIT_ABUSE, SESSION_EXIT_FAULT };
 
-enum session_failure { SESSION_FAILURE_NONE = 0, SESSION_FAILURE_JUNK, SESSION_FAILURE_TLS, SESSION_FAILURE_SMUGGLING };
+enum session_failure {
+    SESSION_FAILURE_NONE = 0,
+    SESSION_FAILURE_JUNK,
+    SESSION_FAILURE_TLS,
+    SESSION_FAILURE_SMUGGLING
+};
 
 enum auth_outcome {
     AUTH_FAILED_TEMPORARILY = 0, /* 454 4.7.0 */
@@ -152,8 +168,8 @@ enum { VERIFY_STATE_BYTES = 512, VERIFY_NAME_BYTES = 256, VERIFY_HASH_BYTES = 16
 enum verify_outcome {
     VERIFY_MALFORMED = 0,
     VERIFY_CONTINUE, /* state holds what the next step needs, sealed; the challenge is fixed by mechanism and step */
-    VERIFY_CHECK     /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH. state holds who
-                        the client wants to act as, NUL padded; empty: as the name */
+    VERIFY_CHECK /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH. state holds who
+                    the client wants to act as, NUL padded; empty: as the name */
 };
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };

@@ -43,8 +43,8 @@ int journal_open(struct journal *journal, int directory, uint64_t segment_bytes)
 int journal_recover(struct journal *journal, int (*visit)(void *context, const struct record *record),
                     void *context) MUST_USE;
 
-/* Begins a new segment: allocated, synced, and its directory synced. -1 with errno; then there is no current segment.
- */
+/* Begins a new segment: allocated, synced, and its directory synced. -1 with errno; then there is no current
+ * segment. */
 int journal_begin(struct journal *journal) MUST_USE;
 
 enum journal_add { JOURNAL_FAILED = 0, JOURNAL_ADDED, JOURNAL_FULL };

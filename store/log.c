@@ -30,7 +30,9 @@ void log_span(struct log_line *line, enum log_key key, struct span value) {
     wire_put_span(&line->b, value);
 }
 
-void log_text(struct log_line *line, enum log_key key, const char *value) { log_span(line, key, span_text(value)); }
+void log_text(struct log_line *line, enum log_key key, const char *value) {
+    log_span(line, key, span_text(value));
+}
 
 void log_number(struct log_line *line, enum log_key key, uint64_t value) {
     uint8_t digits[20];
@@ -57,7 +59,9 @@ static void send_frame(enum frame_type type, struct span body) {
     errno = saved;
 }
 
-void log_send(struct log_line *line) { send_frame(LOG_LINE, buf_span(&line->b)); }
+void log_send(struct log_line *line) {
+    send_frame(LOG_LINE, buf_span(&line->b));
+}
 
 void log_role(uint32_t pid, unsigned role) {
     uint8_t storage[8];

@@ -27,10 +27,14 @@ static const char *const keys[LOG_KEY_COUNT] = {
 
 static const char *level_name(enum log_level level) {
     switch (level) {
-    case LOG_LEVEL_ERROR: return "error";
-    case LOG_LEVEL_WARNING: return "warning";
-    case LOG_LEVEL_NOTICE: return "notice";
-    case LOG_LEVEL_INFO: break;
+    case LOG_LEVEL_ERROR:
+        return "error";
+    case LOG_LEVEL_WARNING:
+        return "warning";
+    case LOG_LEVEL_NOTICE:
+        return "notice";
+    case LOG_LEVEL_INFO:
+        break;
     }
     return "info";
 }
@@ -76,7 +80,8 @@ static void put_quoted(struct buf *out, struct span value, bool json) {
         uint32_t character = 0;
         size_t n = utf8_length(span_from(value, i), &character);
         struct span octets = span_part(value, i, n ? n : 1);
-        if (n == 0 || misleading(character)) put_escaped(out, octets, json);
+        if (n == 0 || misleading(character))
+            put_escaped(out, octets, json);
         else {
             if (character == '"' || character == '\\') buf_put_octet(out, '\\');
             buf_put_span(out, octets);
@@ -89,8 +94,10 @@ static void put_quoted(struct buf *out, struct span value, bool json) {
 void log_format_value(struct buf *out, struct span value, bool json) {
     bool bare = !json && value.n > 0;
     for (size_t i = 0; bare && i < value.n; i++) bare = value.p[i] && harmless(value.p[i]);
-    if (bare) buf_put_span(out, value);
-    else put_quoted(out, value, json);
+    if (bare)
+        buf_put_span(out, value);
+    else
+        put_quoted(out, value, json);
 }
 
 static void put_pair(struct buf *out, const char *name, struct span value, bool json) {

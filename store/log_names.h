@@ -3,6 +3,7 @@
 #ifndef STORE_LOG_NAMES_H
 #define STORE_LOG_NAMES_H
 
+/* clang-format off */
 /* event number, name in the log, level, who may say it */
 #define LOG_EVENTS(EVENT)                                                                                            \
     EVENT(LOG_STARTED, "started", INFO, SERVER)                                                                      \
@@ -65,7 +66,7 @@ enum log_event {
 #define EVENT(number, name, level, who) number,
     LOG_EVENTS(EVENT)
 #undef EVENT
-        LOG_EVENT_COUNT
+    LOG_EVENT_COUNT
 };
 
 enum log_key {
@@ -73,7 +74,8 @@ enum log_key {
 #define KEY(number, name) number,
     LOG_KEYS(KEY)
 #undef KEY
-        LOG_KEY_COUNT
+    LOG_KEY_COUNT
 };
+/* clang-format on */
 
 #endif

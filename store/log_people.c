@@ -14,7 +14,7 @@ struct person {
     struct netaddr client;
     uint64_t registered; /* order */
     bool ended;
-    size_t left;         /* a session's octets */
+    size_t left; /* a session's octets */
 };
 
 static struct person people[SETS][WAYS];
@@ -22,7 +22,9 @@ static uint64_t registrations;
 static uint32_t ended[ENDED_MAX]; /* not buried yet */
 static size_t n_ended;
 
-static struct person *set_of(uint32_t pid) { return people[pid % SETS]; }
+static struct person *set_of(uint32_t pid) {
+    return people[pid % SETS];
+}
 
 static struct person *find(uint32_t pid) {
     struct person *set = set_of(pid);
@@ -43,7 +45,9 @@ static struct person *make_room(uint32_t pid) {
 }
 
 /* Of these roles one process runs at a time: a new one means that the one before is gone. */
-static bool is_single(enum role role) { return role != ROLE_VERIFIER && role != ROLE_LISTENER; }
+static bool is_single(enum role role) {
+    return role != ROLE_VERIFIER && role != ROLE_LISTENER;
+}
 
 static void end(struct person *person) {
     if (!person || person->ended) return;

@@ -33,8 +33,10 @@ void log_sink_flush(struct log_sink *sink) {
     while (rest.n) {
         struct iovec part = {(void *)(uintptr_t)rest.p, rest.n};
         ssize_t n = writev(STDERR_FILENO, &part, 1);
-        if (n >= 0) rest = span_from(rest, (size_t)n);
-        else if (errno == EINTR) continue;
+        if (n >= 0)
+            rest = span_from(rest, (size_t)n);
+        else if (errno == EINTR)
+            continue;
         else if (errno != EAGAIN || wait_writable(STDERR_FILENO) <= 0) {
             sink->lost++;
             break;

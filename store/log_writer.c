@@ -81,8 +81,10 @@ static void take_frame(const struct frame *frame) {
     bool master = pid == writer.master;
     if (frame->type == LOG_ROLE && master && take_role(frame->body)) return;
     if (frame->type == LOG_SESSION && log_people_role_of(pid) == ROLE_AUTH && take_session(frame->body)) return;
-    if (frame->type == LOG_FLUSH && master && frame->body.n == 0) writer.done = true;
-    else write_line(frame);
+    if (frame->type == LOG_FLUSH && master && frame->body.n == 0)
+        writer.done = true;
+    else
+        write_line(frame);
 }
 
 /* Takes what is there, at most `most` frames. */
@@ -92,9 +94,12 @@ static enum frame_status drain(int fd, size_t most) {
     enum frame_status status = FRAME_NONE;
     for (size_t i = 0; i < most; i++) {
         status = frame_receive(fd, storage, false, &frame);
-        if (status == FRAME_RECEIVED) take_frame(&frame);
-        else if (status == FRAME_MALFORMED) write_line(&(struct frame){.sender = frame.sender});
-        else break;
+        if (status == FRAME_RECEIVED)
+            take_frame(&frame);
+        else if (status == FRAME_MALFORMED)
+            write_line(&(struct frame){.sender = frame.sender});
+        else
+            break;
         if (writer.crowd.fd < 0) log_people_bury(); /* all is in one order then */
     }
     return status;
@@ -150,7 +155,9 @@ static void control_ready(void *context, uint32_t events) {
     uint32_t number;
     (void)context, (void)events;
     switch (role_listen(writer.start, &link, &old, &number)) {
-    case ROLE_EVENT_GONE: writer.done = true; break;
+    case ROLE_EVENT_GONE:
+        writer.done = true;
+        break;
     case ROLE_EVENT_SETUP:
         if (take_setup() != 0) abort();
         break;
@@ -160,7 +167,8 @@ static void control_ready(void *context, uint32_t events) {
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
-    case ROLE_EVENT_FORGET: break;
+    case ROLE_EVENT_FORGET:
+        break;
     }
 }
 

@@ -23,7 +23,8 @@ struct loop {
 int loop_open(struct loop *loop) MUST_USE;
 void loop_close(struct loop *loop);
 
-/* Watches watch->fd for EPOLLIN and the like; the watch must stay where it is until loop_remove. 0 or -1 with errno. */
+/* Watches watch->fd for EPOLLIN and the like; the watch must stay where it is until loop_remove. 0 or -1 with
+ * errno. */
 int loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events) MUST_USE;
 int loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events) MUST_USE;
 

@@ -31,8 +31,8 @@ struct message {
 void message_put(struct buf *b, const struct message *message);
 /* Room that message_put needs at most. */
 size_t message_bytes(const struct message *message);
-/* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the payload.
- */
+/* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the
+ * payload. */
 bool message_get(struct span payload, struct message *out, size_t *body_at_out) MUST_USE;
 
 enum recipient_state {

@@ -95,7 +95,7 @@ const char *netaddr_text_port(const struct netaddr *address, char text_out[NETAD
 }
 
 static void clear_host_bits(uint8_t octets[16], unsigned bits) {
-    for (unsigned i = bits; i < 128; i++) octets[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+    for (unsigned i = bits; i < 128; i++) octets[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 }
 
 bool network_parse(struct network *out, struct span text) {

@@ -51,8 +51,8 @@ struct network network_of(const struct netaddr *address, unsigned ipv4_bits, uns
 void wire_put_netaddr(struct buf *b, const struct netaddr *address);
 void wire_get_netaddr(struct wire *w, struct netaddr *out);
 
-/* A number and that many networks. Read into memory that the caller frees; NULL and a bad wire where there are more than
- * `max`, or one has too many bits. */
+/* A number and that many networks. Read into memory that the caller frees; NULL and a bad wire where there are more
+ * than `max`, or one has too many bits. */
 void wire_put_networks(struct buf *b, const struct network *networks, uint32_t n);
 struct network *wire_get_networks(struct wire *w, uint32_t max, uint32_t *n_out);
 

@@ -245,7 +245,8 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     struct queue_note *note = note_of(code, status, diagnostic, remote);
     if (!note) return 0; /* as if it had not been answered: it is tried again */
     note->references++;
-    /* Words of the agent's own, not a reply: no connection, or none that is safe. The next message fares no better. */
+    /* Words of the agent's own, not a reply: no connection, or none that is safe. The next message fares no
+     * better. */
     bool unreachable = outcome == JOB_DEFERRED && code == 0 &&
                        (span_starts_nocase(status, SPAN("4.4.")) || span_starts_nocase(status, SPAN("4.7.")));
     if (outcome == JOB_DELIVERED || outcome == JOB_RELAYED) {

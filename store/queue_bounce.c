@@ -200,7 +200,8 @@ void bounce_put(struct buf *b, const struct bounce *bounce) {
     put_boundary(b, bounce, "--");
 }
 
-void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count, unsigned limit) {
+void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count,
+                      unsigned limit) {
     char name[MESSAGE_NAME_SIZE];
     message_name(head->number, name);
     buf_put_text(b, "From: Mail Delivery System <postmaster@");

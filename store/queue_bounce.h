@@ -12,10 +12,10 @@ struct bounce_recipient {
 
 struct bounce {
     struct span hostname;
-    uint64_t number; /* of the report */
-    uint64_t now_ms; /* wall clock */
+    uint64_t number;   /* of the report */
+    uint64_t now_ms;   /* wall clock */
     uint64_t until_ms; /* wall clock: when what waits is given up */
-    struct span to;  /* whom it is for; empty: postmaster */
+    struct span to;    /* whom it is for; empty: postmaster */
     const struct message *original;
     struct span original_body; /* as far as it is at hand; only its header block is used unless `full` */
     bool full;                 /* return all of it (RET=FULL) */
@@ -28,7 +28,8 @@ size_t bounce_bytes(const struct bounce *bounce);
 void bounce_put(struct buf *b, const struct bounce *bounce);
 
 /* A message to the postmaster: so many reports to strangers were not sent. `head` has its number and time. */
-void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count, unsigned limit);
+void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count,
+                      unsigned limit);
 
 /* The header block of a message, with its last line end and without the empty line. */
 struct span bounce_headers(struct span body);

@@ -141,9 +141,9 @@ static struct queue_message *listing_next(struct queue *queue, const struct list
 static void list_more(void *context, struct control_peer *peer, void *state) {
     struct queue *queue = context;
     struct listing *listing = state;
-    const struct filter filter = {
-        .sender = span_of(listing->octets, listing->sender_bytes),
-        .recipient = span_of(listing->octets + listing->sender_bytes, listing->recipient_bytes)};
+    const struct filter filter = {.sender = span_of(listing->octets, listing->sender_bytes),
+                                  .recipient =
+                                      span_of(listing->octets + listing->sender_bytes, listing->recipient_bytes)};
     struct queue_message *message = listing_next(queue, listing);
     for (int i = 0; message && listing->left && i < LIST_AT_ONCE; i++, message = message->next) {
         struct message head;

@@ -121,7 +121,8 @@ static int move_some(struct queue *queue, uint64_t number) {
     struct queue_message *messages[MOVE_AT_ONCE];
     size_t n = 0;
     for (struct queue_message *message = queue->oldest; message && n < MOVE_AT_ONCE; message = message->next)
-        if (message->place.segment == number && !message->unreadable && prepare(queue, message)) messages[n++] = message;
+        if (message->place.segment == number && !message->unreadable && prepare(queue, message))
+            messages[n++] = message;
     if (!n) return -1;
     if (rename_all(queue, messages, n) != 0 || say_moved(queue, messages, n) != 0) {
         log_fault("messages cannot be moved out of the log", errno);
@@ -152,8 +153,8 @@ static int drop_oldest(struct queue *queue) {
     return journal_drop_oldest(&queue->journal);
 }
 
-/* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many others.
- */
+/* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many
+ * others. */
 static bool worth_moving(const struct queue *queue) {
     const struct journal *journal = &queue->journal;
     uint64_t bytes = 0, live = 0;

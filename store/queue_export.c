@@ -1,6 +1,6 @@
 /* queue_export.c - a message as it lies in the queue, for the command line.
- * Runs in: queue. Trusts: the owner's uid and root. Never: has more of a message in memory than its reader is about to
- * take. */
+ * Runs in: queue. Trusts: the owner's uid and root. Never: has more of a message in memory than its reader is about
+ * to take. */
 #include "store/queue_state.h"
 
 #include "store/disk.h"
@@ -37,8 +37,10 @@ void queue_export_gone(void *context, struct control_peer *peer) {
 
 static void end(struct queue *queue, struct control_peer *peer, bool whole) {
     queue_export_gone(queue, peer);
-    if (whole) control_end(peer, CONTROL_OK, "");
-    else control_end(peer, CONTROL_FAILED, "the message cannot be read to its end");
+    if (whole)
+        control_end(peer, CONTROL_OK, "");
+    else
+        control_end(peer, CONTROL_FAILED, "the message cannot be read to its end");
 }
 
 static void file_more(void *context, struct control_peer *peer, void *state) {

@@ -61,7 +61,8 @@ static uint32_t gather_delayed(struct queue_message *message, const struct messa
         struct queue_recipient *known = &message->recipients[i];
         struct recipient recipient;
         recipient_get(&w, &recipient);
-        bool wanted = known->notify == NOTIFY_DEFAULT || (known->notify & NOTIFY_DELAY && !(known->notify & NOTIFY_NEVER));
+        bool wanted =
+            known->notify == NOTIFY_DEFAULT || (known->notify & NOTIFY_DELAY && !(known->notify & NOTIFY_NEVER));
         known->in_report = wanted && known->state == RECIPIENT_WAITING && !recipient.sender.n;
         n += known->in_report;
     }
@@ -126,7 +127,7 @@ static void ask_route(struct queue *queue, struct queue_message *message, struct
 void queue_report_due(struct queue *queue, struct queue_message *message) {
     struct message head;
     if (message->reporting == REPORT_DELAY) message->reporting = REPORT_NONE; /* no answer: the next sweep asks */
-    if (message->active) return; /* the end of that job asks again */
+    if (message->active) return;                                              /* the end of that job asks again */
     if (!message->n_open) {
         queue_finish(queue, message);
         return;
@@ -178,9 +179,9 @@ static size_t collect(const struct queue_message *message, const struct message 
         if (!known->in_report) continue;
         const struct queue_note *note = known->note;
         if (!note && known->state == RECIPIENT_WAITING) note = message->parts[known->part].destination->note;
-        out[n++] = (struct bounce_recipient){recipient, known->state,
-                                             note ? span_text(note->status) : (struct span){0},
-                                             queue_note_diagnostic(note), queue_note_remote(note)};
+        out[n++] =
+            (struct bounce_recipient){recipient, known->state, note ? span_text(note->status) : (struct span){0},
+                                      queue_note_diagnostic(note), queue_note_remote(note)};
     }
     return n;
 }
@@ -225,8 +226,10 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
     bool notice = message->reporting == REPORT_NOTICE;
     struct recipient first = {0};
     bool failed = false;
-    if (message->reporting == REPORT_DELAY) (void)gather_delayed(message, &head);
-    else first = gather(message, &head);
+    if (message->reporting == REPORT_DELAY)
+        (void)gather_delayed(message, &head);
+    else
+        first = gather(message, &head);
     for (uint32_t i = 0; i < message->n_recipients; i++)
         failed |= message->recipients[i].in_report && message->recipients[i].state == RECIPIENT_FAILED;
     /* RFC 3461 4.3: RET=FULL is about failures. */
@@ -282,7 +285,8 @@ static void write_count(struct queue *queue, uint32_t n, struct span recipients)
     struct buf b = BUF_OVER(storage);
     uint64_t suppressed = queue->suppressed;
     if (!n || suppressed == queue->suppressed_told) return;
-    struct message head = {.number = queue_draw_number(queue), .arrival_ms = clock_wall_ms(), .flags = MESSAGE_NOTICE};
+    struct message head = {
+        .number = queue_draw_number(queue), .arrival_ms = clock_wall_ms(), .flags = MESSAGE_NOTICE};
     head.n_recipients = n, head.recipients = recipients, head.envelope.flags = ENVELOPE_BOUNCE;
     bounce_put_count(&b, queue->setup.hostname, &head, suppressed - queue->suppressed_told, DOMAIN_HOUR_MAX);
     head.body_bytes = b.n;
@@ -326,7 +330,8 @@ void queue_report_sweep(struct queue *queue) {
     ask_count(queue);
     for (struct queue_message *message = queue->oldest; message && asked < SWEEP_ASKS; message = message->next) {
         /* No backscatter: only to who has proven who he is. A report is no mail of anybody's. */
-        if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL)) continue;
+        if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL))
+            continue;
         if (message->envelope_flags & ENVELOPE_BOUNCE || message->active || message->reporting) continue;
         if (wall < message->arrival_ms + queue->setup.delay_ms) continue;
         consider_delay(queue, message);

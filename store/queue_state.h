@@ -123,7 +123,7 @@ struct queue_session {
     struct frame_backlog backlog;
     struct queue_transaction *transactions;
     unsigned strays; /* commits of what is not its to commit */
-    bool dropped; /* to be freed at the end of the round */
+    bool dropped;    /* to be freed at the end of the round */
     struct queue_session *next_dropped;
 };
 
@@ -138,7 +138,7 @@ struct queue_transaction {
     size_t recipients_bytes, recipients_cap;
     uint32_t n_recipients, n_indexes, last_index;
     uint32_t *places, places_cap; /* where each lies in `recipients`, and 1; by hash */
-    uint8_t *body; /* while in memory */
+    uint8_t *body;                /* while in memory */
     size_t body_cap;
     uint64_t bytes;       /* of the body so far */
     int fd;               /* its own file */
@@ -202,12 +202,13 @@ struct queue {
     } route;
     struct queue_domain domains[QUEUE_DOMAINS];
     uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
-    uint64_t suppressed_told, suppressed_told_ms; /* how many of them the postmaster knows of, and since when; 0: never */
+    uint64_t suppressed_told,
+        suppressed_told_ms; /* how many of them the postmaster knows of, and since when; 0: never */
     uint64_t swept_ms;
     /* maintenance */
     uint64_t maintained_ms;
-    struct control_server control; /* nothing is removed as long as its copier is there */
-    struct queue_export *exports;      /* large messages that somebody reads */
+    struct control_server control;                   /* nothing is removed as long as its copier is there */
+    struct queue_export *exports;                    /* large messages that somebody reads */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };
 
@@ -268,8 +269,8 @@ void queue_space_check(struct queue *queue, bool now);
 /* ---- queue_schedule.c: when which part goes where */
 struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, struct span name);
 void queue_destination_release(struct queue *queue, struct queue_destination *destination);
-/* When it is tried next, in wall clock milliseconds; 0: as soon as there is an agent, or it is not waiting. What is due waits
- * as long as its destination is left alone. */
+/* When it is tried next, in wall clock milliseconds; 0: as soon as there is an agent, or it is not waiting. What is
+ * due waits as long as its destination is left alone. */
 uint64_t queue_part_next_ms(const struct queue_part *part);
 void queue_part_unschedule(struct queue *queue, struct queue_part *part);
 void queue_schedule_message(struct queue *queue, struct queue_message *message);
@@ -299,8 +300,8 @@ void queue_log_result(struct queue *queue, enum log_event event, struct queue_me
                       const struct queue_note *note);
 
 /* ---- queue_job.c: what an agent is told */
-/* The body of JOB_OPEN: the recipients of the part that wait, share the sender of the first of them, and fit; they are
- * in the job from now on. The message is loaded. False: there are none. */
+/* The body of JOB_OPEN: the recipients of the part that wait, share the sender of the first of them, and fit; they
+ * are in the job from now on. The message is loaded. False: there are none. */
 bool queue_job_put(struct buf *b, const struct queue_job *job) MUST_USE;
 
 /* ---- queue_transaction.c: auth's frames */

@@ -1,6 +1,6 @@
 /* queue_store.c - marks, removals, free space.
- * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a file before the mark that allows it is durable.
- */
+ * Runs in: queue. Trusts: what a sync has confirmed. Never: removes a file before the mark that allows it is
+ * durable. */
 #include "store/queue_state.h"
 
 #include "store/clock.h"

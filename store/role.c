@@ -83,15 +83,19 @@ static int take_link(struct role_start *start, struct frame *frame, struct role_
     return file_link(start->descriptors, &start->n_descriptors, ROLE_DESCRIPTORS, *link_out, old_out);
 }
 
-enum role_event role_listen(struct role_start *start, struct role_link *link_out, int *old_out, uint32_t *number_out) {
+enum role_event role_listen(struct role_start *start, struct role_link *link_out, int *old_out,
+                            uint32_t *number_out) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
     struct wire w;
     *old_out = -1;
     switch (frame_receive(ROLE_CONTROL_FD, storage, true, &frame)) {
-    case FRAME_NONE: return ROLE_EVENT_NONE;
-    case FRAME_RECEIVED: break;
-    default: return ROLE_EVENT_GONE;
+    case FRAME_NONE:
+        return ROLE_EVENT_NONE;
+    case FRAME_RECEIVED:
+        break;
+    default:
+        return ROLE_EVENT_GONE;
     }
     switch (frame.type) {
     case MASTER_SETUP:
@@ -102,19 +106,24 @@ enum role_event role_listen(struct role_start *start, struct role_link *link_out
     case MASTER_DESCRIPTOR:
         if (take_link(start, &frame, link_out, old_out) != 0) log_bug("link from the master does not parse");
         return frame.type == MASTER_CHANNEL ? ROLE_EVENT_CHANNEL : ROLE_EVENT_DESCRIPTOR;
-    default: break;
+    default:
+        break;
     }
     if (frame.fd >= 0) close(frame.fd); /* none belongs to what is left */
     switch (frame.type) {
-    case MASTER_DRAIN: return ROLE_EVENT_DRAIN;
-    case MASTER_LOG_NEW: return ROLE_EVENT_LOG_NEW;
-    case MASTER_ACCEPT: return ROLE_EVENT_ACCEPT;
+    case MASTER_DRAIN:
+        return ROLE_EVENT_DRAIN;
+    case MASTER_LOG_NEW:
+        return ROLE_EVENT_LOG_NEW;
+    case MASTER_ACCEPT:
+        return ROLE_EVENT_ACCEPT;
     case MASTER_FORGET:
         w = wire_over(frame.body);
         *number_out = wire_get_u32(&w);
         if (!wire_end(&w)) log_bug("frame from the master does not parse");
         return ROLE_EVENT_FORGET;
-    default: break;
+    default:
+        break;
     }
     if (frame.type != MASTER_START) log_bug("unknown frame from the master");
     return ROLE_EVENT_NONE;
@@ -136,10 +145,12 @@ int role_receive(struct role_start *start) {
         if (status == FRAME_NONE) continue;
         if (status != FRAME_RECEIVED) return -1;
         if (frame.type == MASTER_START) return start->memory.p ? 0 : -1;
-        if (frame.type == MASTER_SETUP) result = map_setup(start, frame.fd);
+        if (frame.type == MASTER_SETUP)
+            result = map_setup(start, frame.fd);
         else if (frame.type == MASTER_CHANNEL || frame.type == MASTER_DESCRIPTOR)
             result = take_link(start, &frame, &link, &old);
-        else result = -1;
+        else
+            result = -1;
         if (frame.fd >= 0) close(frame.fd);
         if (result != 0) return -1;
     }

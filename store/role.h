@@ -26,14 +26,14 @@ const char *role_name(enum role role);
 
 enum role_descriptor {
     DESCRIPTOR_NONE = 0,
-    DESCRIPTOR_DIRECTORY, /* index 0: the role's own, its root and working directory; 1..: others (dovecot, capture) */
-    DESCRIPTOR_SOCKET,    /* listener: a listening socket, by index of the setup's list */
-    DESCRIPTOR_CONTROL,   /* auth, queue: listening control socket; index 0 */
-    DESCRIPTOR_KEY,       /* keys: PEM private key, by index of the setup's list */
-    DESCRIPTOR_CA,        /* outbound: PEM bundle */
-    DESCRIPTOR_RESOLV,    /* resolver: resolv.conf */
-    DESCRIPTOR_HOSTS,     /* resolver: hosts */
-    DESCRIPTOR_CERTIFICATE  /* keys, as a judge: PEM certificate, by index of the setup's list */
+    DESCRIPTOR_DIRECTORY,  /* index 0: the role's own, its root and working directory; 1..: dovecot, capture */
+    DESCRIPTOR_SOCKET,     /* listener: a listening socket, by index of the setup's list */
+    DESCRIPTOR_CONTROL,    /* auth, queue: listening control socket; index 0 */
+    DESCRIPTOR_KEY,        /* keys: PEM private key, by index of the setup's list */
+    DESCRIPTOR_CA,         /* outbound: PEM bundle */
+    DESCRIPTOR_RESOLV,     /* resolver: resolv.conf */
+    DESCRIPTOR_HOSTS,      /* resolver: hosts */
+    DESCRIPTOR_CERTIFICATE /* keys, as a judge: PEM certificate, by index of the setup's list */
 };
 
 /* Hardening that could not be had; CHILD_READY tells the master. */
@@ -54,11 +54,12 @@ struct role_start {
     struct {
         uint8_t role;
         uint8_t as_root; /* drop to uid, gid and the empty root */
-        uint8_t directory_is_empty; /* DESCRIPTOR_DIRECTORY 0 is only a root to be in, with no right to anything below */
-        uint8_t dumpable;           /* sanitizer builds only: their leak check needs it */
+        /* DESCRIPTOR_DIRECTORY 0 is only a root to be in, with no right to anything below. */
+        uint8_t directory_is_empty;
+        uint8_t dumpable; /* sanitizer builds only: their leak check needs it */
         uint32_t uid, gid;
         uint64_t files_max, file_bytes_max, memory_bytes_max; /* rlimits; ROLE_LIMIT_NONE: leave as it is */
-        struct span filter;       /* struct sock_filter array for the process */
+        struct span filter;                                   /* struct sock_filter array for the process */
         struct span child_filter; /* added by a process that it forks (session, agent); may be empty */
     } common;
     struct span payload;
@@ -80,15 +81,16 @@ enum role_event {
     ROLE_EVENT_CHANNEL,    /* *link_out is new or replaced; the one before is closed by the caller's bookkeeping */
     ROLE_EVENT_DESCRIPTOR, /* *link_out likewise */
     ROLE_EVENT_DRAIN,
-    ROLE_EVENT_FORGET,     /* *number_out: generation */
-    ROLE_EVENT_LOG_NEW,    /* auth */
-    ROLE_EVENT_ACCEPT      /* listener */
+    ROLE_EVENT_FORGET,  /* *number_out: generation */
+    ROLE_EVENT_LOG_NEW, /* auth */
+    ROLE_EVENT_ACCEPT   /* listener */
 };
 
-/* Handles one frame of the master's on ROLE_CONTROL_FD (non-blocking). A channel or descriptor of the same kind and index is
- * replaced and the old one closed; *old_out is its number (already closed), or -1, so that a loop can forget it. */
-enum role_event role_listen(struct role_start *start, struct role_link *link_out, int *old_out, uint32_t *number_out)
-    MUST_USE;
+/* Handles one frame of the master's on ROLE_CONTROL_FD (non-blocking). A channel or descriptor of the same kind and
+ * index is replaced and the old one closed; *old_out is its number (already closed), or -1, so that a loop can forget
+ * it. */
+enum role_event role_listen(struct role_start *start, struct role_link *link_out, int *old_out,
+                            uint32_t *number_out) MUST_USE;
 
 /* The descriptor, or -1. */
 int role_channel(const struct role_start *start, enum role peer, unsigned index);

@@ -21,8 +21,12 @@ static inline bool secret_set(struct secret *secret, struct span from) {
     return true;
 }
 
-static inline struct span secret_span(const struct secret *secret) { return span_of(secret->octets, secret->n); }
+static inline struct span secret_span(const struct secret *secret) {
+    return span_of(secret->octets, secret->n);
+}
 
-static inline void secret_wipe(struct secret *secret) { explicit_bzero(secret, sizeof *secret); }
+static inline void secret_wipe(struct secret *secret) {
+    explicit_bzero(secret, sizeof *secret);
+}
 
 #endif

@@ -23,7 +23,9 @@ static inline struct span span_text(const char *text) {
     return (struct span){(const uint8_t *)text, text ? strlen(text) : 0};
 }
 
-static inline struct span span_of(const void *p, size_t n) { return (struct span){p, n}; }
+static inline struct span span_of(const void *p, size_t n) {
+    return (struct span){p, n};
+}
 
 /* The part from offset `from` (at most the end) for `n` octets (at most what is left). */
 static inline struct span span_part(struct span s, size_t from, size_t n) {
@@ -32,14 +34,18 @@ static inline struct span span_part(struct span s, size_t from, size_t n) {
     return (struct span){s.p ? s.p + from : NULL, n};
 }
 
-static inline struct span span_from(struct span s, size_t from) { return span_part(s, from, SIZE_MAX); }
+static inline struct span span_from(struct span s, size_t from) {
+    return span_part(s, from, SIZE_MAX);
+}
 
 static inline bool span_equal(struct span a, struct span b) {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
 /* ASCII only; locale-free, unlike tolower(3). */
-static inline uint8_t octet_lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c; }
+static inline uint8_t octet_lower(uint8_t c) {
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
+}
 
 /* Equal but for ASCII case. */
 bool span_equal_nocase(struct span a, struct span b);

@@ -8,11 +8,21 @@ static void put_le(struct buf *b, uint64_t value, size_t width) {
     buf_put(b, octets, width);
 }
 
-void wire_put_u8(struct buf *b, uint8_t value) { put_le(b, value, 1); }
-void wire_put_u16(struct buf *b, uint16_t value) { put_le(b, value, 2); }
-void wire_put_u32(struct buf *b, uint32_t value) { put_le(b, value, 4); }
-void wire_put_u64(struct buf *b, uint64_t value) { put_le(b, value, 8); }
-void wire_put_bytes(struct buf *b, const void *p, size_t n) { buf_put(b, p, n); }
+void wire_put_u8(struct buf *b, uint8_t value) {
+    put_le(b, value, 1);
+}
+void wire_put_u16(struct buf *b, uint16_t value) {
+    put_le(b, value, 2);
+}
+void wire_put_u32(struct buf *b, uint32_t value) {
+    put_le(b, value, 4);
+}
+void wire_put_u64(struct buf *b, uint64_t value) {
+    put_le(b, value, 8);
+}
+void wire_put_bytes(struct buf *b, const void *p, size_t n) {
+    buf_put(b, p, n);
+}
 
 void wire_put_span(struct buf *b, struct span s) {
     if (s.n > UINT32_MAX) {
@@ -23,7 +33,9 @@ void wire_put_span(struct buf *b, struct span s) {
     buf_put_span(b, s);
 }
 
-void wire_put_text(struct buf *b, const char *text) { wire_put_span(b, span_text(text)); }
+void wire_put_text(struct buf *b, const char *text) {
+    wire_put_span(b, span_text(text));
+}
 
 static const uint8_t *take(struct wire *w, size_t n) {
     if (w->bad || n > w->rest.n) {
@@ -43,15 +55,25 @@ static uint64_t get_le(struct wire *w, size_t width) {
     return value;
 }
 
-uint8_t wire_get_u8(struct wire *w) { return (uint8_t)get_le(w, 1); }
-uint16_t wire_get_u16(struct wire *w) { return (uint16_t)get_le(w, 2); }
-uint32_t wire_get_u32(struct wire *w) { return (uint32_t)get_le(w, 4); }
-uint64_t wire_get_u64(struct wire *w) { return get_le(w, 8); }
+uint8_t wire_get_u8(struct wire *w) {
+    return (uint8_t)get_le(w, 1);
+}
+uint16_t wire_get_u16(struct wire *w) {
+    return (uint16_t)get_le(w, 2);
+}
+uint32_t wire_get_u32(struct wire *w) {
+    return (uint32_t)get_le(w, 4);
+}
+uint64_t wire_get_u64(struct wire *w) {
+    return get_le(w, 8);
+}
 
 void wire_get_bytes(struct wire *w, void *p_out, size_t n) {
     const uint8_t *p = take(w, n);
-    if (p) memcpy(p_out, p, n);
-    else memset(p_out, 0, n);
+    if (p)
+        memcpy(p_out, p, n);
+    else
+        memset(p_out, 0, n);
 }
 
 struct span wire_get_span(struct wire *w, size_t max) {
@@ -68,4 +90,6 @@ void wire_get_text(struct wire *w, char *text_out, size_t size) {
     text_out[s.n] = 0;
 }
 
-bool wire_end(const struct wire *w) { return !w->bad && w->rest.n == 0; }
+bool wire_end(const struct wire *w) {
+    return !w->bad && w->rest.n == 0;
+}

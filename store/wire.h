@@ -22,7 +22,9 @@ struct wire {
     bool bad;
 };
 
-static inline struct wire wire_over(struct span s) { return (struct wire){s, false}; }
+static inline struct wire wire_over(struct span s) {
+    return (struct wire){s, false};
+}
 
 uint8_t wire_get_u8(struct wire *w);
 uint16_t wire_get_u16(struct wire *w);

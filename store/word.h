@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Insertions, deletions, changes and swaps of neighbours that make one word of the other; SIZE_MAX for words of more than 64
- * octets. */
+/* Insertions, deletions, changes and swaps of neighbours that make one word of the other; SIZE_MAX for words of more
+ * than 64 octets. */
 size_t word_distance(const char *a, const char *b);
 
 #endif
