@@ -49,8 +49,8 @@ enum account_change account_alias_add(struct database *db, struct span address, 
 /* An empty target: all of them. */
 enum account_change account_alias_remove(struct database *db, struct span address, struct span target) MUST_USE;
 
-/* A row at a time, until each returns false; it must not use the same function again. FAILED, or FOUND also for none.
- */
+/* A row at a time, until each returns false; it must not use the same function again. FAILED, or FOUND also for
+ * none. */
 struct account_row {
     struct span login, hash;     /* users */
     struct span pattern;         /* senders; with login */

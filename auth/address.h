@@ -33,8 +33,8 @@ struct address {
  * an empty quoted local part, an empty label. */
 bool address_parse(struct address *out, struct span argument, bool null_allowed, struct span *rest_out) MUST_USE;
 
-/* What a log line shows of the argument: the path with its brackets, without parameters; all of what does not parse, cut to
- * ADDRESS_MAX octets. */
+/* What a log line shows of the argument: the path with its brackets, without parameters; all of what does not parse,
+ * cut to ADDRESS_MAX octets. */
 struct span address_path(struct span argument, bool null_allowed);
 
 /* A plain address ("alice@example.test") from configuration or the command line: all of `text`, no brackets. */

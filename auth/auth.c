@@ -1,6 +1,6 @@
 /* auth.c - the auth process: who is connected to it, and whose frame goes where.
- * Runs in: auth. Trusts: master, queue, verifiers, keys. Never: waits on a peer, opens what is not in its directory.
- */
+ * Runs in: auth. Trusts: master, queue, verifiers, keys. Never: waits on a peer, opens what is not in its
+ * directory. */
 #include "auth/auth.h"
 
 #include "auth/account.h"

@@ -36,7 +36,7 @@ struct auth {
     struct login_queue logins;
     struct peer *peers;
     uint32_t n_peers;
-    struct peer *transactions[AUTH_TRANSACTIONS]; /* whose transaction is open, by its name */
+    struct peer *transactions[AUTH_TRANSACTIONS];    /* whose transaction is open, by its name */
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */
     uint32_t delayed;                                /* failures that wait for their time */

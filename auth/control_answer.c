@@ -47,7 +47,8 @@ void control_answer_changed(struct auth *auth, struct control_peer *peer, const 
     log_send(&line);
     if (!auth->setup.stand_alone) auth_say_postmaster(auth);
     bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
-    control_end(peer, told ? CONTROL_OK : CONTROL_FAILED, told ? warning : "changed, but dovecot.db could not be written");
+    control_end(peer, told ? CONTROL_OK : CONTROL_FAILED,
+                told ? warning : "changed, but dovecot.db could not be written");
 }
 
 /* The login in its normal form; answers itself when it is none. */

@@ -90,8 +90,8 @@ static bool take_target(void *context, const struct account_row *row) {
     struct key key;
     targets->any = true;
     bool ours = key_parse(&key, row->target) && house_local_domain(targets->house, key_domain(&key));
-    /* A target elsewhere without --forward: its domain was ours when the alias was made. It does not make us relay.
-     */
+    /* A target elsewhere without --forward: its domain was ours when the alias was made. It does not make us
+     * relay. */
     if (!ours && !row->forward) return true;
     uint8_t kind = ours ? DESTINATION_NONE : targets->house->setup->foreign;
     if (!ours && kind == DESTINATION_NONE) kind = DESTINATION_SMARTHOST; /* refused later: there is no way out */

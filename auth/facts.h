@@ -33,11 +33,11 @@ struct facts_recipient {
     uint8_t original[ADDRESS_MAX]; /* as the client wrote it */
     size_t original_n;
     bool no_postmaster; /* not decided because there is no user who could get it */
-    bool no_way_out; /* accepted by the rules, refused as relay-denied: this installation sends nothing abroad */
+    bool no_way_out;    /* accepted by the rules, refused as relay-denied: this installation sends nothing abroad */
 };
 
-/* At RCPT, with the facts of MAIL: sets facts->recipient, decides, and where accepted leaves the ends in *ends_out.
- */
+/* At RCPT, with the facts of MAIL: sets facts->recipient, decides, and where accepted leaves the ends in
+ * *ends_out. */
 enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, struct span argument,
                        struct facts_recipient *out, struct expansion *ends_out) MUST_USE;
 
@@ -53,8 +53,8 @@ enum expand_outcome facts_route(const struct house *house, struct span plain, st
 /* Whether a row of `senders` allows the address: * stands for any octets but @, and alone for everything. */
 bool facts_pattern_matches(struct span pattern, struct span address);
 
-/* Who logs in by this name: a full address, or the local part alone where there is one local domain. False: nobody.
- */
+/* Who logs in by this name: a full address, or the local part alone where there is one local domain. False:
+ * nobody. */
 bool facts_login_name(const struct house *house, struct span name, struct key *out) MUST_USE;
 
 #endif

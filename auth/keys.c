@@ -19,7 +19,7 @@
 enum {
     KEYS_MAX = 256,
     TRANSCRIPT_MAX = 256,
-    SIGNATURE_MAX = 1024, /* RSA of 8192 bits */
+    SIGNATURE_MAX = 1024,      /* RSA of 8192 bits */
     SIGNATURES_PER_CHANNEL = 4 /* a session needs one for its handshake */
 };
 
@@ -110,7 +110,8 @@ static void take_keys(void) {
         EVP_PKEY_free(pkey);
         struct log_line line;
         log_open(&line, LOG_FAULT);
-        log_text(&line, KEY_WHAT, "a private key cannot be used: RSA from 2048 bits, P-256, P-384, Ed25519, no passphrase");
+        log_text(&line, KEY_WHAT,
+                 "a private key cannot be used: RSA from 2048 bits, P-256, P-384, Ed25519, no passphrase");
         log_number(&line, KEY_COUNT, i + 1);
         log_send(&line);
     }
@@ -211,10 +212,13 @@ static void auth_ready(void *context, uint32_t events) {
         if (frame.type != KEYS_CLIENT || frame.body.n || frame.fd < 0) log_bug("bad frame from auth");
         add_client(frame.fd);
         return;
-    case FRAME_NONE: return;
-    case FRAME_MALFORMED: log_bug("malformed frame from auth");
+    case FRAME_NONE:
+        return;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from auth");
     case FRAME_CLOSED:
-    case FRAME_ERROR: break;
+    case FRAME_ERROR:
+        break;
     }
     loop_remove(&self.loop, &self.auth); /* until the master sends another channel */
     self.auth.fd = -1;
@@ -237,16 +241,22 @@ static void master_ready(void *context, uint32_t events) {
     (void)events;
     switch (role_listen(self.start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
-    case ROLE_EVENT_DRAIN: _exit(0);
-    case ROLE_EVENT_SETUP: take_keys(); break;
+    case ROLE_EVENT_DRAIN:
+        _exit(0);
+    case ROLE_EVENT_SETUP:
+        take_keys();
+        break;
     case ROLE_EVENT_CHANNEL:
         if (link.kind == ROLE_AUTH) use_auth(link.fd);
         break;
-    case ROLE_EVENT_FORGET: forget_keys(number); break;
+    case ROLE_EVENT_FORGET:
+        forget_keys(number);
+        break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
-    case ROLE_EVENT_DESCRIPTOR: break;
+    case ROLE_EVENT_DESCRIPTOR:
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 /* keys_judge.c - PEM to keys and certificates, and whether they can be used together.
- * Runs in: keys; most of it in one that is started to judge and holds no key for longer. Trusts: nothing in the files.
- * Never: asks for a passphrase, says more of a key than whether it is good. */
+ * Runs in: keys; most of it in one that is started to judge and holds no key for longer. Trusts: nothing in the
+ * files. Never: asks for a passphrase, says more of a key than whether it is good. */
 #include "auth/keys_judge.h"
 
 #include <openssl/pem.h>
@@ -45,9 +45,12 @@ EVP_PKEY *keys_read_key(int fd, enum verdict *verdict_out) {
     BIO *bio = n > 0 ? BIO_new_mem_buf(pem, (int)n) : NULL;
     if (bio) pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
-    if (pkey) *verdict_out = VERDICT_GOOD;
-    else if (n == 0) *verdict_out = VERDICT_EMPTY;
-    else *verdict_out = memmem(pem, n, "ENCRYPTED", 9) ? VERDICT_ENCRYPTED : VERDICT_NOT_PEM;
+    if (pkey)
+        *verdict_out = VERDICT_GOOD;
+    else if (n == 0)
+        *verdict_out = VERDICT_EMPTY;
+    else
+        *verdict_out = memmem(pem, n, "ENCRYPTED", 9) ? VERDICT_ENCRYPTED : VERDICT_NOT_PEM;
     explicit_bzero(pem, n);
     return pkey;
 }
@@ -81,8 +84,10 @@ static X509 *read_certificate(int fd, enum verdict *verdict_out) {
     for (X509 *next; bio && (next = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL));) {
         if (!first) *verdict_out = VERDICT_GOOD;
         if (is_weak(next)) *verdict_out = VERDICT_WEAK;
-        if (first) X509_free(next);
-        else first = next;
+        if (first)
+            X509_free(next);
+        else
+            first = next;
     }
     BIO_free(bio);
     free(pem);
@@ -103,8 +108,10 @@ struct keys_worth keys_worth(int certificate_fd, int key_fd) {
         worth.not_after = seconds_of(X509_get0_notAfter(certificate));
         if (!public_key || !can_serve(keys_kind_of(public_key))) worth.certificate = VERDICT_KIND;
     }
-    if (key && !can_serve(keys_kind_of(key))) worth.key = VERDICT_KIND;
-    else if (key && public_key && EVP_PKEY_eq(public_key, key) != 1) worth.key = VERDICT_MISFIT;
+    if (key && !can_serve(keys_kind_of(key)))
+        worth.key = VERDICT_KIND;
+    else if (key && public_key && EVP_PKEY_eq(public_key, key) != 1)
+        worth.key = VERDICT_MISFIT;
     X509_free(certificate);
     EVP_PKEY_free(key);
     return worth;
@@ -114,7 +121,8 @@ int keys_judge(const struct role_start *start, uint32_t n) {
     static uint8_t storage[FRAME_BODY_MAX];
     struct buf b = BUF_OVER(storage);
     for (uint32_t i = 0; i < n; i++) {
-        int certificate = role_descriptor(start, DESCRIPTOR_CERTIFICATE, i), key = role_descriptor(start, DESCRIPTOR_KEY, i);
+        int certificate = role_descriptor(start, DESCRIPTOR_CERTIFICATE, i),
+            key = role_descriptor(start, DESCRIPTOR_KEY, i);
         struct keys_worth worth = {0};
         if (certificate >= 0 && key >= 0) worth = keys_worth(certificate, key);
         wire_put_u8(&b, (uint8_t)worth.certificate);

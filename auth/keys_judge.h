@@ -1,4 +1,5 @@
-/* keys_judge.h - reading private keys, and what a certificate and its key are worth before anybody serves with them. */
+/* keys_judge.h - reading private keys, and what a certificate and its key are worth before anybody serves with
+ * them. */
 #ifndef AUTH_KEYS_JUDGE_H
 #define AUTH_KEYS_JUDGE_H
 

@@ -14,8 +14,8 @@ struct sasl_plain {
 };
 bool sasl_plain(struct span message, struct sasl_plain *out) MUST_USE;
 
-/* Whether it may be a name, or a password: 1 to 255 octets of UTF-8 without NUL; a name has no other control octets.
- */
+/* Whether it may be a name, or a password: 1 to 255 octets of UTF-8 without NUL; a name has no other control
+ * octets. */
 bool sasl_name(struct span name) MUST_USE;
 bool sasl_password(struct span password) MUST_USE;
 

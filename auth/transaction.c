@@ -49,8 +49,8 @@ static void forget(struct peer *peer) {
 void transaction_close(struct peer *peer) {
     struct transaction *transaction = &peer->transaction;
     struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
-    /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the channel.
-     */
+    /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the
+     * channel. */
     if (transaction->open && queue &&
         !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
         log_fault("telling the queue of a closed transaction", errno);
@@ -241,8 +241,8 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
             reason = REASON_STORAGE_FAULT;
     }
     bool accepted = reason_reply(reason)->accepts;
-    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO, address_path(argument, false),
-               why);
+    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO,
+               address_path(argument, false), why);
     if (accepted)
         transaction->accepted++, transaction->ends += peer->auth->ends.found;
     else if (reason_reply(reason)->code / 100 == 5)

@@ -33,7 +33,8 @@ static void forget(void) {
 
 static void say(enum frame_type type, const struct buf *b) {
     if (self.auth < 0 || frame_send(self.auth, (uint16_t)type, buf_span(b)) == 0) return;
-    if (errno != EPIPE && errno != ECONNRESET) log_fault("telling auth", errno); /* auth may be gone: a new one asks again */
+    if (errno != EPIPE && errno != ECONNRESET)
+        log_fault("telling auth", errno); /* auth may be gone: a new one asks again */
 }
 
 /* Hashes a random password at the configured cost: the hash that stands for nobody, and the time it takes. */
