@@ -57,10 +57,10 @@ struct conf_smarthost {
     char *host; /* name or address */
     uint16_t port;
     enum conf_smarthost_tls tls;
-    bool verify;         /* default true; false is refused together with a password unless tls_insecure_ok */
-    char *ca_file;       /* PEM bundle; default the system's */
-    char *user;          /* empty: no AUTH */
-    char *password_file; /* one line; must not be readable by others */
+    bool verify;          /* default true; false is refused together with a password unless tls_insecure_ok */
+    char *ca_file;        /* PEM bundle; default the system's */
+    char *user;           /* empty: no AUTH */
+    char *password_file;  /* one line; must not be readable by others */
     bool tls_insecure_ok; /* the owner accepts a password sent without a verified server; default false */
 };
 
@@ -107,7 +107,7 @@ struct conf {
         uint64_t message_bytes;           /* default 25M */
     } limits;
 
-    struct { /* all in ms */
+    struct {                  /* all in ms */
         uint64_t command_ms;  /* 5m, RFC 5321 4.5.3.2.7 */
         uint64_t data_ms;     /* 3m between blocks */
         uint64_t tls_ms;      /* 30s for a handshake */
@@ -119,11 +119,11 @@ struct conf {
     struct {
         uint64_t *retry_ms; /* waiting times between attempts; the last repeats. Default 5m 15m 30m 1h 2h 4h */
         size_t n_retry;
-        uint64_t expire_ms;      /* default 5d */
+        uint64_t expire_ms;        /* default 5d */
         uint64_t delay_warning_ms; /* default 4h; 0: never */
-        uint64_t reserve_bytes;  /* free space below which MAIL gets 452; default 64M */
-        uint64_t in_flight_bytes; /* bodies held in memory, default 64M */
-        uint64_t segment_bytes;  /* default 64M */
+        uint64_t reserve_bytes;    /* free space below which MAIL gets 452; default 64M */
+        uint64_t in_flight_bytes;  /* bodies held in memory, default 64M */
+        uint64_t segment_bytes;    /* default 64M */
     } queue;
 
     struct {
@@ -157,7 +157,8 @@ struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
 
 void conf_free(struct conf *conf);
 
-/* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to do". */
+/* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to
+ * do". */
 void conf_warn(const struct conf *conf, const char *path, FILE *out);
 
 /* Prints "file:line: text" with the place where `field`, one of the struct's own, was set. */

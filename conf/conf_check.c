@@ -226,23 +226,25 @@ static void check_numbers(const struct check *check) {
     const struct conf *conf = check->conf;
     size_t addresses = 0;
     if (conf->n_certificates > CONF_CERTIFICATES_MAX)
-        MISTAKE_ITEM(check, &conf->certificates[CONF_CERTIFICATES_MAX],
-                     "tls.certificates: there are %zu, and at most %d can be used; one certificate may hold many names",
-                     conf->n_certificates, CONF_CERTIFICATES_MAX);
+        MISTAKE_ITEM(
+            check, &conf->certificates[CONF_CERTIFICATES_MAX],
+            "tls.certificates: there are %zu, and at most %d can be used; one certificate may hold many names",
+            conf->n_certificates, CONF_CERTIFICATES_MAX);
     for (size_t i = 0; i < conf->n_certificates; i++) {
         const struct conf_list *names = &conf->certificates[i].names;
         if (names->n > CONF_CERTIFICATE_NAMES_MAX)
-            MISTAKE_ITEM(check, &names->items[CONF_CERTIFICATE_NAMES_MAX],
-                         "tls.certificates.names: there are %zu, and at most %d can be used; leave the list out, and the "
-                         "names in the certificate are used, however many",
-                         names->n, CONF_CERTIFICATE_NAMES_MAX);
+            MISTAKE_ITEM(
+                check, &names->items[CONF_CERTIFICATE_NAMES_MAX],
+                "tls.certificates.names: there are %zu, and at most %d can be used; leave the list out, and the "
+                "names in the certificate are used, however many",
+                names->n, CONF_CERTIFICATE_NAMES_MAX);
     }
     for (size_t i = 0; i < conf->n_listeners; i++) {
         bool fits = addresses <= CONF_ADDRESSES_MAX;
         addresses += conf->listeners[i].n_addresses;
         if (fits && addresses > CONF_ADDRESSES_MAX)
-            MISTAKE_ITEM(check, &conf->listeners[i], "listen: more than %d addresses in all (*:25 is two); remove some",
-                         CONF_ADDRESSES_MAX);
+            MISTAKE_ITEM(check, &conf->listeners[i],
+                         "listen: more than %d addresses in all (*:25 is two); remove some", CONF_ADDRESSES_MAX);
     }
 }
 
@@ -256,7 +258,8 @@ static void check_files(const struct check *check) {
     check_directory(check, &conf->run_directory, "run_directory", conf->state_directory);
     if (*conf->run_directory && strlen(conf->run_directory) > RUN_DIRECTORY_MAX)
         MISTAKE(check, &conf->run_directory,
-                "run_directory: longer than %d octets, and the address of a socket in it may not be; choose a shorter path",
+                "run_directory: longer than %d octets, and the address of a socket in it may not be; choose a "
+                "shorter path",
                 RUN_DIRECTORY_MAX);
     if (conf->log.to == CONF_LOG_SYSLOG) check_above(check, &conf->log.socket, "log.socket");
     if (conf->delivery.foreign == CONF_FOREIGN_CAPTURE)

@@ -1,6 +1,6 @@
 /* conf_print.c - the effective configuration in the file's own syntax, each value with the place it came from.
- * Runs in: command line. Trusts: a struct conf that conf_read made. Never: prints what is in a key or password file.
- */
+ * Runs in: command line. Trusts: a struct conf that conf_read made. Never: prints what is in a key or password
+ * file. */
 #include "conf/conf_reader.h"
 
 enum { VALUE_MAX = 8192 };

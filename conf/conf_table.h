@@ -27,13 +27,13 @@ enum conf_kind {
 struct conf_elements; /* what the groups of a list hold */
 
 struct conf_key {
-    const char *path;     /* "limits.pool"; within a list of groups "listen.role" */
+    const char *path; /* "limits.pool"; within a list of groups "listen.role" */
     enum conf_kind kind;
-    bool many;            /* a list; the field is a pointer, and a size_t follows it */
-    bool required;        /* no default; for char * without it an absent value is "" */
-    size_t offset, size;  /* of the field in its struct; for `many` the size of one item */
-    const char *standard; /* default in the file's own words, items separated by blanks; NULL: empty */
-    uint64_t min, max;    /* for COUNT, BYTES, TIME */
+    bool many;                  /* a list; the field is a pointer, and a size_t follows it */
+    bool required;              /* no default; for char * without it an absent value is "" */
+    size_t offset, size;        /* of the field in its struct; for `many` the size of one item */
+    const char *standard;       /* default in the file's own words, items separated by blanks; NULL: empty */
+    uint64_t min, max;          /* for COUNT, BYTES, TIME */
     const char *const *choices; /* position is the value; "" is none; ended by NULL */
     const struct conf_elements *elements;
     const char *doc;
