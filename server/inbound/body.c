@@ -4,7 +4,11 @@
 
 #include "store/clock.h"
 
-enum { FALSE_END_MS = 5000, SEND_AT = 32 << 10, SPARE = 4 }; /* what the automaton may hold back, and a line end at the last */
+enum {
+    FALSE_END_MS = 5000,
+    SEND_AT = 32 << 10,
+    SPARE = 4
+}; /* what the automaton may hold back, and a line end at the last */
 
 static enum client_status fill(uint64_t data_ms, uint64_t session_deadline_ms) {
     uint64_t deadline = clock_ms() + data_ms;

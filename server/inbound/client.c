@@ -112,8 +112,8 @@ static void make_room(void) {
     client.to = n;
 }
 
-/* Waits first where nothing can be there yet: a plain client answers after a wait. Under TLS OpenSSL may hold octets.
- */
+/* Waits first where nothing can be there yet: a plain client answers after a wait. Under TLS OpenSSL may hold
+ * octets. */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) {
     short events;
     make_room();

@@ -32,8 +32,8 @@ void client_wipe(struct span taken);
 /* Waits for more octets. `stoppable`: the server's stopping ends the wait at once. */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) MUST_USE;
 
-/* Reads exactly n octets of what is not TLS yet, one by one if need be: for a header before the client's own octets.
- */
+/* Reads exactly n octets of what is not TLS yet, one by one if need be: for a header before the client's own
+ * octets. */
 enum client_status client_read_exactly(uint8_t *p, size_t n, uint64_t deadline_ms) MUST_USE;
 
 /* Sends all of it. */

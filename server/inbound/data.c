@@ -1,17 +1,18 @@
 /* data.c - the automaton over the body's octets.
- * A bare CR, a bare LF or a NUL is refused with 550 5.6.11 in answer to the true end, CRLF.CRLF, and the session goes on in
- * step. To answer at the bare LF and close would reach most clients as a lost connection, and they would send the message
- * again for days. Who ends a message by LF.LF alone waits for an answer that the true end never brings: when nothing follows
- * for a few seconds the same 550 is said, and the connection closed, so that nothing behind it is ever read as a command.
- * Runs in: session. Trusts: nothing. Never: takes anything but CRLF for the end of a line, or anything but CRLF.CRLF
- * for the end of a message; loses step when it refuses. */
+ * A bare CR, a bare LF or a NUL is refused with 550 5.6.11 in answer to the true end, CRLF.CRLF, and the session goes
+ * on in step. To answer at the bare LF and close would reach most clients as a lost connection, and they would send
+ * the message again for days. Who ends a message by LF.LF alone waits for an answer that the true end never brings:
+ * when nothing follows for a few seconds the same 550 is said, and the connection closed, so that nothing behind it
+ * is ever read as a command. Runs in: session. Trusts: nothing. Never: takes anything but CRLF for the end of a line,
+ * or anything but CRLF.CRLF for the end of a message; loses step when it refuses. */
 #include "server/inbound/data.h"
 
 static const char received_name[] = "received:";
 enum { NAME_LENGTH = sizeof received_name - 1, NAME_OTHER = 255 };
 
 void data_start(struct data *data, bool stuffed, uint64_t limit_bytes) {
-    *data = (struct data){.stuffed = stuffed, .in_header = true, .limit_bytes = limit_bytes, .tail = {0, 0, '\r', '\n'}};
+    *data =
+        (struct data){.stuffed = stuffed, .in_header = true, .limit_bytes = limit_bytes, .tail = {0, 0, '\r', '\n'}};
 }
 
 static void blame(struct data *data, enum data_fault fault) {

@@ -24,9 +24,9 @@ static struct session_setup setup;
 
 static struct {
     struct pool pool;
-    int auth_channel; /* -1: broken, a new one will come */
+    int auth_channel;                   /* -1: broken, a new one will come */
     bool accepting, draining, renewing; /* accepting: the master has found the certificates good */
-    uint64_t stop_deadline_ms; /* 0: sessions may take their time */
+    uint64_t stop_deadline_ms;          /* 0: sessions may take their time */
     uint64_t status_at_ms;
     uint32_t status_idle, status_busy;
     uint64_t status_accepted, status_crashed;

@@ -22,12 +22,11 @@ static struct {
     struct netaddr client, local;
     bool by_proxy, implicit_tls;
     bool announced; /* what it logs has a name from then on */
-    bool skipping; /* the rest of a line that was too long */
+    bool skipping;  /* the rest of a line that was too long */
     enum reply skip_reply;
     uint64_t session_deadline_ms, login_deadline_ms;
-    uint64_t
-        line_deadline_ms; /* of the line that is waited for, 0: not waited for yet; octet by octet is not longer */
-    const char *why; /* it ended, for the log */
+    uint64_t line_deadline_ms; /* of the line waited for, 0: not waited for yet; octet by octet is not longer */
+    const char *why;           /* it ended, for the log */
 } session;
 
 static uint8_t out_storage[OUT_BYTES];

@@ -126,8 +126,8 @@ enum smtp_next smtp_auth_line(struct smtp *smtp, struct span line, struct buf *o
 /* A reply after which the session goes on. */
 enum smtp_next smtp_say(enum reply reply, struct buf *out);
 
-/* A fault of the client: counted, told to auth, and the last one that is allowed ends the session with 421 in place of
- * its reply. Each command that is answered with 5xx counts once, here and (where it can know) at auth. */
+/* A fault of the client: counted, told to auth, and the last one that is allowed ends the session with 421 in place
+ * of its reply. Each command that is answered with 5xx counts once, here and (where it can know) at auth. */
 enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out);
 /* The same, where auth has counted it already or need not hear of it. */
 enum smtp_next smtp_fail_known(struct smtp *smtp, enum reply reply, struct buf *out);

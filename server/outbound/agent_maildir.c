@@ -26,9 +26,12 @@ static struct {
 
 static struct job_answer answer_of(int error) {
     switch (error) {
-    case 0: return (struct job_answer){.outcome = JOB_DELIVERED, .status = "2.0.0"};
-    case EDQUOT: return (struct job_answer){.status = "4.2.2", .diagnostic = SPAN("mailbox is full")};
-    case ENOSPC: return (struct job_answer){.status = "4.3.1", .diagnostic = SPAN("no space for mail")};
+    case 0:
+        return (struct job_answer){.outcome = JOB_DELIVERED, .status = "2.0.0"};
+    case EDQUOT:
+        return (struct job_answer){.status = "4.2.2", .diagnostic = SPAN("mailbox is full")};
+    case ENOSPC:
+        return (struct job_answer){.status = "4.3.1", .diagnostic = SPAN("no space for mail")};
     default:
         return (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(error))};
     }
@@ -136,8 +139,8 @@ int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox
         return 1;
     }
     if (!named)
-        return refuse_all(&(struct job_answer){.outcome = JOB_FAILED, .status = "5.1.3",
-                                               .diagnostic = SPAN("no mailbox can have this name")});
+        return refuse_all(&(struct job_answer){
+            .outcome = JOB_FAILED, .status = "5.1.3", .diagnostic = SPAN("no mailbox can have this name")});
     if (error) {
         struct job_answer answer = answer_of(error);
         log_fault("opening a Maildir", error);
@@ -145,8 +148,10 @@ int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox
     }
     for (;;) {
         enum job_status status = job_receive(inbox, room.batch.n ? 0 : -1, &job);
-        if (status == JOB_COMPLETE) take_job(job);
-        else if (room.batch.n) commit();
+        if (status == JOB_COMPLETE)
+            take_job(job);
+        else if (room.batch.n)
+            commit();
         if (status == JOB_GONE) return 0;
         if (room.batch.n == MAILDIR_BATCH) commit();
     }

@@ -25,8 +25,10 @@ static void wanted(const struct spawner_order *order) {
     int directory = role_descriptor(spawner.start, DESCRIPTOR_DIRECTORY, index);
     if (order->kind != DESTINATION_MAILDIR && order->kind != DESTINATION_CAPTURE)
         spawner_refuse(&spawner, order, "not a local destination");
-    else if (directory < 0) spawner_refuse(&spawner, order, "no directory for it");
-    else spawner_fork(&spawner, order, directory);
+    else if (directory < 0)
+        spawner_refuse(&spawner, order, "no directory for it");
+    else
+        spawner_fork(&spawner, order, directory);
 }
 
 static int be_agent(const struct spawner_order *order, struct job_inbox *inbox, int directory) {

@@ -18,7 +18,7 @@ struct question {
     void *context;
     struct netaddr list[DNS_ADDRESSES_MAX];
     size_t n, n_ipv4;
-    unsigned open;           /* of the two look-ups */
+    unsigned open; /* of the two look-ups */
     bool failed, not_asked;
 };
 
@@ -60,6 +60,7 @@ struct dns *dns_new(struct span resolv_conf) {
     }
     /* A validating name server is the owner's choice in resolv.conf; here only addresses of one named host are
      * asked for. */
+    /* clang-format off */
     static const char *const options[][2] = {
         {"module-config:", "iterator"},   {"do-not-query-localhost:", "no"}, {"unblock-lan-zones:", "yes"},
         {"insecure-lan-zones:", "yes"},   {"num-threads:", "1"},             {"use-syslog:", "no"},
@@ -67,6 +68,7 @@ struct dns *dns_new(struct span resolv_conf) {
         {"msg-cache-size:", "1m"},        {"rrset-cache-size:", "1m"},       {"infra-cache-numhosts:", "64"},
         {"outgoing-num-tcp:", "4"},       {"incoming-num-tcp:", "4"},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (ub_ctx_set_option(dns->context, options[i][0], options[i][1]) != 0) continue;
     if (ub_ctx_async(dns->context, 1) != 0) { /* a thread, not a process */
@@ -88,9 +90,13 @@ void dns_free(struct dns *dns) {
     free(dns);
 }
 
-int dns_descriptor(const struct dns *dns) { return ub_fd(dns->context); }
+int dns_descriptor(const struct dns *dns) {
+    return ub_fd(dns->context);
+}
 
-void dns_work(struct dns *dns) { (void)ub_process(dns->context); }
+void dns_work(struct dns *dns) {
+    (void)ub_process(dns->context);
+}
 
 static void finish(struct question *question) {
     if (--question->open) return;
@@ -114,11 +120,13 @@ static void add_address(struct question *question, const uint8_t *octets, size_t
 
 static void take_answer(void *context, int error, struct ub_result *result) {
     struct question *question = context;
-    if (error != 0 || !result) question->failed = true;
+    if (error != 0 || !result)
+        question->failed = true;
     else if (result->havedata) {
         for (size_t i = 0; result->data[i] && result->len[i] > 0; i++)
             add_address(question, (const uint8_t *)result->data[i], (size_t)result->len[i]);
-    } else if (result->rcode != 0 && result->rcode != 3) question->failed = true; /* RFC 1035 4.1.1: NXDOMAIN is 3 */
+    } else if (result->rcode != 0 && result->rcode != 3)
+        question->failed = true; /* RFC 1035 4.1.1: NXDOMAIN is 3 */
     ub_resolve_free(result);
     finish(question);
 }

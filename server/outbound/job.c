@@ -89,7 +89,9 @@ static struct job **take_frame(struct job_inbox *inbox, struct frame *frame) {
     return place;
 }
 
-static bool is_whole(const struct job *job) { return job->fd >= 0 || job->body_read == job->body_bytes; }
+static bool is_whole(const struct job *job) {
+    return job->fd >= 0 || job->body_read == job->body_bytes;
+}
 
 /* Whether whoever forked us is gone, or wants us to leave. */
 static bool is_cut(const struct job_inbox *inbox) {

@@ -21,10 +21,10 @@ struct job {
     struct span name, envid, sender;
     struct job_recipient *recipients;
     size_t n_recipients;
-    int fd;              /* body in a file of its own, or -1 */
-    uint8_t *body;       /* else in memory, body_bytes of it once it is whole */
+    int fd;        /* body in a file of its own, or -1 */
+    uint8_t *body; /* else in memory, body_bytes of it once it is whole */
     size_t body_read;
-    uint8_t *head;       /* the frame that the spans above point into */
+    uint8_t *head; /* the frame that the spans above point into */
     struct job *next;
 };
 

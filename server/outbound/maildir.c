@@ -35,7 +35,8 @@ bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE], c
     }
     for (size_t i = 0; i < at - 1; i++) {
         uint8_t c = destination.p[i];
-        if (local_octet(c, i)) buf_put_octet(&local, c);
+        if (local_octet(c, i))
+            buf_put_octet(&local, c);
         else {
             buf_put_octet(&local, '%');
             buf_put_octet(&local, (uint8_t)digits[c >> 4]);
@@ -84,9 +85,12 @@ void maildir_close(struct maildir *maildir) {
 static void put_hostname(struct buf *b, struct span hostname) {
     for (size_t i = 0; i < hostname.n; i++) {
         uint8_t c = hostname.p[i];
-        if (c == '/') buf_put_text(b, "\\057");
-        else if (c == ':') buf_put_text(b, "\\072");
-        else if (c > 0x20 && c != 0x7f) buf_put_octet(b, c);
+        if (c == '/')
+            buf_put_text(b, "\\057");
+        else if (c == ':')
+            buf_put_text(b, "\\072");
+        else if (c > 0x20 && c != 0x7f)
+            buf_put_octet(b, c);
     }
 }
 
@@ -129,8 +133,10 @@ size_t maildir_begin(struct maildir_batch *batch, const struct maildir_key *key,
     size_t number = batch->n++;
     struct maildir_file *file = &batch->files[number];
     *file = (struct maildir_file){.fd = -1, .maybe_delivered = maybe_delivered};
-    if (!name_file(file, key)) file->error = EINVAL;
-    else if (!(file->buffer = malloc(BUFFER_BYTES))) file->error = ENOMEM;
+    if (!name_file(file, key))
+        file->error = EINVAL;
+    else if (!(file->buffer = malloc(BUFFER_BYTES)))
+        file->error = ENOMEM;
     if (file->error) return number;
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     file->fd = openat(batch->maildir->tmp, file->tmp, flags, 0600);
@@ -192,8 +198,10 @@ static int scan(struct maildir_batch *batch, int directory, bool is_tmp) {
         for (size_t i = 0; i < batch->n; i++) {
             struct maildir_file *file = &batch->files[i];
             if (!file->maybe_delivered || strncmp(entry->d_name, file->prefix, strlen(file->prefix)) != 0) continue;
-            if (!is_tmp) file->there = true;
-            else if (strcmp(entry->d_name, file->tmp) != 0) (void)unlinkat(directory, entry->d_name, 0);
+            if (!is_tmp)
+                file->there = true;
+            else if (strcmp(entry->d_name, file->tmp) != 0)
+                (void)unlinkat(directory, entry->d_name, 0);
         }
         errno = 0;
     }
@@ -247,8 +255,10 @@ static void place_one(struct maildir_batch *batch, size_t number) {
 void maildir_commit(struct maildir_batch *batch) {
     int error = find_delivered(batch) != 0 ? errno : 0;
     for (size_t i = 0; i < batch->n; i++) {
-        if (error) maildir_abandon(batch, i, error);
-        else sync_one(batch, i);
+        if (error)
+            maildir_abandon(batch, i, error);
+        else
+            sync_one(batch, i);
     }
     for (size_t i = 0; !error && i < batch->n; i++) place_one(batch, i);
     if (!error && fsync(batch->maildir->new) != 0) error = errno;

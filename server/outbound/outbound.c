@@ -54,7 +54,9 @@ static int be_agent(const struct spawner_order *order, struct job_inbox *inbox, 
     return agent_smtp_run(&room.agent, inbox);
 }
 
-static void drop_waiting(size_t i) { room.waiting[i] = room.waiting[--room.n_waiting]; }
+static void drop_waiting(size_t i) {
+    room.waiting[i] = room.waiting[--room.n_waiting];
+}
 
 static void lose_resolver(void) {
     if (room.resolver.fd >= 0) loop_remove(&room.spawner.loop, &room.resolver);
@@ -88,10 +90,12 @@ static void take_result(const struct frame *frame) {
         }
         struct spawner_order order = room.waiting[i].order;
         drop_waiting(i);
-        if (outcome == RESOLVE_FOUND && room.agent.addresses.n) spawner_fork(&room.spawner, &order, -1);
+        if (outcome == RESOLVE_FOUND && room.agent.addresses.n)
+            spawner_fork(&room.spawner, &order, -1);
         else if (outcome == RESOLVE_TEMPORARY)
             spawner_refuse(&room.spawner, &order, "the smarthost's name cannot be looked up now");
-        else spawner_refuse(&room.spawner, &order, "the smarthost's name has no address");
+        else
+            spawner_refuse(&room.spawner, &order, "the smarthost's name has no address");
     }
 }
 
@@ -100,11 +104,17 @@ static void resolver_ready(void *context, uint32_t events) {
     struct frame frame;
     (void)context, (void)events;
     switch (frame_receive(room.resolver.fd, storage, false, &frame)) {
-    case FRAME_RECEIVED: take_result(&frame); break;
-    case FRAME_NONE: break;
-    case FRAME_MALFORMED: log_bug("malformed frame from the resolver");
+    case FRAME_RECEIVED:
+        take_result(&frame);
+        break;
+    case FRAME_NONE:
+        break;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from the resolver");
     case FRAME_CLOSED:
-    case FRAME_ERROR: lose_resolver(); break;
+    case FRAME_ERROR:
+        lose_resolver();
+        break;
     }
 }
 
@@ -135,16 +145,20 @@ static void wanted(const struct spawner_order *order) {
         address.port = room.setup.port;
         room.agent.addresses = (struct smtp_addresses){.list = {address}, .n = 1};
         spawner_fork(&room.spawner, order, -1);
-    } else ask(order);
+    } else
+        ask(order);
 }
 
 static void changed(enum role_event event, const struct role_link *link, int old) {
     (void)old;
-    if (event == ROLE_EVENT_SETUP) { /* the last of what a reload brings: agents have the host, login and authorities of before */
+    if (event == ROLE_EVENT_SETUP) { /* the last of what a reload brings: agents have the host, login and authorities
+                                        of before */
         take_setup();
         spawner_retire(&room.spawner);
-    } else if (event == ROLE_EVENT_CHANNEL && link->kind == ROLE_RESOLVER) watch_resolver(link->fd);
-    else if (event == ROLE_EVENT_DESCRIPTOR && link->kind == DESCRIPTOR_CA) take_certificates(room.spawner.start);
+    } else if (event == ROLE_EVENT_CHANNEL && link->kind == ROLE_RESOLVER)
+        watch_resolver(link->fd);
+    else if (event == ROLE_EVENT_DESCRIPTOR && link->kind == DESCRIPTOR_CA)
+        take_certificates(room.spawner.start);
 }
 
 /* Gives up look-ups that the resolver forgot. */

@@ -6,14 +6,15 @@
 #include "store/buf.h"
 #include "store/secret.h"
 
-struct delivery_setup { /* DESCRIPTOR_DIRECTORY 0: mail directory (domain/local/Maildir in it), 1: the capture Maildir, if any */
+struct delivery_setup { /* DESCRIPTOR_DIRECTORY 0: mail directory (domain/local/Maildir in it), 1: the capture
+                           Maildir, if any */
     struct span hostname;
     uint32_t agents_max;
 };
 
 enum smarthost_tls { SMARTHOST_TLS_STARTTLS = 0, SMARTHOST_TLS_IMPLICIT, SMARTHOST_TLS_NONE };
 
-struct outbound_setup { /* DESCRIPTOR_CA 0: bundle */
+struct outbound_setup {   /* DESCRIPTOR_CA 0: bundle */
     struct span hostname; /* for EHLO */
     struct span host;     /* smarthost: a name or an address */
     uint16_t port;

@@ -36,7 +36,7 @@ static struct {
 static size_t read_text(enum role_descriptor kind, uint8_t *text, size_t size) {
     int fd = role_descriptor(room.start, kind, 0);
     size_t n = 0;
-    for (ssize_t got = 1; fd >= 0 && got > 0 && n < size; n += got > 0 ? (size_t)got : 0)
+    for (ssize_t got = 1; fd >= 0 && got > 0 && n<size; n += got> 0 ? (size_t)got : 0)
         got = pread(fd, text + n, size - n, (off_t)n);
     return n;
 }
@@ -82,8 +82,10 @@ static void take_request(const struct frame *frame) {
     if (frame->type != RESOLVE_REQUEST || !wire_end(&w)) log_bug("frame from outbound does not parse");
     size_t n = hosts_find(span_of(room.hosts, room.n_hosts), name, list, DNS_ADDRESSES_MAX);
     struct lookup *lookup = n ? NULL : free_lookup();
-    if (n) answer(request, RESOLVE_FOUND, list, n);
-    else if (!lookup || !room.dns) answer(request, RESOLVE_TEMPORARY, NULL, 0);
+    if (n)
+        answer(request, RESOLVE_FOUND, list, n);
+    else if (!lookup || !room.dns)
+        answer(request, RESOLVE_TEMPORARY, NULL, 0);
     else {
         *lookup =
             (struct lookup){.request = request, .until_ms = clock_ms() + LOOKUP_MS, .used = true, .dns = room.dns};
@@ -97,18 +99,24 @@ static void client_ready(void *context, uint32_t events) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
     (void)context;
-    if ((events & EPOLLOUT) && (frame_backlog_flush(&room.backlog, room.client.fd) != 0 ||
-                                (frame_backlog_empty(&room.backlog) &&
-                                 loop_change(&room.loop, &room.client, EPOLLIN) != 0))) {
+    if ((events & EPOLLOUT) &&
+        (frame_backlog_flush(&room.backlog, room.client.fd) != 0 ||
+         (frame_backlog_empty(&room.backlog) && loop_change(&room.loop, &room.client, EPOLLIN) != 0))) {
         drop_client();
         return;
     }
     switch (frame_receive(room.client.fd, storage, false, &frame)) {
-    case FRAME_RECEIVED: take_request(&frame); break;
-    case FRAME_NONE: break;
-    case FRAME_MALFORMED: log_bug("malformed frame from outbound");
+    case FRAME_RECEIVED:
+        take_request(&frame);
+        break;
+    case FRAME_NONE:
+        break;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from outbound");
     case FRAME_CLOSED:
-    case FRAME_ERROR: drop_client(); break;
+    case FRAME_ERROR:
+        drop_client();
+        break;
     }
 }
 
@@ -156,8 +164,11 @@ static void control_ready(void *context, uint32_t events) {
     uint32_t number;
     (void)context, (void)events;
     switch (role_listen(room.start, &link, &old, &number)) {
-    case ROLE_EVENT_GONE: _exit(0);
-    case ROLE_EVENT_DRAIN: room.done = true; break;
+    case ROLE_EVENT_GONE:
+        _exit(0);
+    case ROLE_EVENT_DRAIN:
+        room.done = true;
+        break;
     case ROLE_EVENT_CHANNEL:
         if (link.kind == ROLE_OUTBOUND) watch_client(link.fd);
         break;
@@ -169,7 +180,8 @@ static void control_ready(void *context, uint32_t events) {
     case ROLE_EVENT_SETUP:
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
-    case ROLE_EVENT_FORGET: break;
+    case ROLE_EVENT_FORGET:
+        break;
     }
 }
 

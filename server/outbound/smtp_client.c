@@ -1,17 +1,25 @@
 /* smtp_client.c - getting to the point where a smarthost takes mail: RFC 5321 3.1 and 3.2, 3207, 4954, 8314.
- * Runs in: SMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS unless the owner
- * allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
+ * Runs in: SMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS unless the
+ * owner allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
 #include "server/outbound/smtp_client.h"
 
 #include "server/inbound/base64.h"
 #include "store/clock.h"
 
 const struct smtp_limits smtp_limits_default = {
-    .connect_ms = 30000, .greeting_ms = 300000, .command_ms = 300000, .data_ms = 120000,
-    .block_ms = 180000, .final_ms = 600000, .quit_ms = 5000, .pause_ms = 5000,
+    .connect_ms = 30000,
+    .greeting_ms = 300000,
+    .command_ms = 300000,
+    .data_ms = 120000,
+    .block_ms = 180000,
+    .final_ms = 600000,
+    .quit_ms = 5000,
+    .pause_ms = 5000,
 };
 
-void smtp_client_open(struct smtp_client *client) { client->stream.fd = -1; }
+void smtp_client_open(struct smtp_client *client) {
+    client->stream.fd = -1;
+}
 
 void smtp_client_lost(struct smtp_client *client, struct smtp_reply *reply) {
     const char *why = client->stream.fault ? client->stream.fault : "the connection was closed";
@@ -52,8 +60,12 @@ static void take_extension(void *context, size_t line, struct span text) {
         struct span keyword;
         unsigned extension;
     } rows[] = {
-        {SPAN("PIPELINING"), SMTP_PIPELINING}, {SPAN("8BITMIME"), SMTP_8BITMIME}, {SPAN("SMTPUTF8"), SMTP_SMTPUTF8},
-        {SPAN("DSN"), SMTP_DSN},               {SPAN("SIZE"), SMTP_SIZE},         {SPAN("STARTTLS"), SMTP_STARTTLS},
+        {SPAN("PIPELINING"), SMTP_PIPELINING},
+        {SPAN("8BITMIME"), SMTP_8BITMIME},
+        {SPAN("SMTPUTF8"), SMTP_SMTPUTF8},
+        {SPAN("DSN"), SMTP_DSN},
+        {SPAN("SIZE"), SMTP_SIZE},
+        {SPAN("STARTTLS"), SMTP_STARTTLS},
     };
     struct smtp_client *client = context;
     struct span rest;

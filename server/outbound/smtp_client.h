@@ -28,7 +28,7 @@ struct smtp_client {
     const struct outbound_setup *setup;
     struct tls_client *tls;
     const struct smtp_limits *limits;
-    char host[256]; /* its name or address, for verification and reports */
+    char host[256];                                   /* its name or address, for verification and reports */
     int (*dial)(void *context, const char **why_out); /* a connected non-blocking socket, or -1 and why */
     void *context;
 

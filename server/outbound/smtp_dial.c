@@ -31,7 +31,8 @@ static int dial_one(const struct netaddr *address, uint64_t limit_ms) {
     int on = 1, error = 0;
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) error = errno;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+        error = errno;
     else if (connect(fd, (const struct sockaddr *)&storage, size) != 0)
         error = errno == EINPROGRESS ? finish(fd, limit_ms) : errno;
     if (error == 0) return fd;

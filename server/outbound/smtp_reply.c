@@ -3,7 +3,9 @@
  * reply that is due. */
 #include "server/outbound/smtp_reply.h"
 
-static bool digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
 
 /* Length of "c.sss.ddd" at the start of the text, followed by a space or the end; 0 when there is none. */
 static size_t status_length(struct span text, uint8_t class) {
@@ -50,8 +52,10 @@ bool smtp_reply_read(struct smtp_stream *stream, struct smtp_reply *out,
             return malformed(stream);
         struct smtp_reply head = {0};
         take_first(&head, line);
-        if (i == 0) *out = head;
-        else if (head.code != out->code) return malformed(stream);
+        if (i == 0)
+            *out = head;
+        else if (head.code != out->code)
+            return malformed(stream);
         put_clean(out, span_from(line, 4));
         if (each) each(context, i, span_from(line, 4));
         if (line.n == 3 || line.p[3] == ' ') return true;
@@ -60,7 +64,9 @@ bool smtp_reply_read(struct smtp_stream *stream, struct smtp_reply *out,
 }
 
 /* Replies that are about our login (RFC 4954 6), not about the message: the owner can mend that. */
-static bool about_login(uint16_t code) { return code == 530 || code == 534 || code == 535 || code == 538; }
+static bool about_login(uint16_t code) {
+    return code == 530 || code == 534 || code == 535 || code == 538;
+}
 
 struct job_answer smtp_reply_answer(const struct smtp_reply *reply) {
     bool final = reply->code / 100 == 5 && !about_login(reply->code);
@@ -68,7 +74,9 @@ struct job_answer smtp_reply_answer(const struct smtp_reply *reply) {
     return (struct job_answer){
         .outcome = final ? JOB_FAILED : JOB_DEFERRED,
         .code = reply->code,
-        .status = final || deferred ? reply->status : about_login(reply->code) ? "4.7.0" : "4.5.0",
+        .status = final || deferred          ? reply->status
+                  : about_login(reply->code) ? "4.7.0"
+                                             : "4.5.0",
         .diagnostic = span_of(reply->text, reply->n),
     };
 }

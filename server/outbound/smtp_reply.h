@@ -20,7 +20,9 @@ struct smtp_reply {
 bool smtp_reply_read(struct smtp_stream *stream, struct smtp_reply *out,
                      void (*each)(void *context, size_t line, struct span text), void *context) MUST_USE;
 
-static inline bool smtp_reply_positive(const struct smtp_reply *reply) { return reply->code / 100 == 2; }
+static inline bool smtp_reply_positive(const struct smtp_reply *reply) {
+    return reply->code / 100 == 2;
+}
 
 /* A reply that is not positive as an answer: 5yz failed, everything else deferred. The answer points into the
  * reply. */

@@ -24,7 +24,9 @@ void smtp_stream_close(struct smtp_stream *stream) {
     smtp_stream_open(stream, -1);
 }
 
-void smtp_stream_limit(struct smtp_stream *stream, uint64_t ms) { stream->deadline_ms = clock_ms() + ms; }
+void smtp_stream_limit(struct smtp_stream *stream, uint64_t ms) {
+    stream->deadline_ms = clock_ms() + ms;
+}
 
 static bool fail(struct smtp_stream *stream, const char *why) {
     if (!stream->fault) stream->fault = why;
@@ -50,11 +52,15 @@ static bool wait_for(struct smtp_stream *stream, short events) {
 /* What a step of TLS asks for: true to call it again. */
 static bool wait_tls(struct smtp_stream *stream, enum tls_client_status status) {
     switch (status) {
-    case TLS_CLIENT_WANTS_READ: return wait_for(stream, POLLIN);
-    case TLS_CLIENT_WANTS_WRITE: return wait_for(stream, POLLOUT);
-    case TLS_CLIENT_DONE: return true;
+    case TLS_CLIENT_WANTS_READ:
+        return wait_for(stream, POLLIN);
+    case TLS_CLIENT_WANTS_WRITE:
+        return wait_for(stream, POLLOUT);
+    case TLS_CLIENT_DONE:
+        return true;
     case TLS_CLIENT_CLOSED:
-    case TLS_CLIENT_FAILED: break;
+    case TLS_CLIENT_FAILED:
+        break;
     }
     return fail(stream, "the connection was closed");
 }
@@ -83,8 +89,10 @@ static size_t write_some(struct smtp_stream *stream, const uint8_t *p, size_t n)
     }
     ssize_t written = write(stream->fd, p, n);
     if (written > 0) return (size_t)written;
-    if (written < 0 && errno == EAGAIN) wait_for(stream, POLLOUT);
-    else if (written < 0 && errno != EINTR) fail(stream, "the connection was closed");
+    if (written < 0 && errno == EAGAIN)
+        wait_for(stream, POLLOUT);
+    else if (written < 0 && errno != EINTR)
+        fail(stream, "the connection was closed");
     return 0;
 }
 
@@ -124,9 +132,12 @@ static bool read_some(struct smtp_stream *stream) {
         return true;
     }
     ssize_t got = read(stream->fd, stream->in + stream->n, sizeof stream->in - stream->n);
-    if (got > 0) stream->n += (size_t)got;
-    else if (got < 0 && errno == EAGAIN) return wait_for(stream, POLLIN);
-    else if (got == 0 || errno != EINTR) return fail(stream, "the connection was closed");
+    if (got > 0)
+        stream->n += (size_t)got;
+    else if (got < 0 && errno == EAGAIN)
+        return wait_for(stream, POLLIN);
+    else if (got == 0 || errno != EINTR)
+        return fail(stream, "the connection was closed");
     return true;
 }
 

@@ -29,9 +29,12 @@ bool smtp_transaction_address(struct span address) {
     for (size_t i = 0; i < address.n; i++) {
         uint8_t c = address.p[i];
         if (c < 0x20 || c == 0x7f) return false;
-        if (quoted && c == '\\' && i + 1 < address.n && address.p[i + 1] >= 0x20 && address.p[i + 1] != 0x7f) i++;
-        else if (c == '"') quoted = !quoted;
-        else if (!quoted && (c == ' ' || c == '<' || c == '>')) return false;
+        if (quoted && c == '\\' && i + 1 < address.n && address.p[i + 1] >= 0x20 && address.p[i + 1] != 0x7f)
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == ' ' || c == '<' || c == '>'))
+            return false;
     }
     return !quoted;
 }
@@ -80,7 +83,8 @@ static bool check_message(struct transaction *t) {
         with = refusal("5.6.7", SPAN("the next host does not take internationalized mail (SMTPUTF8)"));
     else if (offers(t, SMTP_SIZE) && client->size_max && t->body.bytes > client->size_max)
         with = refusal("5.3.4", SPAN("the message is larger than the next host takes (SIZE)"));
-    else return true;
+    else
+        return true;
     answer_rest(t, with);
     return false;
 }
@@ -123,8 +127,7 @@ static void put_mail(const struct transaction *t, struct buf *line) {
     if (!offers(t, SMTP_DSN)) return;
     if (job->dsn_return == DSN_RETURN_FULL) buf_put_text(line, " RET=FULL");
     if (job->dsn_return == DSN_RETURN_HEADERS) buf_put_text(line, " RET=HDRS");
-    if (job->envid.n && is_value(job->envid))
-        buf_put_text(line, " ENVID="), buf_put_span(line, job->envid);
+    if (job->envid.n && is_value(job->envid)) buf_put_text(line, " ENVID="), buf_put_span(line, job->envid);
 }
 
 /* RFC 3461 4.1: NEVER stands alone. */
@@ -155,24 +158,33 @@ static void put_rcpt(const struct transaction *t, struct buf *line, const struct
 
 /* The commands of a group in order: RSET, MAIL, a RCPT for each, DATA. */
 enum { STEP_RESET, STEP_MAIL, STEP_RCPT };
-static size_t step_data(const struct transaction *t) { return STEP_RCPT + t->n; }
+static size_t step_data(const struct transaction *t) {
+    return STEP_RCPT + t->n;
+}
 
 static void put_step(struct transaction *t, size_t step) {
     uint8_t storage[COMMAND_BYTES];
     struct buf line = BUF_OVER(storage);
-    if (step == STEP_RESET) buf_put_text(&line, "RSET");
-    else if (step == STEP_MAIL) put_mail(t, &line);
-    else if (step == step_data(t)) buf_put_text(&line, "DATA");
-    else put_rcpt(t, &line, &t->job->recipients[t->group[step - STEP_RCPT]]);
+    if (step == STEP_RESET)
+        buf_put_text(&line, "RSET");
+    else if (step == STEP_MAIL)
+        put_mail(t, &line);
+    else if (step == step_data(t))
+        buf_put_text(&line, "DATA");
+    else
+        put_rcpt(t, &line, &t->job->recipients[t->group[step - STEP_RCPT]]);
     buf_put_text(&line, "\r\n");
     smtp_stream_put(&t->client->stream, buf_span(&line));
 }
 
 static void take_rcpt(struct transaction *t, size_t i, const struct smtp_reply *reply) {
     if (!smtp_reply_positive(&t->mail)) return;
-    if (smtp_reply_positive(reply)) t->taken[i] = true, t->n_taken++;
-    else if (reply->code == 452 && t->n_taken) t->later[i] = true, t->late = *reply; /* RFC 5321 4.5.3.1.10 */
-    else answer(t, t->group[i], smtp_reply_answer(reply));
+    if (smtp_reply_positive(reply))
+        t->taken[i] = true, t->n_taken++;
+    else if (reply->code == 452 && t->n_taken)
+        t->later[i] = true, t->late = *reply; /* RFC 5321 4.5.3.1.10 */
+    else
+        answer(t, t->group[i], smtp_reply_answer(reply));
 }
 
 /* Reads the reply to a step. False: the stream is broken. */
@@ -181,10 +193,14 @@ static bool read_step(struct transaction *t, size_t step) {
     struct smtp_reply reply;
     smtp_stream_limit(&t->client->stream, step == step_data(t) ? limits->data_ms : limits->command_ms);
     if (!smtp_reply_read(&t->client->stream, &reply, NULL, NULL)) return false;
-    if (step == STEP_MAIL) t->mail = reply;
-    else if (step == step_data(t)) t->data = reply;
-    else if (step != STEP_RESET) take_rcpt(t, step - STEP_RCPT, &reply);
-    else if (!smtp_reply_positive(&reply)) return false;
+    if (step == STEP_MAIL)
+        t->mail = reply;
+    else if (step == step_data(t))
+        t->data = reply;
+    else if (step != STEP_RESET)
+        take_rcpt(t, step - STEP_RCPT, &reply);
+    else if (!smtp_reply_positive(&reply))
+        return false;
     return true;
 }
 
@@ -228,8 +244,10 @@ static bool send_data(struct transaction *t) {
     struct smtp_reply reply;
     int error = 0;
     bool sent = false;
-    if (t->n_taken) sent = smtp_body_send(t->job, stream, t->client->limits->block_ms, &error);
-    else smtp_stream_put(stream, SPAN(".\r\n")), sent = smtp_stream_flush(stream);
+    if (t->n_taken)
+        sent = smtp_body_send(t->job, stream, t->client->limits->block_ms, &error);
+    else
+        smtp_stream_put(stream, SPAN(".\r\n")), sent = smtp_stream_flush(stream);
     if (error) {
         answer_taken(t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(error))});
         return false;
@@ -250,7 +268,8 @@ static enum outcome run_group(struct transaction *t) {
     if (was_used && (t->mail.code == 421 || (!whole && t->mail.code == 0))) return STALE;
     if (t->mail.code && !smtp_reply_positive(&t->mail)) answer_rest(t, smtp_reply_answer(&t->mail));
     if (!whole) return BROKEN;
-    if (t->data.code == 354) whole = send_data(t);
+    if (t->data.code == 354)
+        whole = send_data(t);
     else if (t->n_taken) {
         answer_taken(t, smtp_reply_answer(&t->data));
         whole = t->data.code / 100 >= 4;
@@ -284,7 +303,9 @@ void smtp_transaction_run(struct smtp_client *client, struct job_inbox *inbox, s
     static struct transaction t;
     t = (struct transaction){.client = client, .inbox = inbox, .job = job};
     if (client->stream.fd >= 0 && smtp_stream_stirred(&client->stream)) smtp_stream_close(&client->stream);
-    if (smtp_body_survey(job, &t.body)) run_groups(&t);
-    else answer_rest(&t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(errno))});
+    if (smtp_body_survey(job, &t.body))
+        run_groups(&t);
+    else
+        answer_rest(&t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(errno))});
     job_finish(inbox, job, &(struct job_answer){.status = "4.3.0"});
 }

@@ -13,8 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BACKLOG_BYTES = 1 << 20, AGENT_CHANNEL_FD = 3, AGENT_LIFELINE_FD = 5, AGENT_KEEP_FD = 6, AGENT_SPARE_FD = 32,
-       ENDING_MS = 500 };
+enum {
+    BACKLOG_BYTES = 1 << 20,
+    AGENT_CHANNEL_FD = 3,
+    AGENT_LIFELINE_FD = 5,
+    AGENT_KEEP_FD = 6,
+    AGENT_SPARE_FD = 32,
+    ENDING_MS = 500
+};
 
 static void drop_queue(struct spawner *spawner) {
     if (spawner->queue.fd < 0) return;
@@ -71,8 +77,10 @@ static void log_end(pid_t pid, int status) {
     log_open(&line, LOG_CHILD_EXITED);
     log_text(&line, KEY_PROCESS, "agent");
     log_number(&line, KEY_PID, (uint64_t)pid);
-    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else
+        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
     log_send(&line);
 }
 
@@ -144,8 +152,10 @@ static void take_order(struct spawner *spawner, const struct frame *frame) {
     if (frame->type != AGENT_WANTED || !wire_end(&w)) log_bug("frame from the queue does not parse");
     order.destination_bytes = (uint16_t)destination.n;
     if (destination.n) memcpy(order.destination, destination.p, destination.n);
-    if (spawner->draining) spawner_refuse(spawner, &order, "stopping");
-    else spawner->wanted(&order);
+    if (spawner->draining)
+        spawner_refuse(spawner, &order, "stopping");
+    else
+        spawner->wanted(&order);
 }
 
 static void queue_ready(void *context, uint32_t events) {
@@ -161,11 +171,17 @@ static void queue_ready(void *context, uint32_t events) {
             log_bug("watching the queue");
     }
     switch (frame_receive(spawner->queue.fd, storage, false, &frame)) {
-    case FRAME_RECEIVED: take_order(spawner, &frame); break;
-    case FRAME_NONE: break;
-    case FRAME_MALFORMED: log_bug("malformed frame from the queue");
+    case FRAME_RECEIVED:
+        take_order(spawner, &frame);
+        break;
+    case FRAME_NONE:
+        break;
+    case FRAME_MALFORMED:
+        log_bug("malformed frame from the queue");
     case FRAME_CLOSED:
-    case FRAME_ERROR: drop_queue(spawner); break;
+    case FRAME_ERROR:
+        drop_queue(spawner);
+        break;
     }
 }
 
@@ -183,18 +199,24 @@ static void control_ready(void *context, uint32_t events) {
     (void)events;
     enum role_event event = role_listen(spawner->start, &link, &old, &number);
     switch (event) {
-    case ROLE_EVENT_GONE: _exit(0);
-    case ROLE_EVENT_DRAIN: spawner->draining = true; break;
+    case ROLE_EVENT_GONE:
+        _exit(0);
+    case ROLE_EVENT_DRAIN:
+        spawner->draining = true;
+        break;
     case ROLE_EVENT_CHANNEL:
     case ROLE_EVENT_SETUP:
     case ROLE_EVENT_DESCRIPTOR:
-        if (event == ROLE_EVENT_CHANNEL && link.kind == ROLE_QUEUE) watch_queue(spawner, link.fd);
-        else if (spawner->changed) spawner->changed(event, &link, old);
+        if (event == ROLE_EVENT_CHANNEL && link.kind == ROLE_QUEUE)
+            watch_queue(spawner, link.fd);
+        else if (spawner->changed)
+            spawner->changed(event, &link, old);
         break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
-    case ROLE_EVENT_FORGET: break;
+    case ROLE_EVENT_FORGET:
+        break;
     }
 }
 

@@ -74,7 +74,9 @@ void tls_client_free(struct tls_client *client) {
     free(client);
 }
 
-size_t tls_client_trusted(const struct tls_client *client) { return client->trusted; }
+size_t tls_client_trusted(const struct tls_client *client) {
+    return client->trusted;
+}
 
 static bool name_peer(SSL *ssl, const char *host) {
     struct netaddr address;
@@ -82,8 +84,8 @@ static bool name_peer(SSL *ssl, const char *host) {
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     /* SSL_set_tlsext_host_name without its cast */
-    return SSL_set1_host(ssl, host) == 1 && SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                                                     (void *)(uintptr_t)host) == 1;
+    return SSL_set1_host(ssl, host) == 1 &&
+           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host) == 1;
 }
 
 struct tls_client_session *tls_client_session_new(struct tls_client *client, int fd, const char *host, bool verify) {
@@ -106,11 +108,16 @@ void tls_client_session_free(struct tls_client_session *session) {
 
 static enum tls_client_status status_of(const struct tls_client_session *session, int result) {
     switch (SSL_get_error(session->ssl, result)) {
-    case SSL_ERROR_NONE: return TLS_CLIENT_DONE;
-    case SSL_ERROR_WANT_READ: return TLS_CLIENT_WANTS_READ;
-    case SSL_ERROR_WANT_WRITE: return TLS_CLIENT_WANTS_WRITE;
-    case SSL_ERROR_ZERO_RETURN: return TLS_CLIENT_CLOSED;
-    default: return TLS_CLIENT_FAILED;
+    case SSL_ERROR_NONE:
+        return TLS_CLIENT_DONE;
+    case SSL_ERROR_WANT_READ:
+        return TLS_CLIENT_WANTS_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_CLIENT_WANTS_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLIENT_CLOSED;
+    default:
+        return TLS_CLIENT_FAILED;
     }
 }
 

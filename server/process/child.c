@@ -1,6 +1,6 @@
 /* child.c - starting the program of a role.
- * Runs in: master, and the command line when no server runs. Trusts: its own tables. Never: hands over a descriptor that the
- * role's row does not name. */
+ * Runs in: master, and the command line when no server runs. Trusts: its own tables. Never: hands over a descriptor
+ * that the role's row does not name. */
 #include "server/process/child.h"
 
 #include "server/process/directories.h"
@@ -16,17 +16,20 @@
 #include <unistd.h>
 
 static const char *const programs[ROLE_COUNT] = {
-    [ROLE_LISTENER] = "gatepost-session",  [ROLE_AUTH] = "gatepost-auth",         [ROLE_VERIFIER] = "gatepost-verifier",
-    [ROLE_KEYS] = "gatepost-keys",         [ROLE_QUEUE] = "gatepost-queue",       [ROLE_DELIVERY] = "gatepost-delivery",
-    [ROLE_OUTBOUND] = "gatepost-outbound", [ROLE_RESOLVER] = "gatepost-resolver", [ROLE_LOG] = "gatepost-log",
+    [ROLE_LISTENER] = "gatepost-session",  [ROLE_AUTH] = "gatepost-auth",
+    [ROLE_VERIFIER] = "gatepost-verifier", [ROLE_KEYS] = "gatepost-keys",
+    [ROLE_QUEUE] = "gatepost-queue",       [ROLE_DELIVERY] = "gatepost-delivery",
+    [ROLE_OUTBOUND] = "gatepost-outbound", [ROLE_RESOLVER] = "gatepost-resolver",
+    [ROLE_LOG] = "gatepost-log",
 };
 
 /* Who speaks with whom. Sessions' own channels are made by auth. */
 static const struct {
     enum role a, b;
 } links[] = {
-    {ROLE_AUTH, ROLE_QUEUE},     {ROLE_AUTH, ROLE_KEYS},       {ROLE_AUTH, ROLE_VERIFIER},     {ROLE_AUTH, ROLE_LISTENER},
-    {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+    {ROLE_AUTH, ROLE_QUEUE},        {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
+    {ROLE_AUTH, ROLE_LISTENER},     {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND},
+    {ROLE_OUTBOUND, ROLE_RESOLVER},
 };
 
 struct child *child_add(struct family *family, enum role role, uint8_t index) {
@@ -73,7 +76,8 @@ static bool meets_strangers(enum role role) {
     return role == ROLE_LISTENER || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER;
 }
 
-/* In the new process: descriptors 0 to 4 and nothing else, no signal blocked, no environment, away from the terminal. */
+/* In the new process: descriptors 0 to 4 and nothing else, no signal blocked, no environment, away from the
+ * terminal. */
 _Noreturn static void become(const struct child *child, const char *program, int control) {
     static char *nothing[] = {NULL};
     char *arguments[] = {(char *)(uintptr_t)program, NULL};
@@ -155,7 +159,8 @@ static void tell_lasting_descriptors(struct child *child) {
         tell_link(child, MASTER_CHANNEL, ROLE_LOG, 0, family->log_fds[0]);
         tell_link(child, MASTER_CHANNEL, ROLE_LOG, 1, family->crowd_fds[0]);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -168,7 +173,8 @@ static void tell_files(struct child *child) {
         for (size_t i = 0; i < material->n; i++) {
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_KEY, (uint8_t)i, material->pairs[i].key);
             if (child->family->facts.judge)
-                tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CERTIFICATE, (uint8_t)i, material->pairs[i].certificate);
+                tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CERTIFICATE, (uint8_t)i,
+                          material->pairs[i].certificate);
         }
         break;
     case ROLE_OUTBOUND:
@@ -179,7 +185,8 @@ static void tell_files(struct child *child) {
         tell_file(child, DESCRIPTOR_RESOLV, 0, conf->delivery.resolv_file);
         tell_file(child, DESCRIPTOR_HOSTS, 0, "/etc/hosts");
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -246,8 +253,10 @@ int child_spawn(struct child *child) {
     child->started_wall_ms = clock_wall_ms();
     child->ready = child->said_ready = child->begun = false;
     child->n_certificates = 0;
-    if (child->role == ROLE_LOG) name_all_in_log(child->family);
-    else log_role((uint32_t)child->pid, child->role);
+    if (child->role == ROLE_LOG)
+        name_all_in_log(child->family);
+    else
+        log_role((uint32_t)child->pid, child->role);
     if (child->family->loop && loop_add(child->family->loop, &child->watch, EPOLLIN) != 0) abort();
     tell_lasting_descriptors(child);
     if (child_setup(child) == 0) return 0;

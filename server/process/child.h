@@ -1,4 +1,5 @@
-/* child.h - one role's process as the master sees it: starting it, handing it what it needs, joining it to its peers. */
+/* child.h - one role's process as the master sees it: starting it, handing it what it needs, joining it to its
+ * peers. */
 #ifndef SERVER_PROCESS_CHILD_H
 #define SERVER_PROCESS_CHILD_H
 
@@ -9,14 +10,14 @@
 enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3, FAMILY_KEYS_MAX = 256 };
 
 struct child {
-    enum role role; /* ROLE_NONE: the slot is free */
-    uint8_t index;  /* verifier number; listener: its number of start, modulo 60 */
-    pid_t pid;      /* 0: waits to be started (again) */
-    struct loop_watch watch; /* its control channel */
-    bool said_ready, ready;        /* a listener is ready when its certificates' keys are held, too */
-    bool draining, removed;        /* removed: is not started again */
-    bool begun;                    /* was told to run */
-    uint32_t missing, generation;  /* generation of certificates or keys that it was told last */
+    enum role role;               /* ROLE_NONE: the slot is free */
+    uint8_t index;                /* verifier number; listener: its number of start, modulo 60 */
+    pid_t pid;                    /* 0: waits to be started (again) */
+    struct loop_watch watch;      /* its control channel */
+    bool said_ready, ready;       /* a listener is ready when its certificates' keys are held, too */
+    bool draining, removed;       /* removed: is not started again */
+    bool begun;                   /* was told to run */
+    uint32_t missing, generation; /* generation of certificates or keys that it was told last */
     uint32_t restarts;
     uint64_t started_wall_ms, restart_at_ms;
     uint64_t deaths_ms[CHILD_DEATHS]; /* the latest first */
@@ -39,9 +40,10 @@ struct family {
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;
-    struct material good, fresh;     /* certificates in service; those of the last reload, while they are being judged */
-    uint32_t generation;             /* of the last material that was read */
-    bool listener_wanted, listener_late; /* a new listener is due at listener_at_ms; it could not be had, which was logged */
+    struct material good, fresh; /* certificates in service; those of the last reload, while they are being judged */
+    uint32_t generation;         /* of the last material that was read */
+    bool listener_wanted,
+        listener_late; /* a new listener is due at listener_at_ms; it could not be had, which was logged */
     uint64_t listener_at_ms;
     struct { /* what the keys process holds, each of the last generation that brought it */
         uint32_t generation;
@@ -56,14 +58,15 @@ struct child *child_add(struct family *family, enum role role, uint8_t index);
 
 struct child *child_find(struct family *family, enum role role, int index);
 
-/* Forks and executes the role's program and tells it setup and descriptors, but not yet its channels. 0, or -1 (logged): where
- * there is a process all the same (child->pid), it was killed and will be waited for. */
+/* Forks and executes the role's program and tells it setup and descriptors, but not yet its channels. 0, or -1
+ * (logged): where there is a process all the same (child->pid), it was killed and will be waited for. */
 int child_spawn(struct child *child) MUST_USE;
 
 /* Makes a new channel between the child and each living peer that it speaks with, and hands each its end. */
 void child_link(struct child *child);
 
-/* All is there: run. Where new certificates are being judged, a new keys process gets their keys behind those in service. */
+/* All is there: run. Where new certificates are being judged, a new keys process gets their keys behind those in
+ * service. */
 void child_begin(struct child *child);
 
 /* Sends one frame; a child that does not take it is killed and will be restarted. */

@@ -134,9 +134,12 @@ int command_main(int argc, char **argv) {
     struct command_line line;
     int code = command_parse(&command_table, argc, argv, &line, stderr);
     if (code) return code;
-    if (line.version) printf("gatepost %s (OpenSSL %s)\n", version_gatepost(), version_openssl_linked());
-    else if (line.help) command_help(&command_table, &line, stdout);
-    else code = line.command->run(&line);
+    if (line.version)
+        printf("gatepost %s (OpenSSL %s)\n", version_gatepost(), version_openssl_linked());
+    else if (line.help)
+        command_help(&command_table, &line, stdout);
+    else
+        code = line.command->run(&line);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "gatepost: cannot write the output: %s\n", strerror(errno));
         return CONTROL_FAILED;

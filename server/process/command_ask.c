@@ -113,7 +113,8 @@ int command_exchange(int fd, const char *verb, const struct command_value *value
 }
 
 const char *command_why(int error) {
-    return error == EAGAIN ? "the server takes no question; it is stopped, or has too many to answer" : strerror(error);
+    return error == EAGAIN ? "the server takes no question; it is stopped, or has too many to answer"
+                           : strerror(error);
 }
 
 int command_reach(const struct conf *conf, enum role role) {

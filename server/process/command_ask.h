@@ -9,8 +9,8 @@
 /* How long an answer, or its next row, may take. */
 extern unsigned command_patience_seconds;
 
-/* Asks `role` (ROLE_AUTH, ROLE_QUEUE; ROLE_MASTER for the status socket) for the line's verb with its values, and prints
- * rows to stdout and a message to stderr. Without a server auth and queue are started alone. The exit code. */
+/* Asks `role` (ROLE_AUTH, ROLE_QUEUE; ROLE_MASTER for the status socket) for the line's verb with its values, and
+ * prints rows to stdout and a message to stderr. Without a server auth and queue are started alone. The exit code. */
 int command_ask(const struct command_line *line, enum print_form form);
 
 /* The same with a configuration that has been read, and values of the caller's. */
@@ -21,8 +21,8 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
  * ENOENT or ECONNREFUSED when no server runs, EAGAIN when it does not answer. */
 int command_connect(const struct conf *conf, enum role role) MUST_USE;
 
-/* The same, or to a process started alone when no server runs; to be ended with master_stand_alone_end. -1 after saying
- * why. */
+/* The same, or to a process started alone when no server runs; to be ended with master_stand_alone_end. -1 after
+ * saying why. */
 int command_reach(const struct conf *conf, enum role role) MUST_USE;
 
 /* The words for what command_connect failed with. */

@@ -58,7 +58,8 @@ struct command_table {
 
 extern const struct command_table command_table; /* in command.c */
 
-/* Reads argv. 0, or CONTROL_USAGE after saying to `errors` what is wrong and the likely meant word. Views into argv. */
+/* Reads argv. 0, or CONTROL_USAGE after saying to `errors` what is wrong and the likely meant word. Views into
+ * argv. */
 int command_parse(const struct command_table *table, int argc, char *const *argv, struct command_line *out,
                   FILE *errors) MUST_USE;
 

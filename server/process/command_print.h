@@ -17,7 +17,7 @@ enum print_form {
 struct command_print {
     FILE *out;
     enum print_form form;
-    size_t rows;          /* printed or held */
+    size_t rows;             /* printed or held */
     struct print_row **held; /* of the table, until the widths are known */
     size_t n_held;
 };

@@ -45,8 +45,8 @@ int command_secret_read(int fd, struct secret *out) {
     return 0;
 }
 
-/* One line without echo. The interrupt key ends the line and arrives as an octet: the terminal is never left silent.
- */
+/* One line without echo. The interrupt key ends the line and arrives as an octet: the terminal is never left
+ * silent. */
 static int ask_once(int fd, const char *question, struct secret *out) {
     struct termios before, silent;
     if (tcgetattr(fd, &before) != 0) return -1;

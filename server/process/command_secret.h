@@ -1,4 +1,5 @@
-/* command_secret.h - where a new password comes from: a terminal without echo, standard input, or the kernel's dice. */
+/* command_secret.h - where a new password comes from: a terminal without echo, standard input, or the kernel's
+ * dice. */
 #ifndef SERVER_PROCESS_COMMAND_SECRET_H
 #define SERVER_PROCESS_COMMAND_SECRET_H
 
@@ -6,7 +7,8 @@
 
 enum { COMMAND_PASSWORD_LEAST = 8 /* characters */ };
 
-/* What is wrong with a password, in words; NULL when nothing is. RFC 8265 4.2 in spirit: UTF-8, no control characters. */
+/* What is wrong with a password, in words; NULL when nothing is. RFC 8265 4.2 in spirit: UTF-8, no control
+ * characters. */
 const char *command_secret_fault(struct span password);
 
 /* 20 letters and digits that are hard to confuse, in groups of five: 100 bits. 0 or -1 with errno. */

@@ -1,6 +1,6 @@
 /* confine.c - dropping everything that a role does not need, for good.
- * Runs in: every process but the master, once after exec, and in what those fork. Trusts: the master's setup. Never: continues
- * when a step failed that this kernel and user could have taken. */
+ * Runs in: every process but the master, once after exec, and in what those fork. Trusts: the master's setup. Never:
+ * continues when a step failed that this kernel and user could have taken. */
 #include "server/process/confine.h"
 
 #include "store/log.h"
@@ -34,7 +34,9 @@ static uint64_t landlock_rights(long abi) {
     return rights;
 }
 
-bool confine_landlock_serves(long abi, size_t directories) { return abi >= (directories ? 2 : 1); }
+bool confine_landlock_serves(long abi, size_t directories) {
+    return abi >= (directories ? 2 : 1);
+}
 
 /* Only what lies below the n directories stays reachable, without the right to execute. 1: this kernel cannot. */
 static int restrict_files(const int *directories, size_t n) {
@@ -64,7 +66,9 @@ out:
     return result;
 }
 
-int confine_directory(int directory) { return restrict_files(&directory, 1) < 0 ? -1 : 0; }
+int confine_directory(int directory) {
+    return restrict_files(&directory, 1) < 0 ? -1 : 0;
+}
 
 static int limit(int resource, uint64_t value) {
     struct rlimit both = {(rlim_t)value, (rlim_t)value};
@@ -125,8 +129,10 @@ int role_confine(const struct role_start *start, uint32_t *missing_out) {
     if (start->common.as_root && drop_user(start->common.uid, start->common.gid) != 0) return -1;
     if (!start->common.as_root) *missing_out |= MISSING_USER | MISSING_ROOT;
     if (prctl(PR_SET_DUMPABLE, start->common.dumpable ? 1 : 0, 0, 0, 0) != 0) return fault("dumpable");
-    if (start->common.filter.n == 0) *missing_out |= MISSING_SECCOMP;
-    else if (install_filter(start->common.filter) != 0) return fault("seccomp");
+    if (start->common.filter.n == 0)
+        *missing_out |= MISSING_SECCOMP;
+    else if (install_filter(start->common.filter) != 0)
+        return fault("seccomp");
     return 0;
 }
 

@@ -6,21 +6,21 @@
 #include "store/role.h"
 
 /* Confines the calling process as its setup says, in this order: working directory, empty root, Landlock, rlimits,
- * groups, gid, uid (and that they cannot be taken back), non-dumpable, no new privileges, filter. *missing_out: bits of
- * enum role_missing for what could not be had as an ordinary user or on this kernel. -1: something that must work failed
- * (it has been logged); the process must not go on. */
+ * groups, gid, uid (and that they cannot be taken back), non-dumpable, no new privileges, filter. *missing_out: bits
+ * of enum role_missing for what could not be had as an ordinary user or on this kernel. -1: something that must work
+ * failed (it has been logged); the process must not go on. */
 int role_confine(const struct role_start *start, uint32_t *missing_out) MUST_USE;
 
 /* In a process that a confined one has forked: no further processes, and the setup's child filter on top. 0 or -1. */
 int confine_child(const struct role_start *start) MUST_USE;
 
-/* Whether Landlock of this version can confine a process to that many directories. The first version (before Linux 5.19)
- * refuses every rename and link from one directory to another, without which no message is delivered: it serves only those
- * who have no directory. */
+/* Whether Landlock of this version can confine a process to that many directories. The first version (before
+ * Linux 5.19) refuses every rename and link from one directory to another, without which no message is delivered: it
+ * serves only those who have no directory. */
 bool confine_landlock_serves(long abi, size_t directories);
 
-/* Restricts the calling process to the tree below `directory` (Landlock), for good. 0, also where the kernel has no Landlock
- * that serves, or -1. */
+/* Restricts the calling process to the tree below `directory` (Landlock), for good. 0, also where the kernel has no
+ * Landlock that serves, or -1. */
 int confine_directory(int directory) MUST_USE;
 
 #endif

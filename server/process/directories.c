@@ -54,7 +54,9 @@ int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
         enum role role;
         mode_t mode;
         const char *elsewhere; /* where the configuration names another place */
-    } own[] = {{"auth", ROLE_AUTH, 0711, NULL}, {"queue", ROLE_QUEUE, 0700, NULL}, {"mail", ROLE_DELIVERY, 0700, NULL},
+    } own[] = {{"auth", ROLE_AUTH, 0711, NULL},
+               {"queue", ROLE_QUEUE, 0700, NULL},
+               {"mail", ROLE_DELIVERY, 0700, NULL},
                {"capture", ROLE_DELIVERY, 0700, conf->delivery.capture_directory}};
     char path[4096];
     uint32_t uid = 0, gid = 0;
@@ -115,14 +117,22 @@ static bool syslog_directory(const struct conf *conf, char *out, size_t size) {
 int directories_open(const struct conf *conf, enum role role, unsigned index) {
     char path[4096];
     bool fits = true;
-    if (role == ROLE_AUTH && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "auth");
-    else if (role == ROLE_QUEUE && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "queue");
-    else if (role == ROLE_DELIVERY && index == 0) fits = path_of(path, sizeof path, conf->state_directory, "mail");
+    if (role == ROLE_AUTH && index == 0)
+        fits = path_of(path, sizeof path, conf->state_directory, "auth");
+    else if (role == ROLE_QUEUE && index == 0)
+        fits = path_of(path, sizeof path, conf->state_directory, "queue");
+    else if (role == ROLE_DELIVERY && index == 0)
+        fits = path_of(path, sizeof path, conf->state_directory, "mail");
     else if (role == ROLE_DELIVERY && index == 1 && conf->delivery.foreign == CONF_FOREIGN_CAPTURE) {
-        if (conf->delivery.capture_directory) fits = path_of(path, sizeof path, conf->delivery.capture_directory, "");
-        else fits = path_of(path, sizeof path, conf->state_directory, "capture");
-    } else if (role == ROLE_LOG && index == 0 && conf->log.to == CONF_LOG_SYSLOG) fits = syslog_directory(conf, path, sizeof path);
-    else if (index == 0) fits = path_of(path, sizeof path, conf->run_directory, "empty");
-    else return -1;
+        if (conf->delivery.capture_directory)
+            fits = path_of(path, sizeof path, conf->delivery.capture_directory, "");
+        else
+            fits = path_of(path, sizeof path, conf->state_directory, "capture");
+    } else if (role == ROLE_LOG && index == 0 && conf->log.to == CONF_LOG_SYSLOG)
+        fits = syslog_directory(conf, path, sizeof path);
+    else if (index == 0)
+        fits = path_of(path, sizeof path, conf->run_directory, "empty");
+    else
+        return -1;
     return fits ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }

@@ -12,20 +12,28 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000, LISTENER_INDEXES = 60,
-       LISTENERS_MAX = 50, LISTENER_AGAIN_MS = 10000 };
+enum {
+    LOG_BUFFER_BYTES = 4 << 20,
+    RESTART_PAUSE_MS = 1000,
+    DEATHS_WINDOW_MS = 1000,
+    LISTENER_INDEXES = 60,
+    LISTENERS_MAX = 50,
+    LISTENER_AGAIN_MS = 10000
+};
 
 int family_check_users(const struct conf *conf, FILE *errors) {
-    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH, ROLE_VERIFIER, ROLE_KEYS,
+    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,
                                       ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG};
     int result = 0;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         uint32_t uid, gid;
         const char *name;
         if (setup_user(conf, roles[i], &uid, &gid, &name) == 0) continue;
-        fprintf(errors, "gatepost: there is no user \"%s\" for the %s process; as root, this makes it:\n"
-                        "  useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin %s\n",
-                name, role_name(roles[i]), name);
+        fprintf(
+            errors,
+            "gatepost: there is no user \"%s\" for the %s process; as root, this makes it:\n"
+            "  useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin %s\n",
+            name, role_name(roles[i]), name);
         result = -1;
     }
     if (result != 0) fprintf(errors, "gatepost: `make install` makes all of them\n");
@@ -51,7 +59,8 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
     family->auth_control = family->queue_control = -1;
-    if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key) return -1;
+    if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key)
+        return -1;
     if (open_log(family) != 0) {
         fprintf(stderr, "gatepost: cannot make the log's socket: %s\n", strerrordesc_np(errno));
         return -1;
@@ -60,7 +69,8 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
     family->auth_control = sockets_control(conf->run_directory, "auth.sock");
     family->queue_control = sockets_control(conf->run_directory, "queue.sock");
     if (family->auth_control >= 0 && family->queue_control >= 0) return 0;
-    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", conf->run_directory, strerrordesc_np(errno));
+    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", conf->run_directory,
+            strerrordesc_np(errno));
     return -1;
 }
 
@@ -80,7 +90,8 @@ static int start_one(struct family *family, enum role role, uint8_t index) {
     return 0;
 }
 
-/* Of no listener that runs: auth would take the new channel for the other's. There are fewer listeners than numbers. */
+/* Of no listener that runs: auth would take the new channel for the other's. There are fewer listeners than
+ * numbers. */
 static uint8_t next_index(struct family *family) {
     for (;;) {
         uint8_t index = family->next_listener;
@@ -94,7 +105,9 @@ static uint8_t next_index(struct family *family) {
     }
 }
 
-static bool wants_outbound(const struct conf *conf) { return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST; }
+static bool wants_outbound(const struct conf *conf) {
+    return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST;
+}
 
 static bool wants_resolver(const struct conf *conf) {
     struct netaddr address;

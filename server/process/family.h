@@ -33,17 +33,20 @@ void family_retire_listeners(struct family *family, const struct child *but);
 /* Whether another one serves. */
 bool family_other_listener(struct family *family, const struct child *but);
 
-/* What the keys process and a listener say of the keys that they hold and need. -1: malformed, or not theirs to say. */
+/* What the keys process and a listener say of the keys that they hold and need. -1: malformed, or not theirs to
+ * say. */
 int family_hear_keys(struct child *child, struct span body) MUST_USE;
 int family_hear_certificates(struct child *child, struct span body) MUST_USE;
 
-/* Whether the keys of all the listener's certificates are held. *wrong_out: index of the first certificate without its key. */
+/* Whether the keys of all the listener's certificates are held. *wrong_out: index of the first certificate without
+ * its key. */
 enum family_pairs { FAMILY_PAIRS_UNKNOWN = 0, FAMILY_PAIRS_WHOLE, FAMILY_PAIRS_BROKEN };
 enum family_pairs family_pairs(const struct child *listener, size_t *wrong_out) MUST_USE;
 
 /* The listener was found good: it may take connections, its certificates are those in service, the others retire. */
 void family_serve(struct family *family, struct child *listener);
-/* New certificates are of no use: those in service stay. False when the listener's are not new, or none is in service. */
+/* New certificates are of no use: those in service stay. False when the listener's are not new, or none is in
+ * service. */
 bool family_refuse_material(struct family *family, const struct child *listener) MUST_USE;
 /* The certificates that the listener began with. */
 const struct material *family_material(const struct family *family, const struct child *listener);
@@ -53,8 +56,8 @@ void family_forget(struct family *family, struct child *child);
 
 /* Whether a new configuration keeps what cannot change while running; else says what needs a restart. */
 bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors);
-/* Hands the new configuration to everybody; it must outlive the family or the next call. Takes over the new certificates,
- * which a new listener will try. */
+/* Hands the new configuration to everybody; it must outlive the family or the next call. Takes over the new
+ * certificates, which a new listener will try. */
 void family_reconfigure(struct family *family, const struct conf *conf, const struct material *fresh);
 
 void family_log_end(const struct child *child, int status, bool expected);

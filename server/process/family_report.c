@@ -14,8 +14,10 @@ void family_log_end(const struct child *child, int status, bool expected) {
     log_open(&line, LOG_CHILD_EXITED);
     log_text(&line, KEY_PROCESS, role_name(child->role));
     log_number(&line, KEY_PID, (uint64_t)child->pid);
-    if (WIFSIGNALED(status)) log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else
+        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
     if (expected) log_text(&line, KEY_WHY, "it was told to leave");
     log_send(&line);
 }

@@ -10,7 +10,8 @@ enum { FILES_TEXT_MAX = 300 };
 uint64_t files_limit(const struct conf *conf);
 
 /* Raises the hard limit of this process where it may, for its children to inherit; else lowers limits.connections to
- * what fits. text_out says what was lowered, or is empty. -1: the limit is too low for any session, text_out says so. */
+ * what fits. text_out says what was lowered, or is empty. -1: the limit is too low for any session, text_out says
+ * so. */
 int files_fit(struct conf *conf, char text_out[FILES_TEXT_MAX]) MUST_USE;
 
 #endif

@@ -1,6 +1,6 @@
 /* judge.c - one keys process for one question.
- * Runs in: master, command line. Trusts: its own program for the verdicts, nothing in the files. Never: reads a certificate
- * or a key itself, waits longer than JUDGE_MS. */
+ * Runs in: master, command line. Trusts: its own program for the verdicts, nothing in the files. Never: reads a
+ * certificate or a key itself, waits longer than JUDGE_MS. */
 #include "server/process/judge.h"
 
 #include "server/process/child.h"
@@ -63,40 +63,50 @@ static bool ask(const struct conf *conf, const struct material *material, uint8_
 
 static const char *words(unsigned verdict) {
     switch ((enum verdict)verdict) {
-    case VERDICT_EMPTY: return "is empty";
-    case VERDICT_KIND: return "is of a kind that cannot be used: RSA from 2048 bits, P-256 or P-384 can";
-    case VERDICT_WEAK: return "holds a certificate that is signed by SHA-1 or older, or whose key is too short; get a new one";
-    case VERDICT_ENCRYPTED: return "is encrypted, and nobody is there to give the passphrase; store it without";
-    case VERDICT_MISFIT: return "is not the key of the certificate beside it";
+    case VERDICT_EMPTY:
+        return "is empty";
+    case VERDICT_KIND:
+        return "is of a kind that cannot be used: RSA from 2048 bits, P-256 or P-384 can";
+    case VERDICT_WEAK:
+        return "holds a certificate that is signed by SHA-1 or older, or whose key is too short; get a new one";
+    case VERDICT_ENCRYPTED:
+        return "is encrypted, and nobody is there to give the passphrase; store it without";
+    case VERDICT_MISFIT:
+        return "is not the key of the certificate beside it";
     case VERDICT_NOT_PEM:
     case VERDICT_NONE:
-    case VERDICT_GOOD: break;
+    case VERDICT_GOOD:
+        break;
     }
     return NULL;
 }
 
-static void say(const struct conf *conf, const char *path, char *const *field, const char *name, const char *what, FILE *out) {
+static void say(const struct conf *conf, const char *path, char *const *field, const char *name, const char *what,
+                FILE *out) {
     char text[TEXT_MAX];
     snprintf(text, sizeof text, "tls.certificates.%s: %s %s", name, *field, what);
     conf_say(conf, path, field, text, out);
 }
 
-static void say_times(const struct conf *conf, const char *path, char *const *field, uint64_t not_before, uint64_t not_after,
-                      FILE *warnings) {
+static void say_times(const struct conf *conf, const char *path, char *const *field, uint64_t not_before,
+                      uint64_t not_after, FILE *warnings) {
     uint64_t now = clock_wall_ms() / 1000;
     time_t seconds = (time_t)(now < not_before ? not_before : not_after);
     char what[128], day[32] = "";
     struct tm day_of;
     if (now >= not_before && now <= not_after) return;
     if (gmtime_r(&seconds, &day_of)) strftime(day, sizeof day, "%Y-%m-%d", &day_of);
-    if (now < not_before) snprintf(what, sizeof what, "is not valid before %s", day);
-    else snprintf(what, sizeof what, "expired on %s", day);
+    if (now < not_before)
+        snprintf(what, sizeof what, "is not valid before %s", day);
+    else
+        snprintf(what, sizeof what, "expired on %s", day);
     char text[TEXT_MAX];
     snprintf(text, sizeof text, "warning: tls.certificates.certificate_file: %s %s", *field, what);
     conf_say(conf, path, field, text, warnings);
 }
 
-int judge_material(const struct conf *conf, const char *path, const struct material *material, FILE *errors, FILE *warnings) {
+int judge_material(const struct conf *conf, const char *path, const struct material *material, FILE *errors,
+                   FILE *warnings) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
     int result = 0;
@@ -114,7 +124,8 @@ int judge_material(const struct conf *conf, const char *path, const struct mater
             say(conf, path, &pair->certificate_file, "certificate_file",
                 words(certificate) ? words(certificate) : "is not a PEM certificate", errors);
         if (key != VERDICT_GOOD)
-            say(conf, path, &pair->key_file, "key_file", words(key) ? words(key) : "is not a PEM private key", errors);
+            say(conf, path, &pair->key_file, "key_file", words(key) ? words(key) : "is not a PEM private key",
+                errors);
         if (certificate == VERDICT_GOOD)
             say_times(conf, path, &pair->certificate_file, not_before, not_after, warnings);
         if (certificate != VERDICT_GOOD || key != VERDICT_GOOD) result = -1;

@@ -1,7 +1,7 @@
 /* main_log.c - the program gatepost-log.
  * Runs in: log. Trusts: the master, for its setup. Never: serves before it is confined. */
-#include "store/log_writer.h"
 #include "server/process/confine.h"
+#include "store/log_writer.h"
 
 int main(void) {
     static struct role_start start;

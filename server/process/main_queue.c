@@ -1,7 +1,7 @@
 /* main_queue.c - the program gatepost-queue.
  * Runs in: queue. Trusts: the master, for its setup. Never: serves before it is confined. */
-#include "store/queue.h"
 #include "server/process/confine.h"
+#include "store/queue.h"
 
 int main(void) {
     static struct role_start start;

@@ -1,6 +1,6 @@
 /* master.c - the parent of all processes: one loop over signals, the children's control channels and the clock.
- * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: reads a byte from the network,
- * parses a certificate, opens the database or the queue. */
+ * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: reads a byte from the
+ * network, parses a certificate, opens the database or the queue. */
 #include "server/process/master_state.h"
 
 #include "server/process/directories.h"
@@ -74,9 +74,13 @@ static int fit_files(struct conf *conf, FILE *errors) {
 }
 
 /* The log says so once the log is open. */
-static bool fit_to_kernel(struct conf *conf) { return !sockets_have_ipv6() && sockets_drop_ipv6(conf) > 0; }
+static bool fit_to_kernel(struct conf *conf) {
+    return !sockets_have_ipv6() && sockets_drop_ipv6(conf) > 0;
+}
 
-static void say_no_ipv6(void) { master_say(LOG_FAULT, "this kernel has no IPv6: \"*\" in listen stands for IPv4 alone"); }
+static void say_no_ipv6(void) {
+    master_say(LOG_FAULT, "this kernel has no IPv6: \"*\" in listen stands for IPv4 alone");
+}
 
 /* What a new configuration needs, all of it or nothing. NULL: mistakes are printed. */
 static struct conf *read_again(struct sockets *sockets_out, struct material *material_out, FILE *errors) {
@@ -153,7 +157,8 @@ static void bury(pid_t pid, int status) {
         family_forget(&master.family, child);
     } else if (master.phase == PHASE_STARTING) {
         fprintf(stderr, "gatepost: the %s process ended while it started (%s %d)\n", role_name(child->role),
-                WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+                WIFSIGNALED(status) ? "signal" : "status",
+                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         child->role = ROLE_NONE;
         master.exit_status = 1;
         master_stop("a process could not be started");
@@ -178,11 +183,14 @@ static void signalled(void *context, uint32_t events) {
     while (read(master.signals.fd, &signal, sizeof signal) == (ssize_t)sizeof signal) {
         switch (signal.ssi_signo) {
         case SIGTERM:
-        case SIGINT: master_stop(signal.ssi_signo == SIGINT ? "interrupt" : "terminate"); break;
+        case SIGINT:
+            master_stop(signal.ssi_signo == SIGINT ? "interrupt" : "terminate");
+            break;
         case SIGHUP:
             master.reload_wanted = true; /* while it starts: when it serves */
             break;
-        default: break;
+        default:
+            break;
         }
     }
     int status;

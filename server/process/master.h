@@ -1,4 +1,5 @@
-/* master.h - `gatepost serve`: starts, watches, reloads and stops all other processes. It reads no byte of the network. */
+/* master.h - `gatepost serve`: starts, watches, reloads and stops all other processes. It reads no byte of the
+ * network. */
 #ifndef SERVER_PROCESS_MASTER_H
 #define SERVER_PROCESS_MASTER_H
 
@@ -18,7 +19,8 @@ int master_serve(struct conf *conf, const char *path, const struct master_option
  * Returns the control channel to it, or -1 after printing why. Its warnings go to standard error. */
 int master_stand_alone(const struct conf *conf, int role) MUST_USE;
 
-/* Closes the channel. The process, if there is one, ends then and is waited for, so that it has said what it has to say. */
+/* Closes the channel. The process, if there is one, ends then and is waited for, so that it has said what it has to
+ * say. */
 void master_stand_alone_end(int channel);
 
 #endif

@@ -1,6 +1,6 @@
 /* master_hear.c - what children say, and whether a listener's certificates are any good.
- * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: lets a listener serve whose
- * certificates it has not held against the keys. */
+ * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: lets a listener serve
+ * whose certificates it has not held against the keys. */
 #include "server/process/master_state.h"
 
 #include <signal.h>
@@ -29,8 +29,8 @@ static void send_away(struct child *listener) {
     child_tell(listener, MASTER_DRAIN, (struct span){0}, -1);
 }
 
-/* A certificate's key is not held. New certificates are given up, and a listener with those before takes the rest of the new
- * configuration; where there are none before it, the server does not start. */
+/* A certificate's key is not held. New certificates are given up, and a listener with those before takes the rest of
+ * the new configuration; where there are none before it, the server does not start. */
 static void broken_pair(struct child *listener, size_t wrong) {
     say_broken(family_material(&master.family, listener), wrong);
     if (master.phase == PHASE_STARTING) {
@@ -50,9 +50,14 @@ static void listener_ready(struct child *listener) {
     size_t wrong;
     if (!listener->said_ready || listener->ready || listener->draining) return;
     switch (family_pairs(listener, &wrong)) {
-    case FAMILY_PAIRS_UNKNOWN: return; /* until the keys process has said */
-    case FAMILY_PAIRS_WHOLE: served(listener); return;
-    case FAMILY_PAIRS_BROKEN: broken_pair(listener, wrong); return;
+    case FAMILY_PAIRS_UNKNOWN:
+        return; /* until the keys process has said */
+    case FAMILY_PAIRS_WHOLE:
+        served(listener);
+        return;
+    case FAMILY_PAIRS_BROKEN:
+        broken_pair(listener, wrong);
+        return;
     }
 }
 
@@ -71,12 +76,15 @@ static void child_ready(struct child *child, uint32_t missing) {
         struct log_line line;
         log_open(&line, LOG_HARDENING_MISSING);
         log_text(&line, KEY_PROCESS, role_name(child->role));
-        log_text(&line, KEY_WHAT, missing & MISSING_SECCOMP ? "no filter for system calls"
-                                                           : "no Landlock, or one that forbids to rename (before Linux 5.19)");
+        log_text(&line, KEY_WHAT,
+                 missing & MISSING_SECCOMP ? "no filter for system calls"
+                                           : "no Landlock, or one that forbids to rename (before Linux 5.19)");
         log_send(&line);
     }
-    if (child->role == ROLE_LISTENER) listener_ready(child);
-    else served(child);
+    if (child->role == ROLE_LISTENER)
+        listener_ready(child);
+    else
+        served(child);
 }
 
 static void bad_frame(const struct child *child) {
@@ -89,8 +97,10 @@ void master_hear(struct child *child, const struct frame *frame) {
     switch (frame->type) {
     case CHILD_READY: {
         uint32_t missing = wire_get_u32(&w);
-        if (!wire_end(&w) || child->said_ready) bad_frame(child);
-        else if (!child->draining) child_ready(child, missing);
+        if (!wire_end(&w) || child->said_ready)
+            bad_frame(child);
+        else if (!child->draining)
+            child_ready(child, missing);
         return;
     }
     case CHILD_RENEW:
@@ -105,12 +115,15 @@ void master_hear(struct child *child, const struct frame *frame) {
         if (!wire_end(&w)) bad_frame(child);
         return;
     case CHILD_KEYS:
-        if (family_hear_keys(child, frame->body) != 0) bad_frame(child);
-        else keys_heard();
+        if (family_hear_keys(child, frame->body) != 0)
+            bad_frame(child);
+        else
+            keys_heard();
         return;
     case CHILD_CERTIFICATES:
         if (family_hear_certificates(child, frame->body) != 0) bad_frame(child);
         return;
-    default: bad_frame(child);
+    default:
+        bad_frame(child);
     }
 }

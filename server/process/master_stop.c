@@ -22,10 +22,18 @@ static void kill_children(bool (*which)(const struct child *)) {
     }
 }
 
-static bool is_listener(const struct child *child) { return child->role == ROLE_LISTENER; }
-static bool is_other(const struct child *child) { return child->role != ROLE_LISTENER && child->role != ROLE_LOG; }
-static bool is_any(const struct child *child) { return child->role != ROLE_NONE; }
-static bool is_log(const struct child *child) { return child->role == ROLE_LOG; }
+static bool is_listener(const struct child *child) {
+    return child->role == ROLE_LISTENER;
+}
+static bool is_other(const struct child *child) {
+    return child->role != ROLE_LISTENER && child->role != ROLE_LOG;
+}
+static bool is_any(const struct child *child) {
+    return child->role != ROLE_NONE;
+}
+static bool is_log(const struct child *child) {
+    return child->role == ROLE_LOG;
+}
 
 static size_t count(bool (*which)(const struct child *)) {
     size_t n = 0;
@@ -74,11 +82,20 @@ void master_stop(const char *why) {
 void master_overdue(void) {
     if (master.deadline_ms == UINT64_MAX || clock_ms() < master.deadline_ms) return;
     switch (master.phase) {
-    case PHASE_STARTING: master.exit_status = 1, master_stop("the start took too long"); return;
-    case PHASE_LISTENERS_END: kill_children(is_listener); break;
-    case PHASE_OTHERS_END: kill_children(is_other); break;
-    case PHASE_LOG_ENDS: kill_children(is_any); break;
-    default: break;
+    case PHASE_STARTING:
+        master.exit_status = 1, master_stop("the start took too long");
+        return;
+    case PHASE_LISTENERS_END:
+        kill_children(is_listener);
+        break;
+    case PHASE_OTHERS_END:
+        kill_children(is_other);
+        break;
+    case PHASE_LOG_ENDS:
+        kill_children(is_any);
+        break;
+    default:
+        break;
     }
     if (master.phase != PHASE_OVER) master.deadline_ms = clock_ms() + 1000;
 }

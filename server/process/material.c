@@ -1,5 +1,6 @@
 /* material.c - copying certificates and keys.
- * Runs in: master. Trusts: the owner's files to be of any content. Never: reads an octet of a key into its own memory. */
+ * Runs in: master. Trusts: the owner's files to be of any content. Never: reads an octet of a key into its own
+ * memory. */
 #include "server/process/material.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* material.h - certificates and their keys as they were when they were read: copies in sealed memory, so that what becomes of
- * the files later touches nothing that serves. */
+/* material.h - certificates and their keys as they were when they were read: copies in sealed memory, so that what
+ * becomes of the files later touches nothing that serves. */
 #ifndef SERVER_PROCESS_MATERIAL_H
 #define SERVER_PROCESS_MATERIAL_H
 
@@ -20,8 +20,8 @@ struct material {
     struct material_pair pairs[MATERIAL_MAX];
 };
 
-/* Copies the files that the configuration names; the keys' octets pass from file to memory inside the kernel, never through
- * this process. 0, or -1 (printed) with nothing held. */
+/* Copies the files that the configuration names; the keys' octets pass from file to memory inside the kernel, never
+ * through this process. 0, or -1 (printed) with nothing held. */
 int material_read(struct material *out, const struct conf *conf, uint32_t generation, FILE *errors) MUST_USE;
 
 void material_close(struct material *material);

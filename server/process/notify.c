@@ -39,7 +39,9 @@ void notify_watchdog_start(void) {
     watchdog_due_ms = clock_ms();
 }
 
-uint64_t notify_watchdog_due(void) { return watchdog_due_ms; }
+uint64_t notify_watchdog_due(void) {
+    return watchdog_due_ms;
+}
 
 void notify_watchdog(void) {
     if (watchdog_due_ms == UINT64_MAX || clock_ms() < watchdog_due_ms) return;

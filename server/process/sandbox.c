@@ -28,9 +28,17 @@ enum {
     HEAPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG, /* the session allocates nothing */
 };
 
-enum when { ALWAYS = 0, NOT_EXECUTABLE /* argument 2 without PROT_EXEC */, INTERNET /* argument 0: IPv4 or IPv6 */,
-            UNIX /* argument 0 */, DUPLICATE /* fcntl: argument 1 is about descriptors or locks */, REFUSED /* answered ENOENT */,
-            REFUSED_HARMLESSLY /* answered EPERM */, NOT_KNOWN /* answered ENOSYS, as by an older kernel */, OWN_LIMIT /* prlimit64: argument 0 is 0 */ };
+enum when {
+    ALWAYS = 0,
+    NOT_EXECUTABLE,     /* argument 2 without PROT_EXEC */
+    INTERNET,           /* argument 0: IPv4 or IPv6 */
+    UNIX,               /* argument 0 */
+    DUPLICATE,          /* fcntl: argument 1 is about descriptors or locks */
+    REFUSED,            /* answered ENOENT */
+    REFUSED_HARMLESSLY, /* answered EPERM */
+    NOT_KNOWN,          /* answered ENOSYS, as by an older kernel */
+    OWN_LIMIT           /* prlimit64: argument 0 is 0 */
+};
 
 static const struct row {
     unsigned roles;
@@ -103,7 +111,8 @@ static const struct row {
     {FILES, "unlinkat", ALWAYS, "its own files"},
     {FILES, "fsync", ALWAYS, "durability"},
     {FILES, "fdatasync", ALWAYS, "durability"},
-    {FILES | OUTBOUND | RESOLVER | KEYS, "pread64", ALWAYS, "its own files; a large message; resolv.conf and hosts; keys"},
+    {FILES | OUTBOUND | RESOLVER | KEYS, "pread64", ALWAYS,
+     "its own files; a large message; resolv.conf and hosts; keys"},
     {FILES, "pwrite64", ALWAYS, "its own files"},
     {FILES, "pwritev", ALWAYS, "the queue's log"},
     {FILES, "lseek", ALWAYS, "its own files"},
@@ -146,7 +155,8 @@ static const struct row {
     {RESOLVER, "getsockopt", ALWAYS, "libunbound's sockets"},
     {RESOLVER, "getsockname", ALWAYS, "libunbound's sockets"},
     {RESOLVER, "clone", ALWAYS, "libunbound's worker thread"},
-    {RESOLVER, "clone3", NOT_KNOWN, "its flags lie in memory that a filter cannot read; the C library falls back to clone"},
+    {RESOLVER, "clone3", NOT_KNOWN,
+     "its flags lie in memory that a filter cannot read; the C library falls back to clone"},
     {RESOLVER, "set_robust_list", ALWAYS, "a thread"},
     {RESOLVER, "rseq", ALWAYS, "a thread"},
     {RESOLVER, "exit", ALWAYS, "a thread"},
@@ -174,7 +184,8 @@ static const struct row {
     {VERIFIER | KEYS, "munlock", ALWAYS, "the same"},
     {VERIFIER | QUEUE | KEYS, "prlimit64", OWN_LIMIT, "libsodium asks for its limits"},
     {VERIFIER, "sysinfo", ALWAYS, "libsodium"},
-    {FILES | OUTBOUND, "sysinfo", ALWAYS, "qsort() of large arrays asks how much memory there is; OpenSSL sorts authorities"},
+    {FILES | OUTBOUND, "sysinfo", ALWAYS,
+     "qsort() of large arrays asks how much memory there is; OpenSSL sorts authorities"},
 };
 
 #ifdef GATEPOST_SANITIZED
@@ -197,6 +208,7 @@ static const struct row sanitizer_rows[] = {
 #endif
 
 /* What a pool child or an agent no longer needs of its parent's calls. */
+/* clang-format off */
 static const struct {
     unsigned roles;
     const char *call;
@@ -209,6 +221,7 @@ static const struct {
     {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
 #endif
 };
+/* clang-format on */
 
 static int add(scmp_filter_ctx filter, const struct row *row) {
     int call = seccomp_syscall_resolve_name(row->call);
@@ -217,24 +230,31 @@ static int add(scmp_filter_ctx filter, const struct row *row) {
     switch (row->when) {
     case NOT_EXECUTABLE:
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    case UNIX: return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    case UNIX:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     case INTERNET: {
         int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
         return error ? error : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
     }
     case DUPLICATE: {
-        static const unsigned long commands[] = {F_DUPFD_CLOEXEC, F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_SETLK, F_GETLK};
+        static const unsigned long commands[] = {F_DUPFD_CLOEXEC, F_GETFL, F_SETFL, F_GETFD,
+                                                 F_SETFD,         F_SETLK, F_GETLK};
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
             int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A1(SCMP_CMP_EQ, commands[i], 0));
             if (error) return error;
         }
         return 0;
     }
-    case OWN_LIMIT: return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
-    case REFUSED: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOENT), call, 0);
-    case REFUSED_HARMLESSLY: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
-    case NOT_KNOWN: return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
-    case ALWAYS: break;
+    case OWN_LIMIT:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
+    case REFUSED:
+        return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOENT), call, 0);
+    case REFUSED_HARMLESSLY:
+        return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
+    case NOT_KNOWN:
+        return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
+    case ALWAYS:
+        break;
     }
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
 }
@@ -289,7 +309,9 @@ out:
     return result;
 }
 
-int sandbox_filter(enum role role, struct buf *out) { return sandbox_filter_on(NULL, role, out); }
+int sandbox_filter(enum role role, struct buf *out) {
+    return sandbox_filter_on(NULL, role, out);
+}
 
 int sandbox_child_filter(enum role role, struct buf *out) {
     int result = -1;

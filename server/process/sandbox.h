@@ -1,4 +1,5 @@
-/* sandbox.h - the system calls of each role, as filters for confine.c. The only file that knows libseccomp is sandbox.c. */
+/* sandbox.h - the system calls of each role, as filters for confine.c. The only file that knows libseccomp is
+ * sandbox.c. */
 #ifndef SERVER_PROCESS_SANDBOX_H
 #define SERVER_PROCESS_SANDBOX_H
 

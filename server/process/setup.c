@@ -1,13 +1,14 @@
 /* setup.c - writes each role's setup from the configuration.
- * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands a role more than it needs. */
+ * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands a role more than it
+ * needs. */
 #include "server/process/setup.h"
 
 #include "auth/auth_setup.h"
 #include "auth/relay.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
-#include "server/process/files.h"
 #include "server/process/directories.h"
+#include "server/process/files.h"
 #include "server/process/sandbox.h"
 #include "store/log.h"
 #include "store/queue_setup.h"
@@ -22,7 +23,7 @@
 
 int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out, const char **name_out) {
     const char *const names[ROLE_COUNT] = {
-        [ROLE_LISTENER] = conf->users.session, [ROLE_AUTH] = conf->users.auth,
+        [ROLE_LISTENER] = conf->users.session,  [ROLE_AUTH] = conf->users.auth,
         [ROLE_VERIFIER] = conf->users.verifier, [ROLE_KEYS] = conf->users.keys,
         [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
         [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
@@ -70,10 +71,14 @@ out:
 
 static enum relay_role relay_role_of(enum conf_listener_role role) {
     switch (role) {
-    case CONF_LISTENER_MX: return RELAY_ROLE_MX;
-    case CONF_LISTENER_SUBMISSION: return RELAY_ROLE_SUBMISSION;
-    case CONF_LISTENER_SUBMISSIONS: return RELAY_ROLE_SUBMISSIONS;
-    case CONF_LISTENER_NONE: break;
+    case CONF_LISTENER_MX:
+        return RELAY_ROLE_MX;
+    case CONF_LISTENER_SUBMISSION:
+        return RELAY_ROLE_SUBMISSION;
+    case CONF_LISTENER_SUBMISSIONS:
+        return RELAY_ROLE_SUBMISSIONS;
+    case CONF_LISTENER_NONE:
+        break;
     }
     return RELAY_ROLE_UNKNOWN;
 }
@@ -166,8 +171,8 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     setup->relay_recipients = calloc(recipients + 1, sizeof *setup->relay_recipients);
     if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
     for (size_t i = 0; i < conf->n_local_domains; i++)
-        setup->local_domains[i] = (struct auth_domain){span_text(conf->local_domains[i].name),
-                                                       conf->local_domains[i].sender_needs_auth};
+        setup->local_domains[i] =
+            (struct auth_domain){span_text(conf->local_domains[i].name), conf->local_domains[i].sender_needs_auth};
     for (size_t i = 0; i < conf->n_relay_domains; i++) {
         const struct conf_relay_domain *domain = &conf->relay_domains[i];
         setup->relay_domains[i] =
@@ -184,9 +189,12 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
 
 static uint8_t foreign_destination(const struct conf *conf) {
     switch (conf->delivery.foreign) {
-    case CONF_FOREIGN_SMARTHOST: return DESTINATION_SMARTHOST;
-    case CONF_FOREIGN_CAPTURE: return DESTINATION_CAPTURE;
-    case CONF_FOREIGN_REFUSE: break;
+    case CONF_FOREIGN_SMARTHOST:
+        return DESTINATION_SMARTHOST;
+    case CONF_FOREIGN_CAPTURE:
+        return DESTINATION_CAPTURE;
+    case CONF_FOREIGN_REFUSE:
+        break;
     }
     return DESTINATION_NONE;
 }
@@ -282,10 +290,15 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
 
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
-    case ROLE_LISTENER: return put_listener(conf, facts->material, b);
-    case ROLE_AUTH: return put_auth(conf, facts, b);
-    case ROLE_QUEUE: put_queue(conf, facts, b); return 0;
-    case ROLE_OUTBOUND: return put_outbound(conf, b);
+    case ROLE_LISTENER:
+        return put_listener(conf, facts->material, b);
+    case ROLE_AUTH:
+        return put_auth(conf, facts, b);
+    case ROLE_QUEUE:
+        put_queue(conf, facts, b);
+        return 0;
+    case ROLE_OUTBOUND:
+        return put_outbound(conf, b);
     case ROLE_VERIFIER: {
         struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
                                        .argon2_passes = conf->auth.argon2_passes};
@@ -296,7 +309,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
     }
     case ROLE_KEYS:
         if (!facts->material) return -1;
-        keys_setup_put(b, &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
+        keys_setup_put(b,
+                       &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
     case ROLE_DELIVERY:
         delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});
@@ -307,7 +321,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
                                              .warnings_only = facts->stand_alone,
                                              .socket = span_text(directories_syslog_name(conf))});
         return 0;
-    default: return 0;
+    default:
+        return 0;
     }
 }
 
@@ -318,10 +333,18 @@ static void common_limits(const struct conf *conf, enum role role, struct role_s
     switch (role) {
     case ROLE_AUTH:
     case ROLE_QUEUE:
-    case ROLE_KEYS: start->common.files_max = files_limit(conf); break;
-    case ROLE_LISTENER: start->common.files_max = 64 + SESSION_SOCKETS_MAX; break;
-    case ROLE_VERIFIER: start->common.files_max = 16; break;
-    default: start->common.files_max = 1024; break;
+    case ROLE_KEYS:
+        start->common.files_max = files_limit(conf);
+        break;
+    case ROLE_LISTENER:
+        start->common.files_max = 64 + SESSION_SOCKETS_MAX;
+        break;
+    case ROLE_VERIFIER:
+        start->common.files_max = 16;
+        break;
+    default:
+        start->common.files_max = 1024;
+        break;
     }
     bool writes = role == ROLE_AUTH || role == ROLE_QUEUE || role == ROLE_DELIVERY;
     if (!writes && role != ROLE_LOG) start->common.file_bytes_max = 0;
@@ -346,7 +369,8 @@ int setup_make(const struct conf *conf, const struct setup_facts *facts, enum ro
     int fd = -1;
     uint8_t *storage = malloc(2 * SETUP_BYTES_MAX);
     if (!storage) abort();
-    struct buf payload = buf_over(storage, SETUP_BYTES_MAX), all = buf_over(storage + SETUP_BYTES_MAX, SETUP_BYTES_MAX);
+    struct buf payload = buf_over(storage, SETUP_BYTES_MAX),
+               all = buf_over(storage + SETUP_BYTES_MAX, SETUP_BYTES_MAX);
     if (facts->as_root && setup_user(conf, role, &start.common.uid, &start.common.gid, &name) != 0) goto out;
     if (sandbox_filter(role, &filters[0]) != 0 || sandbox_child_filter(role, &filters[1]) != 0) goto out;
     if (put_payload(conf, facts, role, &payload) != 0 || !buf_ok(&payload)) goto out;

@@ -1,4 +1,5 @@
-/* setup.h - from the owner's configuration to what each role is handed: nothing but this file and the command line sees both. */
+/* setup.h - from the owner's configuration to what each role is handed: nothing but this file and the command line
+ * sees both. */
 #ifndef SERVER_PROCESS_SETUP_H
 #define SERVER_PROCESS_SETUP_H
 
@@ -10,17 +11,17 @@ enum { SETUP_BYTES_MAX = 16 << 20 };
 
 /* What the configuration alone does not say. */
 struct setup_facts {
-    bool as_root;             /* the server was started as root: role users and empty root */
-    bool stand_alone;         /* auth or queue for one command, without a server */
-    bool judge;               /* keys: only says what certificates and keys are worth */
+    bool as_root;                    /* the server was started as root: role users and empty root */
+    bool stand_alone;                /* auth or queue for one command, without a server */
+    bool judge;                      /* keys: only says what certificates and keys are worth */
     const struct material *material; /* of listener and keys; NULL: none */
-    uint8_t seal_key[32];     /* for the verifiers, drawn at each start */
-    bool log_json;            /* --json-log */
+    uint8_t seal_key[32];            /* for the verifiers, drawn at each start */
+    bool log_json;                   /* --json-log */
 };
 
 /* A role's user; as_root only. 0, or -1 when there is no such user (name_out says which). */
-int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out, const char **name_out)
-    MUST_USE;
+int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out,
+               const char **name_out) MUST_USE;
 
 /* The number of verifiers, at least 1. */
 uint32_t setup_verifiers(const struct conf *conf);

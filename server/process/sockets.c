@@ -130,8 +130,10 @@ size_t sockets_drop_ipv6(struct conf *conf) {
         size_t kept = 0;
         for (size_t j = 0; j < listener->n_addresses; j++) {
             const struct netaddr *address = &listener->addresses[j];
-            if (is_any(address, "::", address->port) && has_any_ipv4(listener, address->port)) dropped++;
-            else listener->addresses[kept++] = *address;
+            if (is_any(address, "::", address->port) && has_any_ipv4(listener, address->port))
+                dropped++;
+            else
+                listener->addresses[kept++] = *address;
         }
         listener->n_addresses = kept;
     }

@@ -1,4 +1,5 @@
-/* sockets.h - the sockets that the master opens for others: where clients connect, and where the command line asks. */
+/* sockets.h - the sockets that the master opens for others: where clients connect, and where the command line
+ * asks. */
 #ifndef SERVER_PROCESS_SOCKETS_H
 #define SERVER_PROCESS_SOCKETS_H
 
@@ -12,12 +13,13 @@ struct sockets {
     size_t n;
 };
 
-/* Opens every address of the configuration's listeners, in the order of setup.c: one that `before` (may be NULL) or the
- * service manager already holds is taken over as a copy. -1: one could not be had, and `errors` says which and why;
- * nothing stays open. */
+/* Opens every address of the configuration's listeners, in the order of setup.c: one that `before` (may be NULL) or
+ * the service manager already holds is taken over as a copy. -1: one could not be had, and `errors` says which and
+ * why; nothing stays open. */
 int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) MUST_USE;
 
-/* Where the kernel has no IPv6, takes the [::] out that stands beside 0.0.0.0 for "*". Returns how many were taken out. */
+/* Where the kernel has no IPv6, takes the [::] out that stands beside 0.0.0.0 for "*". Returns how many were taken
+ * out. */
 bool sockets_have_ipv6(void);
 size_t sockets_drop_ipv6(struct conf *conf);
 

@@ -1,5 +1,6 @@
-/* stand_alone.c - auth or queue for one command, when no server runs: the same program, user and lock as under a server.
- * Runs in: command line. Trusts: the person at the terminal. Never: opens the database or the queue itself. */
+/* stand_alone.c - auth or queue for one command, when no server runs: the same program, user and lock as under a
+ * server. Runs in: command line. Trusts: the person at the terminal. Never: opens the database or the queue
+ * itself. */
 #include "server/process/directories.h"
 #include "server/process/family.h"
 #include "server/process/master.h"
@@ -22,9 +23,12 @@ static struct child *worker; /* NULL: none was started */
 static void await(struct child *child) {
     for (int ms = 0; child && child->pid; ms += STEP_MS) {
         pid_t ended = waitpid(child->pid, NULL, WNOHANG);
-        if (ended != 0) child->pid = 0;
-        else if (ms >= END_MS) kill(child->pid, SIGKILL);
-        else nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000}, NULL);
+        if (ended != 0)
+            child->pid = 0;
+        else if (ms >= END_MS)
+            kill(child->pid, SIGKILL);
+        else
+            nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000}, NULL);
     }
 }
 
@@ -32,7 +36,8 @@ void master_stand_alone_end(int channel) {
     close(channel);
     if (!worker) return;
     await(worker);
-    if (frame_send_plain(family.log_fds[1], LOG_FLUSH, (struct span){0}) == 0) await(child_find(&family, ROLE_LOG, 0));
+    if (frame_send_plain(family.log_fds[1], LOG_FLUSH, (struct span){0}) == 0)
+        await(child_find(&family, ROLE_LOG, 0));
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (family.children[i].role != ROLE_NONE) close(family.children[i].watch.fd);
     log_use(-1);
@@ -73,7 +78,8 @@ int master_stand_alone(const struct conf *conf, int role) {
     if (family_open(&family, conf, NULL, NULL, NULL) != 0) return -1;
     worker = start_log() == 0 ? child_add(&family, (enum role)role, 0) : NULL;
     if (!worker || child_spawn(worker) != 0 || frame_pair(pair, true) != 0) {
-        fprintf(stderr, "gatepost: cannot start the %s process: %s\n", role_name((enum role)role), strerrordesc_np(errno));
+        fprintf(stderr, "gatepost: cannot start the %s process: %s\n", role_name((enum role)role),
+                strerrordesc_np(errno));
         return -1;
     }
     child_tell(worker, MASTER_CHANNEL, span_of(command, sizeof command), pair[1]);

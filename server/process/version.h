@@ -12,8 +12,8 @@ const char *version_openssl_linked(void);
 
 enum { VERSION_TEXT_MAX = 64 };
 
-/* What the installed openssl(1) says of itself. False when there is none or it says nothing sensible. Starts a program and
- * waits for it, so: not in a process that serves. */
+/* What the installed openssl(1) says of itself. False when there is none or it says nothing sensible. Starts a
+ * program and waits for it, so: not in a process that serves. */
 bool version_openssl_installed(char text_out[VERSION_TEXT_MAX]) MUST_USE;
 
 /* Whether version `a` is newer than `b`, number by number ("3.0.17" is newer than "3.0.9"). */
