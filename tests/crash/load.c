@@ -56,21 +56,50 @@ static void usage(void) {
 static void read_options(int argc, char **argv) {
     for (int c; (c = getopt(argc, argv, "n:t:m:s:p:a:A:k:u:b:o:g:f:r")) != -1;) {
         switch (c) {
-        case 'n': options.messages = strtol(optarg, NULL, 10); break;
-        case 't': options.threads = strtol(optarg, NULL, 10); break;
-        case 'm': options.mx = (int)strtol(optarg, NULL, 10); break;
-        case 's': options.submissions = (int)strtol(optarg, NULL, 10); break;
-        case 'p': options.plain = optarg; break;
-        case 'a': options.authenticated_percent = strtol(optarg, NULL, 10); break;
-        case 'A': options.authenticated_per_session = strtol(optarg, NULL, 10); break;
-        case 'k': options.per_session = strtol(optarg, NULL, 10); break;
-        case 'u': options.users = strtol(optarg, NULL, 10); break;
-        case 'b': options.body_bytes = strtol(optarg, NULL, 10); break;
-        case 'o': options.acknowledged = optarg; break;
-        case 'g': options.tag = optarg; break;
-        case 'f': options.foreign = optarg; break;
-        case 'r': options.refusals = true; break;
-        default: usage();
+        case 'n':
+            options.messages = strtol(optarg, NULL, 10);
+            break;
+        case 't':
+            options.threads = strtol(optarg, NULL, 10);
+            break;
+        case 'm':
+            options.mx = (int)strtol(optarg, NULL, 10);
+            break;
+        case 's':
+            options.submissions = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'p':
+            options.plain = optarg;
+            break;
+        case 'a':
+            options.authenticated_percent = strtol(optarg, NULL, 10);
+            break;
+        case 'A':
+            options.authenticated_per_session = strtol(optarg, NULL, 10);
+            break;
+        case 'k':
+            options.per_session = strtol(optarg, NULL, 10);
+            break;
+        case 'u':
+            options.users = strtol(optarg, NULL, 10);
+            break;
+        case 'b':
+            options.body_bytes = strtol(optarg, NULL, 10);
+            break;
+        case 'o':
+            options.acknowledged = optarg;
+            break;
+        case 'g':
+            options.tag = optarg;
+            break;
+        case 'f':
+            options.foreign = optarg;
+            break;
+        case 'r':
+            options.refusals = true;
+            break;
+        default:
+            usage();
         }
     }
     if (!options.mx || options.threads < 1 || options.threads > THREADS_MAX || options.body_bytes > BODY_BYTES_MAX)
@@ -104,7 +133,8 @@ static void client_close(struct client *client) {
 
 static bool client_send(struct client *client, const char *octets, size_t n) {
     while (n > 0) {
-        ssize_t sent = client->ssl ? SSL_write(client->ssl, octets, (int)n) : send(client->fd, octets, n, MSG_NOSIGNAL);
+        ssize_t sent =
+            client->ssl ? SSL_write(client->ssl, octets, (int)n) : send(client->fd, octets, n, MSG_NOSIGNAL);
         if (sent <= 0) return false;
         octets += sent;
         n -= (size_t)sent;
@@ -260,8 +290,7 @@ int main(int argc, char **argv) {
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     printf("acknowledged %ld by_users %ld refused %ld failed_sessions %ld seconds %.3f per_second %.1f\n",
            atomic_load(&taken) - atomic_load(&refused), atomic_load(&by_users), atomic_load(&refused),
-           atomic_load(&failed_sessions), seconds,
-           (double)atomic_load(&taken) / seconds);
+           atomic_load(&failed_sessions), seconds, (double)atomic_load(&taken) / seconds);
     SSL_CTX_free(tls_context);
     free(filler);
     return 0;

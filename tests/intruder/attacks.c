@@ -1,5 +1,6 @@
 /* attacks.c - what a session that was taken over may try.
- * Runs in: the intruder, in the place of gatepost-session. Trusts: nothing. Never: asserts on itself; the server must hold. */
+ * Runs in: the intruder, in the place of gatepost-session. Trusts: nothing. Never: asserts on itself; the server must
+ * hold. */
 #include "tests/intruder/intruder.h"
 
 #include "store/log_names.h"
@@ -35,7 +36,8 @@ static const char *recipient_before_sender(struct cell *cell) {
 
 static const char *foreign_recipient(struct cell *cell) {
     static const char *const forms[] = {"<victim@elsewhere.example>", "<@example.test:victim@elsewhere.example>",
-                                        "<\"victim@elsewhere.example\"@example.test>", "<victim%elsewhere.example@example.test>"};
+                                        "<\"victim@elsewhere.example\"@example.test>",
+                                        "<victim%elsewhere.example@example.test>"};
     if (!cell_announce(cell, RELAY_ROLE_MX, "127.0.0.1")) return "no welcome";
     if (cell_mail(cell, "x", "<a@elsewhere.example>") != REASON_SENDER_ACCEPTED) return "MAIL was refused";
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -178,8 +180,9 @@ static const char *oversized_frame(struct cell *cell) {
 }
 
 static const char *trusted_frames(struct cell *cell) {
-    static const enum frame_type types[] = {POOL_CHILD, POOL_EXIT, TRANSACTION_CLOSED, ROUTE_REQUEST, QUEUE_SPACE,
-                                            VERIFY_RESULT, MASTER_SETUP, CONTROL_REQUEST, SESSION_WELCOME};
+    static const enum frame_type types[] = {POOL_CHILD,    POOL_EXIT,       TRANSACTION_CLOSED,
+                                            ROUTE_REQUEST, QUEUE_SPACE,     VERIFY_RESULT,
+                                            MASTER_SETUP,  CONTROL_REQUEST, SESSION_WELCOME};
     static const uint8_t body[40] = {1};
     size_t which = (size_t)cell->out % (sizeof types / sizeof *types);
     if (!cell_announce(cell, RELAY_ROLE_MX, "127.0.0.1")) return "no welcome";
@@ -245,13 +248,16 @@ static bool sign(struct cell *cell, struct span what, uint16_t scheme) {
 
 static const char *signing_oracle(struct cell *cell) {
     if (!cell_announce(cell, RELAY_ROLE_MX, "127.0.0.1") || !cell_keys(cell)) return "no channel to keys";
-    if (sign(cell, SPAN("a certificate request, say"), 0x0403)) return "something that is no TLS transcript was signed";
+    if (sign(cell, SPAN("a certificate request, say"), 0x0403))
+        return "something that is no TLS transcript was signed";
     return NULL;
 }
 
 static const char *opens_file(struct cell *cell) {
     (void)cell;
-    return open("/etc/passwd", O_RDONLY) < 0 && open("/etc/gatepost/gatepost.conf", O_RDONLY) < 0 ? NULL : "a file was opened";
+    return open("/etc/passwd", O_RDONLY) < 0 && open("/etc/gatepost/gatepost.conf", O_RDONLY) < 0
+               ? NULL
+               : "a file was opened";
 }
 
 static const char *makes_socket(struct cell *cell) {
@@ -271,7 +277,7 @@ static const char *forks(struct cell *cell) {
 
 static const char *executes(struct cell *cell) {
     (void)cell;
-    char *arguments[] = {(char *)(uintptr_t)"/bin/true", NULL};
+    char *arguments[] = {(char *)(uintptr_t) "/bin/true", NULL};
     execv(arguments[0], arguments);
     return NULL;
 }
@@ -301,7 +307,9 @@ static const char *stays(struct cell *cell) {
 
 static const char *maps_code(struct cell *cell) {
     (void)cell;
-    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? NULL : "code was mapped";
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+               ? NULL
+               : "code was mapped";
 }
 
 static const char *makes_memory_file(struct cell *cell) {

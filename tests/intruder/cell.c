@@ -1,5 +1,6 @@
 /* cell.c - the frames of a session, sent by hand.
- * Runs in: the intruder, in the place of gatepost-session. Trusts: nothing. Never: stops at what a session would not do. */
+ * Runs in: the intruder, in the place of gatepost-session. Trusts: nothing. Never: stops at what a session would not
+ * do. */
 #include "tests/intruder/intruder.h"
 
 #include <poll.h>
@@ -78,7 +79,9 @@ enum reason cell_rcpt_span(struct cell *cell, struct span argument) {
     return wire_end(&w) ? (enum reason)reason : REASON_COUNT;
 }
 
-enum reason cell_rcpt(struct cell *cell, const char *argument) { return cell_rcpt_span(cell, span_text(argument)); }
+enum reason cell_rcpt(struct cell *cell, const char *argument) {
+    return cell_rcpt_span(cell, span_text(argument));
+}
 
 bool cell_body(struct cell *cell, const uint8_t transaction[TRANSACTION_BYTES], struct span octets) {
     static uint8_t frame[FRAME_BODY_MAX];
@@ -116,7 +119,8 @@ bool cell_keys(struct cell *cell) {
     struct buf b = {0};
     struct frame frame;
     if (!cell_send(cell->auth, SESSION_KEYS, &b)) return false;
-    if (cell_receive(cell->auth, &frame) != FRAME_RECEIVED || frame.type != SESSION_CHANNEL || frame.fd < 0) return false;
+    if (cell_receive(cell->auth, &frame) != FRAME_RECEIVED || frame.type != SESSION_CHANNEL || frame.fd < 0)
+        return false;
     cell->keys = frame.fd;
     return true;
 }

@@ -27,8 +27,9 @@ bool driver_receive(int fd, uint8_t *storage, struct frame *out) {
 
 void driver_link(const struct driver *driver, struct driver_link link) {
     uint8_t octets[2] = {link.link.kind, link.link.index};
-    cr_assert_eq(frame_send_fd(driver->control, link.channel ? MASTER_CHANNEL : MASTER_DESCRIPTOR,
-                               span_of(octets, 2), link.link.fd), 0);
+    cr_assert_eq(frame_send_fd(driver->control, link.channel ? MASTER_CHANNEL : MASTER_DESCRIPTOR, span_of(octets, 2),
+                               link.link.fd),
+                 0);
 }
 
 static int setup_memory(enum role role, struct span payload) {

@@ -26,8 +26,8 @@ bool driver_receive(int fd, uint8_t *storage, struct frame *out);
 /* Sends a link at run time. */
 void driver_link(const struct driver *driver, struct driver_link link);
 
-/* 1: try every row of a table of combinations. Under valgrind, where each row's new processes are dear, $GATEPOST_THIN
- * says to try one in so many. */
+/* 1: try every row of a table of combinations. Under valgrind, where each row's new processes are dear,
+ * $GATEPOST_THIN says to try one in so many. */
 size_t driver_stride(void);
 
 /* Closes the control channel and returns the child's wait status. */

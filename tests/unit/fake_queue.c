@@ -84,7 +84,8 @@ bool fake_queue_answer(int agent, struct fake_answer *out) {
         wire_get_text(&w, out->status, sizeof out->status);
         wire_get_text(&w, out->diagnostic, sizeof out->diagnostic);
         wire_get_text(&w, out->remote, sizeof out->remote);
-    } else cr_assert_eq(frame.type, JOB_DONE);
+    } else
+        cr_assert_eq(frame.type, JOB_DONE);
     cr_assert(wire_end(&w));
     return true;
 }

@@ -77,11 +77,14 @@ _Noreturn void fake_smarthost_play(int fd, const char *script, void (*take_tls)(
             if (!read_data(in, text, sizeof text)) complain(argument, n, text);
             if (n && (strlen(text) != n || memcmp(text, argument, n) != 0)) complain(argument, n, text);
             break;
-        case 'T': take_tls(fd, &in, &out); break;
+        case 'T':
+            take_tls(fd, &in, &out);
+            break;
         case 'W':
             while (read(in, text, sizeof text) > 0) continue;
             break;
-        default: _exit(0);
+        default:
+            _exit(0);
         }
         line += length + (line[length] == '\n');
     }

@@ -43,7 +43,9 @@ int fake_tls_prepare(void) {
     return fd;
 }
 
-void fake_tls_limit(int version) { highest = version; }
+void fake_tls_limit(int version) {
+    highest = version;
+}
 
 static _Noreturn void pump(int fd, int clear) {
     char octets[4096];

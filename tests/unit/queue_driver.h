@@ -51,8 +51,8 @@ int drive_result(int channel, char name_out[32]);
 int drive_submit(struct queue_driver *driver, int channel, uint8_t t, uint64_t session, const char *sender,
                  const char *recipient, const char *body, char name_out[32]);
 
-/* As delivery: waits for AGENT_WANTED (false: none came within the time), answers with a channel, which is returned.
- */
+/* As delivery: waits for AGENT_WANTED (false: none came within the time), answers with a channel, which is
+ * returned. */
 int drive_agent(struct queue_driver *driver, int wait_ms, char destination_out[256]);
 bool drive_job(int agent, int wait_ms, struct drive_job *out);
 void drive_answer(int agent, const struct drive_job *job, enum job_outcome outcome, uint16_t code, const char *status,

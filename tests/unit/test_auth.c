@@ -289,7 +289,8 @@ Test(many, ends_of_long_names, .timeout = 60) {
     (void)auth_fixture_drain(fixture.queue);
     cr_expect_eq(auth_fixture_rcpt(session, argument, NULL), REASON_RELAY_ALIAS);
     unsigned recipients = 0, frames = 0;
-    for (; frame_receive(fixture.queue, storage, true, &frame) == FRAME_RECEIVED && frame.type == TRANSACTION_RCPT; frames++) {
+    for (; frame_receive(fixture.queue, storage, true, &frame) == FRAME_RECEIVED && frame.type == TRANSACTION_RCPT;
+         frames++) {
         struct wire w = wire_over(span_from(frame.body, TRANSACTION_BYTES));
         struct recipient recipient;
         cr_expect_eq(wire_get_u32(&w), 0, "all of the first command");

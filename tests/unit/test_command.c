@@ -1,5 +1,5 @@
-/* test_command.c - the command line: options and operands, what it suggests, rows as tables and JSON, new passwords.
- */
+/* test_command.c - the command line: options and operands, what it suggests, rows as tables and JSON, new
+ * passwords. */
 #include "server/process/command_line.h"
 #include "server/process/command_print.h"
 #include "server/process/command_secret.h"

@@ -121,10 +121,11 @@ Test(command_ask, no_word, .init = open_world, .fini = close_world, .timeout = 6
     cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 0) == 0);
     cr_assert_eq(run("user list"), CONTROL_UNAVAILABLE);
     cr_assert_eq(run("user list"), CONTROL_UNAVAILABLE); /* the one before still has the only place */
-    char *wanted = fixture_replace("gatepost: no answer from the server within 1 seconds\n"
-                                   "gatepost: %D/auth.sock: the server takes no question; it is stopped, or has too many "
-                                   "to answer\n",
-                                   "%D", fixture_directory);
+    char *wanted =
+        fixture_replace("gatepost: no answer from the server within 1 seconds\n"
+                        "gatepost: %D/auth.sock: the server takes no question; it is stopped, or has too many "
+                        "to answer\n",
+                        "%D", fixture_directory);
     fflush(stderr);
     cr_assert_stderr_eq_str(wanted);
     free(wanted), close(fd);

@@ -76,8 +76,11 @@ static const struct bad types[] = {
 static const struct bad values[] = {
     {"limits = { recipients_per_message = 99; };", 0,
      "t.conf:1: limits.recipients_per_message: 99 is outside 100 to 10000\n"},
-    {"run_directory = \"/tmp/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\";",
-     0, "t.conf:1: run_directory: longer than 95 octets, and the address of a socket in it may not be; choose a shorter path\n"},
+    {"run_directory = "
+     "\"/tmp/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\";",
+     0,
+     "t.conf:1: run_directory: longer than 95 octets, and the address of a socket in it may not be; choose a shorter "
+     "path\n"},
     {"limits = { pool = -1; };", 0, "t.conf:1: limits.pool: -1 is outside 1 to 256\n"},
     /* libconfig alone would read these as 8 and as the largest number */
     {"limits = { pool = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
@@ -340,9 +343,11 @@ Test(conf_bad, too_many) {
         unsigned without;
         size_t most, line; /* of the first one too many, when there is one more than `most` */
         const char *what;
-    } rows[] = {{"tls = { certificates = (\n", certificate, " ); };\n", WITHOUT_CERTIFICATE, 32, 34, "tls.certificates: "},
-                {"tls = { certificates = ( {\ncertificate_file = \"%D/certificate.pem\"; key_file = \"%D/key.pem\"; names = [\n",
-                 "\"a.example\"", " ]; } ); };\n", WITHOUT_CERTIFICATE, 32, 35, "tls.certificates.names: "}};
+    } rows[] = {
+        {"tls = { certificates = (\n", certificate, " ); };\n", WITHOUT_CERTIFICATE, 32, 34, "tls.certificates: "},
+        {"tls = { certificates = ( {\ncertificate_file = \"%D/certificate.pem\"; key_file = \"%D/key.pem\"; names = "
+         "[\n",
+         "\"a.example\"", " ]; } ); };\n", WITHOUT_CERTIFICATE, 32, 35, "tls.certificates.names: "}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t n = rows[i].most; n <= rows[i].most + 1; n++) {
             char *text, *messages, place[80];
@@ -353,7 +358,8 @@ Test(conf_bad, too_many) {
             struct conf *conf = fixture_read_text(text, rows[i].without, &messages);
             cr_expect_eq(conf != NULL, n == rows[i].most, "row %zu, %zu: %s", i, n, messages);
             snprintf(place, sizeof place, "t.conf:%zu: %s", rows[i].line, rows[i].what);
-            if (n > rows[i].most) cr_expect_eq(strncmp(messages, place, strlen(place)), 0, "%s, not %s", messages, place);
+            if (n > rows[i].most)
+                cr_expect_eq(strncmp(messages, place, strlen(place)), 0, "%s, not %s", messages, place);
             conf_free(conf);
             free(text), free(messages);
         }
@@ -374,8 +380,9 @@ Test(conf_bad, too_many_addresses) {
 
 /* An ordinary user at another's server; root would be stopped by nothing. */
 Test(conf_bad, of_another_user) {
-    static const char text[] = "tls = { certificates = ( { certificate_file = \"%D/tls/a.pem\"; key_file = \"%D/tls/a.key\"; },\n"
-                               "{ certificate_file = \"%D/tls/b.pem\"; key_file = \"%D/tls/b.key\"; } ); };\n";
+    static const char text[] =
+        "tls = { certificates = ( { certificate_file = \"%D/tls/a.pem\"; key_file = \"%D/tls/a.key\"; },\n"
+        "{ certificate_file = \"%D/tls/b.pem\"; key_file = \"%D/tls/b.key\"; } ); };\n";
     char *messages, *path = NULL;
     cr_assert(asprintf(&path, "%s/tls", fixture_directory) > 0 && mkdir(path, 0) == 0);
     cr_assert_eq(chmod(fixture_directory, 0755), 0);

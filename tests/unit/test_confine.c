@@ -234,7 +234,8 @@ Test(test_confine, which_landlock_serves) {
         long abi;
         size_t directories;
         bool serves;
-    } rows[] = {{-1, 0, false}, {-1, 1, false}, {0, 1, false}, {1, 0, true}, {1, 1, false}, {1, 2, false}, {2, 1, true}, {2, 0, true}, {6, 2, true}};
+    } rows[] = {{-1, 0, false}, {-1, 1, false}, {0, 1, false}, {1, 0, true}, {1, 1, false},
+                {1, 2, false},  {2, 1, true},   {2, 0, true},  {6, 2, true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(confine_landlock_serves(rows[i].abi, rows[i].directories), rows[i].serves, "row %zu", i);
 }

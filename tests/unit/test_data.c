@@ -184,10 +184,10 @@ Test(test_data, an_end_that_is_none) {
         const char *parts[3];
         bool stuffed, falsely;
     } rows[] = {
-        {{"a\n.\n"}, true, true},       {{"a\r\n.\n"}, true, true},       {{"a\n.\r\n"}, true, true},
-        {{"a\n", ".", "\n"}, true, true}, {{"a\n", ".\r", "\n"}, true, true}, {{"a\n.\n", "b"}, true, false},
-        {{"a\r\n.\r\n"}, true, false},  {{"a\n..\n"}, true, false},        {{".\n"}, true, true},
-        {{"a\r\n.\r", "\n"}, true, false}, {{"a\n.\n"}, false, false},      {{""}, true, false},
+        {{"a\n.\n"}, true, true},          {{"a\r\n.\n"}, true, true},         {{"a\n.\r\n"}, true, true},
+        {{"a\n", ".", "\n"}, true, true},  {{"a\n", ".\r", "\n"}, true, true}, {{"a\n.\n", "b"}, true, false},
+        {{"a\r\n.\r\n"}, true, false},     {{"a\n..\n"}, true, false},         {{".\n"}, true, true},
+        {{"a\r\n.\r", "\n"}, true, false}, {{"a\n.\n"}, false, false},         {{""}, true, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct outcome outcome;

@@ -81,8 +81,11 @@ Test(delivery, one_message_two_recipients, .init = start, .fini = stop) {
     size_t n;
     int agent = fake_queue_agent(queue, 1, DESTINATION_MAILDIR, "alice@example.test");
     cr_assert(agent >= 0);
-    struct fake_job job = {.number = 5, .name = "MSG5", .sender = "bob\n@sender.example",
-                           .body = SPAN("Received: x\r\nSubject: y\r\n\r\na\rb\r\n.\r\nend\r"), .n = 2,
+    struct fake_job job = {.number = 5,
+                           .name = "MSG5",
+                           .sender = "bob\n@sender.example",
+                           .body = SPAN("Received: x\r\nSubject: y\r\n\r\na\rb\r\n.\r\nend\r"),
+                           .n = 2,
                            .recipients = {{.address = "alice@example.test"}, {.address = "alice+tag@example.test"}}};
     fake_queue_send(agent, &job);
     expect_done(agent, 5, 2, JOB_DELIVERED, "2.0.0");
@@ -106,8 +109,11 @@ Test(delivery, large_bodies, .init = start, .fini = stop) {
     int agent = fake_queue_agent(queue, 1, DESTINATION_CAPTURE, "");
     cr_assert(agent >= 0);
     for (int as_file = 0; as_file < 2; as_file++) {
-        struct fake_job job = {.number = 1, .as_file = as_file, .name = as_file ? "FILE" : "FRAMES",
-                               .body = span_of(body, sizeof body), .n = 1,
+        struct fake_job job = {.number = 1,
+                               .as_file = as_file,
+                               .name = as_file ? "FILE" : "FRAMES",
+                               .body = span_of(body, sizeof body),
+                               .n = 1,
                                .recipients = {{.address = "c@elsewhere.example"}}};
         fake_queue_send(agent, &job);
         expect_done(agent, 1, 1, JOB_DELIVERED, "2.0.0");

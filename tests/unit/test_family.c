@@ -1,6 +1,6 @@
 /* test_family.c - when children are started again, and whether certificates and keys belong together. No child is a
- * process here: their channels end in the test. Runs in: the test runner. Trusts: nothing. Never: runs a program of ours.
- */
+ * process here: their channels end in the test.
+ * Runs in: the test runner. Trusts: nothing. Never: runs a program of ours. */
 #include "server/process/family.h"
 
 #include "store/clock.h"
@@ -190,12 +190,27 @@ Test(test_family, who_may_say_what_of_keys) {
         struct child *child;
         struct span body;
         int result;
-    } rows[] = {{keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A), 0},
+    } rows[] = {{keys,
+                 SPAN("\1\0\0\0"
+                      "\1\0\0\0" NAME_A),
+                 0},
                 {keys, SPAN("\1\0\0\0"), 0},
-                {keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A "\1\0\0\0" NAME_B), 0},
-                {keys, SPAN("\0\0\0\0" "\1\0\0\0" NAME_A), -1}, /* there is no such generation */
-                {keys, SPAN("\2\0\0\0" "\1\0\0\0" NAME_A), -1}, /* nor this, yet */
-                {keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_A "x"), -1},
+                {keys,
+                 SPAN("\1\0\0\0"
+                      "\1\0\0\0" NAME_A "\1\0\0\0" NAME_B),
+                 0},
+                {keys,
+                 SPAN("\0\0\0\0"
+                      "\1\0\0\0" NAME_A),
+                 -1}, /* there is no such generation */
+                {keys,
+                 SPAN("\2\0\0\0"
+                      "\1\0\0\0" NAME_A),
+                 -1}, /* nor this, yet */
+                {keys,
+                 SPAN("\1\0\0\0"
+                      "\1\0\0\0" NAME_A "x"),
+                 -1},
                 {keys, SPAN("\1\0\0"), -1},
                 {keys, {0}, -1},
                 {keys, span_of(many, sizeof many), -1},
@@ -206,8 +221,7 @@ Test(test_family, who_may_say_what_of_keys) {
         cr_expect_eq(family_hear_keys(rows[i].child, rows[i].body), rows[i].result, "row %zu", i);
     cr_expect_eq(family_hear_certificates(keys, SPAN(NAME_A)), -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A "x")), -1);
-    cr_expect_eq(family_hear_certificates(listener, span_of(many, (MATERIAL_MAX + 1) * KEY_NAME_BYTES)),
-                 -1);
+    cr_expect_eq(family_hear_certificates(listener, span_of(many, (MATERIAL_MAX + 1) * KEY_NAME_BYTES)), -1);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
     cr_expect_eq(family_hear_certificates(listener, SPAN(NAME_A)), -1, "once");
     struct child *late = add(ROLE_LISTENER, 1, NULL);
@@ -225,7 +239,11 @@ Test(test_family, pairs_are_whole_when_all_keys_are_held) {
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE, "no certificate needs no key");
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the keys process has not said");
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_B "\1\0\0\0" "cccccccccccccccc" "\1\0\0\0" NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0"
+                                             "\1\0\0\0" NAME_B "\1\0\0\0"
+                                             "cccccccccccccccc"
+                                             "\1\0\0\0" NAME_A)),
+                 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
     child_gone(keys);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "it is gone and must say again");
@@ -244,9 +262,13 @@ Test(test_family, a_listener_serves_once_its_certificates_are_good) {
     old->ready = true;
     struct child *listener = add_fresh_listener(&new_end);
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0" "\1\0\0\0" NAME_B)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\1\0\0\0"
+                                             "\1\0\0\0" NAME_B)),
+                 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_UNKNOWN, "the new keys are not read yet");
-    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" "\1\0\0\0" NAME_B "\2\0\0\0" NAME_A)), 0);
+    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0"
+                                             "\1\0\0\0" NAME_B "\2\0\0\0" NAME_A)),
+                 0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
     cr_expect_eq(hear(new_end, MASTER_ACCEPT), 0u);
     family.listener_wanted = true;
@@ -262,7 +284,9 @@ Test(test_family, certificates_without_their_keys_are_given_up) {
     struct child *keys = add(ROLE_KEYS, 0, NULL), *old = add(ROLE_LISTENER, 0, NULL);
     struct child *listener = add_fresh_listener(NULL);
     cr_assert_eq(family_hear_certificates(listener, SPAN(NAME_A NAME_B)), 0);
-    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0" "\2\0\0\0" NAME_A "\1\0\0\0" NAME_B)), 0, "B is of before only");
+    cr_assert_eq(family_hear_keys(keys, SPAN("\2\0\0\0"
+                                             "\2\0\0\0" NAME_A "\1\0\0\0" NAME_B)),
+                 0, "B is of before only");
     cr_expect_eq(family_pairs(listener, &wrong), FAMILY_PAIRS_BROKEN);
     cr_expect_eq(wrong, (size_t)1);
     cr_expect_not(family_refuse_material(&family, old), "those in service are not given up");

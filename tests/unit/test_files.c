@@ -47,7 +47,8 @@ Test(test_files, too_low_for_one) {
 Test(test_files, root_raises_it) {
     struct rlimit now;
     begin(1023, true, 500);
-    if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){200, 1024}) != 0) return; /* not root, or a root without that right */
+    if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){200, 1024}) != 0)
+        return; /* not root, or a root without that right */
     cr_expect_eq(files_fit(&conf, text), 0);
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &now), 0);
     cr_expect(*text == '\0' && conf.limits.connections == 500 && now.rlim_max == 2336 && now.rlim_cur == 200);

@@ -13,8 +13,12 @@ Test(hosts, lines) {
         size_t n;
         const char *first;
     } rows[] = {
-        {SPAN("relay.example"), 2, "192.0.2.1"}, {SPAN("ALIAS"), 1, "192.0.2.1"}, {SPAN("last"), 1, "192.0.2.8"},
-        {SPAN("localhost"), 1, "127.0.0.1"},     {SPAN("192.0.2.1"), 0, ""},      {SPAN("relay"), 0, ""},
+        {SPAN("relay.example"), 2, "192.0.2.1"},
+        {SPAN("ALIAS"), 1, "192.0.2.1"},
+        {SPAN("last"), 1, "192.0.2.8"},
+        {SPAN("localhost"), 1, "127.0.0.1"},
+        {SPAN("192.0.2.1"), 0, ""},
+        {SPAN("relay"), 0, ""},
         {SPAN("comment"), 0, ""},
     };
     struct netaddr list[4];

@@ -15,7 +15,8 @@ static X509 *make_certificate(EVP_PKEY *key, const EVP_MD *digest, const char *i
     X509_NAME *name = X509_get_subject_name(x), *other = X509_NAME_new();
     cr_assert(ASN1_INTEGER_set(X509_get_serialNumber(x), 1) == 1 && X509_set_version(x, 2) == 1);
     cr_assert(X509_gmtime_adj(X509_getm_notBefore(x), from) && X509_gmtime_adj(X509_getm_notAfter(x), to));
-    cr_assert(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"mx.example.test", -1, -1, 0) == 1);
+    cr_assert(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"mx.example.test", -1, -1, 0) ==
+              1);
     cr_assert(X509_NAME_add_entry_by_txt(other, "CN", MBSTRING_ASC, (const uint8_t *)issuer, -1, -1, 0) == 1);
     cr_assert(X509_set_issuer_name(x, other) == 1 && X509_set_pubkey(x, key) == 1 && X509_sign(x, key, digest) > 0);
     X509_NAME_free(other);
@@ -51,7 +52,8 @@ static void check(const char *what, int certificate, int key, enum verdict one, 
 }
 
 Test(test_keys_judge, pairs) {
-    EVP_PKEY *ec = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048), *odd = EVP_EC_gen("P-521");
+    EVP_PKEY *ec = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048),
+             *odd = EVP_EC_gen("P-521");
     EVP_PKEY *edwards = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), *small = EVP_RSA_gen(1024);
     X509 *x = make_certificate(ec, EVP_sha256(), "mx.example.test", 0, 1000);
     X509 *r = make_certificate(rsa, EVP_sha256(), "mx.example.test", 0, 1000);
@@ -62,13 +64,15 @@ Test(test_keys_judge, pairs) {
     check("P-256", CERTIFICATE(x), KEY(ec), VERDICT_GOOD, VERDICT_GOOD);
     check("RSA", CERTIFICATE(r), KEY(rsa), VERDICT_GOOD, VERDICT_GOOD);
     check("EC PARAMETERS before it", CERTIFICATE(x), file_of("", NULL, ec, NULL, true), VERDICT_GOOD, VERDICT_GOOD);
-    check("both in one file", file_of("", x, ec, NULL, false), file_of("", x, ec, NULL, false), VERDICT_GOOD, VERDICT_GOOD);
+    check("both in one file", file_of("", x, ec, NULL, false), file_of("", x, ec, NULL, false), VERDICT_GOOD,
+          VERDICT_GOOD);
     check("empty", TEXT(""), TEXT(""), VERDICT_EMPTY, VERDICT_EMPTY);
     check("garbage", TEXT("not PEM\n"), TEXT("not PEM\n"), VERDICT_NOT_PEM, VERDICT_NOT_PEM);
     check("the other way round", KEY(ec), CERTIFICATE(x), VERDICT_NOT_PEM, VERDICT_NOT_PEM);
     check("another key", CERTIFICATE(x), KEY(other), VERDICT_GOOD, VERDICT_MISFIT);
     check("another kind", CERTIFICATE(x), KEY(rsa), VERDICT_GOOD, VERDICT_MISFIT);
-    check("encrypted", CERTIFICATE(x), file_of("", NULL, ec, EVP_aes_128_cbc(), false), VERDICT_GOOD, VERDICT_ENCRYPTED);
+    check("encrypted", CERTIFICATE(x), file_of("", NULL, ec, EVP_aes_128_cbc(), false), VERDICT_GOOD,
+          VERDICT_ENCRYPTED);
     check("encrypted, old form", CERTIFICATE(r), file_of("", NULL, rsa, EVP_aes_128_cbc(), true), VERDICT_GOOD,
           VERDICT_ENCRYPTED);
     check("P-521", CERTIFICATE(p521), KEY(odd), VERDICT_KIND, VERDICT_KIND);

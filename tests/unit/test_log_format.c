@@ -4,7 +4,8 @@
 
 #include <criterion/criterion.h>
 
-#define VALUE(literal, text, quoted) {{(const uint8_t *)(literal), sizeof(literal) - 1}, text, quoted}
+#define VALUE(literal, text, quoted)                                                                                 \
+    { {(const uint8_t *)(literal), sizeof(literal) - 1}, text, quoted }
 
 Test(log_format, values) {
     static const struct {

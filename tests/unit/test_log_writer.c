@@ -14,7 +14,9 @@
 
 static int error_pipe[2], log_pair[2];
 
-static int run(struct role_start *start, uint32_t missing) { return log_run(start, missing); }
+static int run(struct role_start *start, uint32_t missing) {
+    return log_run(start, missing);
+}
 
 static struct driver start_writer_with(struct log_setup setup, int crowd) {
     uint8_t octets[128];
@@ -33,9 +35,13 @@ static struct driver start_writer_with(struct log_setup setup, int crowd) {
     return driver;
 }
 
-static struct driver start_writer_of(struct log_setup setup) { return start_writer_with(setup, -1); }
+static struct driver start_writer_of(struct log_setup setup) {
+    return start_writer_with(setup, -1);
+}
 
-static struct driver start_writer(bool json) { return start_writer_of((struct log_setup){.json = json}); }
+static struct driver start_writer(bool json) {
+    return start_writer_of((struct log_setup){.json = json});
+}
 
 static void say_role(uint32_t pid, uint8_t role) {
     uint8_t octets[8];
@@ -204,7 +210,9 @@ Test(log_writer, drains_when_the_master_goes) {
     cr_expect_eq(lines, 100, "%zu lines, the last: %s", lines, n > 300 ? text + n - 300 : text);
 }
 
-static void say_session_ended(uint32_t pid) { log_session(pid, (struct span){0}, &(struct netaddr){0}); }
+static void say_session_ended(uint32_t pid) {
+    log_session(pid, (struct span){0}, &(struct netaddr){0});
+}
 
 /* The pid of a process that has ended is nobody's until it is named again. */
 Test(log_writer, the_dead_have_no_rights) {

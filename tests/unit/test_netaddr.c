@@ -4,8 +4,8 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 static struct netaddr address_of(const char *text) {
     struct netaddr address;
@@ -172,7 +172,8 @@ Test(test_netaddr, only_networks_around_ipv4_hold_it) {
     static const struct {
         const char *network;
         bool holds;
-    } cases[] = {{"::/64", false}, {"::/80", false}, {"0.0.0.0/0", true}, {"::1:0:0:0/80", false}, {"2001:db8::/32", false}, {"::1", false}};
+    } cases[] = {{"::/64", false},        {"::/80", false},         {"0.0.0.0/0", true},
+                 {"::1:0:0:0/80", false}, {"2001:db8::/32", false}, {"::1", false}};
     struct netaddr ipv4 = address_of("192.0.2.1");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct network network;
@@ -216,7 +217,8 @@ Test(test_netaddr, networks_on_the_wire) {
     struct buf b = BUF_OVER(storage);
     struct network networks[2];
     uint32_t n;
-    cr_assert(network_parse(&networks[0], SPAN("192.0.2.0/24")) && network_parse(&networks[1], SPAN("2001:db8::/32")));
+    cr_assert(network_parse(&networks[0], SPAN("192.0.2.0/24")) &&
+              network_parse(&networks[1], SPAN("2001:db8::/32")));
     wire_put_networks(&b, networks, 2);
     cr_assert(buf_ok(&b));
     struct wire w = wire_over(buf_span(&b));

@@ -93,8 +93,10 @@ Test(test_notify, the_watchdog_is_fed_when_somebody_watches) {
     int fd = manager(name);
     static const char *const off[] = {NULL, "", "0", "-1", "soon"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
-        if (off[i]) setenv("WATCHDOG_USEC", off[i], 1);
-        else unsetenv("WATCHDOG_USEC");
+        if (off[i])
+            setenv("WATCHDOG_USEC", off[i], 1);
+        else
+            unsetenv("WATCHDOG_USEC");
         notify_watchdog_start();
         cr_expect_eq(notify_watchdog_due(), UINT64_MAX, "row %zu", i);
         notify_watchdog();

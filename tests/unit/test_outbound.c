@@ -25,8 +25,13 @@ static int run(struct role_start *start, uint32_t missing) {
 static struct driver start(const char *host, uint16_t port, int ca) {
     static uint8_t storage[2048];
     struct buf b = BUF_OVER(storage);
-    struct outbound_setup setup = {.hostname = SPAN("me.example.test"), .host = span_text(host), .port = port,
-                                   .tls = SMARTHOST_TLS_STARTTLS, .verify = 1, .user = SPAN("user"), .agents_max = 2};
+    struct outbound_setup setup = {.hostname = SPAN("me.example.test"),
+                                   .host = span_text(host),
+                                   .port = port,
+                                   .tls = SMARTHOST_TLS_STARTTLS,
+                                   .verify = 1,
+                                   .user = SPAN("user"),
+                                   .agents_max = 2};
     int to_queue[2], to_resolver[2];
     cr_assert(secret_set(&setup.password, SPAN("secret")) && frame_pair(to_queue, true) == 0 &&
               frame_pair(to_resolver, true) == 0);
@@ -149,7 +154,12 @@ Test(outbound, nobody_listens) {
     int agent = take_agent(1);
     cr_assert(agent >= 0);
     for (uint64_t i = 1; i <= 3; i++) {
-        struct fake_job job = {.number = i, .name = "M", .envid = "", .sender = "", .body = SPAN("x\r\n"), .n = 1,
+        struct fake_job job = {.number = i,
+                               .name = "M",
+                               .envid = "",
+                               .sender = "",
+                               .body = SPAN("x\r\n"),
+                               .n = 1,
                                .recipients = {{.address = "r@b.example", .orcpt = ""}}};
         fake_queue_send(agent, &job);
         expect(agent, JOB_DEFERRED, "4.4.1");

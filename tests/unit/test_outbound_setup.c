@@ -19,8 +19,13 @@ Test(outbound_setup, delivery) {
 Test(outbound_setup, outbound) {
     uint8_t storage[2048];
     struct buf b = BUF_OVER(storage);
-    struct outbound_setup setup = {.hostname = SPAN("mx.example.test"), .host = SPAN("relay.example"), .port = 587,
-                                   .tls = SMARTHOST_TLS_IMPLICIT, .verify = 1, .user = SPAN("me"), .agents_max = 3,
+    struct outbound_setup setup = {.hostname = SPAN("mx.example.test"),
+                                   .host = SPAN("relay.example"),
+                                   .port = 587,
+                                   .tls = SMARTHOST_TLS_IMPLICIT,
+                                   .verify = 1,
+                                   .user = SPAN("me"),
+                                   .agents_max = 3,
                                    .clear_password_ok = 1};
     struct outbound_setup got;
     cr_assert(secret_set(&setup.password, SPAN("pass\0word")));

@@ -396,7 +396,8 @@ Test(queue_process, success_is_reported_where_asked) {
 }
 
 /* Submits for one recipient who cannot be reached yet. */
-static void leave_waiting(int session, uint8_t t, const char *sender, uint8_t flags, uint8_t notify, const char *recipient) {
+static void leave_waiting(int session, uint8_t t, const char *sender, uint8_t flags, uint8_t notify,
+                          const char *recipient) {
     const char *const one[] = {recipient, NULL};
     char name[256];
     drive_open_flags(&driver, t, 7, sender, one, flags, notify, 1000);
@@ -435,7 +436,8 @@ Test(queue_process, a_delay_is_told_once) {
     usleep(600000); /* marks are written */
     drive_end(&driver, true);
     drive_start(&driver);
-    while (drive_frame(driver.auth, 2500, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST, "told again, or somebody else");
+    while (drive_frame(driver.auth, 2500, &frame))
+        cr_assert_neq(frame.type, ROUTE_REQUEST, "told again, or somebody else");
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
@@ -459,7 +461,8 @@ Test(queue_process, kept_back_reports_are_counted) {
         }
         while (recv(driver.log, name, sizeof name, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
     }
-    while (drive_frame(driver.auth, 1500, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST, "more than one in an hour");
+    while (drive_frame(driver.auth, 1500, &frame))
+        cr_assert_neq(frame.type, ROUTE_REQUEST, "more than one in an hour");
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
@@ -512,8 +515,9 @@ Test(queue_process, a_long_list) {
     int session = drive_session(&driver, 7);
     for (int i = 0; i < 1201; i++) {
         const char *sender = i % 2 ? "a@client.example" : "b@client.example";
-        cr_assert_eq(drive_submit(&driver, session, (uint8_t)(i % 250 + 1), 7, sender, "bob@example.test", "x\r\n", name),
-                     BODY_DURABLE, "message %d", i);
+        cr_assert_eq(
+            drive_submit(&driver, session, (uint8_t)(i % 250 + 1), 7, sender, "bob@example.test", "x\r\n", name),
+            BODY_DURABLE, "message %d", i);
         while (recv(driver.log, name, sizeof name, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
     }
     drive_end(&driver, true);

@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 static struct queue queue;
-static struct {
-    uint64_t marks, sum;
-} found;
+static struct { uint64_t marks, sum; } found;
 
 static int count_marks(void *context, const struct record *record) {
     struct wire w = wire_over(record->payload);

@@ -16,8 +16,8 @@
 static int master;
 static struct role_start start;
 
-/* Descriptor 3 belongs to the test runner: each test runs in a process of its own and says by its status how it went.
- */
+/* Descriptor 3 belongs to the test runner: each test runs in a process of its own and says by its status how it
+ * went. */
 static void failed(int line, const char *what) {
     fprintf(stderr, "test_role.c:%d: %s\n", line, what);
     _exit(1);

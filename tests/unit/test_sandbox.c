@@ -370,8 +370,8 @@ Test(test_sandbox, what_a_child_no_longer_may) {
     cr_expect_eq(try(ROLE_OUTBOUND, true, call_inet), 0);
 }
 
-/* The C library's qsort() looks at the size of memory when the array is large: the queue's recovery sorts segments.
- */
+/* The C library's qsort() looks at the size of memory when the array is large: the queue's recovery sorts
+ * segments. */
 static int by_octet(const void *a, const void *b) {
     return *(const uint8_t *)a - *(const uint8_t *)b;
 }
@@ -425,15 +425,31 @@ static uint32_t judge(const struct sock_filter *program, size_t n, uint32_t arch
         const struct sock_filter *step = &program[i];
         bool yes = false;
         switch (step->code) {
-        case BPF_LD | BPF_W | BPF_ABS: memcpy(&a, (const uint8_t *)&data + step->k, sizeof a); continue;
-        case BPF_ALU | BPF_AND | BPF_K: a &= step->k; continue;
-        case BPF_JMP | BPF_JA: i += step->k; continue;
-        case BPF_JMP | BPF_JEQ | BPF_K: yes = a == step->k; break;
-        case BPF_JMP | BPF_JGT | BPF_K: yes = a > step->k; break;
-        case BPF_JMP | BPF_JGE | BPF_K: yes = a >= step->k; break;
-        case BPF_JMP | BPF_JSET | BPF_K: yes = a & step->k; break;
-        case BPF_RET | BPF_K: return step->k;
-        default: cr_assert_fail("step %zu: code %x", i, step->code);
+        case BPF_LD | BPF_W | BPF_ABS:
+            memcpy(&a, (const uint8_t *)&data + step->k, sizeof a);
+            continue;
+        case BPF_ALU | BPF_AND | BPF_K:
+            a &= step->k;
+            continue;
+        case BPF_JMP | BPF_JA:
+            i += step->k;
+            continue;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            yes = a == step->k;
+            break;
+        case BPF_JMP | BPF_JGT | BPF_K:
+            yes = a > step->k;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            yes = a >= step->k;
+            break;
+        case BPF_JMP | BPF_JSET | BPF_K:
+            yes = a & step->k;
+            break;
+        case BPF_RET | BPF_K:
+            return step->k;
+        default:
+            cr_assert_fail("step %zu: code %x", i, step->code);
         }
         i += yes ? step->jt : step->jf;
     }
@@ -472,8 +488,8 @@ Test(test_sandbox, aarch64_has_what_its_c_library_calls) {
         size_t n = b.n / sizeof *program;
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++)
             cr_expect_eq(judge(program, n, aarch64, rows[j].number),
-                         rows[j].roles & 1U << roles[i] ? (uint32_t)ALLOW : rows[j].elsewhere, "%s in %s", rows[j].name,
-                         role_name(roles[i]));
+                         rows[j].roles & 1U << roles[i] ? (uint32_t)ALLOW : rows[j].elsewhere, "%s in %s",
+                         rows[j].name, role_name(roles[i]));
         cr_expect_eq(judge(program, n, x86, 3), (uint32_t)KILL, "another architecture's calls");
     }
 }

@@ -231,7 +231,9 @@ Test(test_setup, a_missing_file_is_no_setup) {
 
 /* ---- certificates and keys outlive their files */
 
-static void overwrite(const char *name, const char *octets) { fixture_write(name, octets, strlen(octets)); }
+static void overwrite(const char *name, const char *octets) {
+    fixture_write(name, octets, strlen(octets));
+}
 
 Test(test_setup, what_was_read_stays) {
     struct session_setup setup;

@@ -19,7 +19,8 @@
 #define RCPT "C RCPT TO:<r@b.example>\nS 250 2.1.5 ok\n"
 #define DATA "C DATA\nS 354 go\nD x|\nS 250 2.0.0 taken\n"
 #define QUIT "C QUIT\nS 221 bye\n"
-#define BOTH(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define BOTH(literal)                                                                                                \
+    { (const uint8_t *)(literal), sizeof(literal) - 1 }
 
 struct expectation {
     uint8_t outcome;
@@ -33,14 +34,16 @@ struct dialogue {
     struct expectation expected[2][4];
     uint8_t tls;
     const char *user;
-    const char *host; /* NULL: mx.example */
+    const char *host;           /* NULL: mx.example */
     bool untrusted, unverified; /* without TLS: the owner allows the password in the clear */
-    int highest; /* version that the server speaks */
+    int highest;                /* version that the server speaks */
 };
 static struct tls_client *trusting, *distrusting;
 
-#define JOB(...) {__VA_ARGS__}
-#define TO(text) {.address = (text), .orcpt = ""}
+#define JOB(...)                                                                                                     \
+    { __VA_ARGS__ }
+#define TO(text)                                                                                                     \
+    { .address = (text), .orcpt = "" }
 
 static const struct dialogue dialogues[] = {
     {"plain",
@@ -448,7 +451,9 @@ static bool is_clean(const char *text) {
 static void play(const struct dialogue *row) {
     static struct smtp_client client;
     static struct job_inbox inbox;
-    struct outbound_setup setup = {.hostname = SPAN("me.example.test"), .tls = row->tls, .user = span_text(row->user),
+    struct outbound_setup setup = {.hostname = SPAN("me.example.test"),
+                                   .tls = row->tls,
+                                   .user = span_text(row->user),
                                    .verify = !row->unverified,
                                    .clear_password_ok = row->tls == SMARTHOST_TLS_NONE && row->unverified};
     struct fake_smarthost smarthost = {.take_tls = fake_tls_take};
@@ -458,8 +463,11 @@ static void play(const struct dialogue *row) {
     int pair[2];
     for (size_t i = 0; i < FAKE_CONNECTIONS; i++) smarthost.scripts[i] = row->scripts[i];
     cr_assert_eq(frame_pair(pair, true), 0);
-    client = (struct smtp_client){.setup = &setup, .limits = &limits, .dial = fake_smarthost_dial,
-                                  .context = &smarthost, .tls = row->untrusted ? distrusting : trusting};
+    client = (struct smtp_client){.setup = &setup,
+                                  .limits = &limits,
+                                  .dial = fake_smarthost_dial,
+                                  .context = &smarthost,
+                                  .tls = row->untrusted ? distrusting : trusting};
     memcpy(client.host, host, strlen(host));
     fake_tls_limit(row->highest);
     cr_assert(secret_set(&setup.password, SPAN("secret")));
@@ -499,8 +507,18 @@ Test(smtp_client, dialogues) {
 #define SECURE "C EHLO me.example.test\nS 250-mx\nS 250 AUTH=LOGIN PLAIN\n"
 #define PLAIN "C AUTH PLAIN AHVzZXIAc2VjcmV0\n"
 #define OFFERED HELLO "S 250-mx\nS 250-AUTH PLAIN\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nT\n"
-#define TAKEN {{{JOB_DELIVERED, "2.0.0", 250}}}
-#define UNSAFE {{{JOB_DEFERRED, "4.7.5", 0}}}
+#define TAKEN                                                                                                        \
+    {                                                                                                                \
+        {                                                                                                            \
+            { JOB_DELIVERED, "2.0.0", 250 }                                                                          \
+        }                                                                                                            \
+    }
+#define UNSAFE                                                                                                       \
+    {                                                                                                                \
+        {                                                                                                            \
+            { JOB_DEFERRED, "4.7.5", 0 }                                                                             \
+        }                                                                                                            \
+    }
 
 static const struct dialogue tls_dialogues[] = {
     {"implicit TLS, AUTH PLAIN",

@@ -20,8 +20,8 @@ static struct sockets sockets, again;
 
 TestSuite(test_sockets, .init = fixture_begin, .fini = fixture_end);
 
-/* A port that nobody has at this moment: below those that the kernel gives to clients and those of tests/harness.py, and
- * another for each test that runs at the same time. */
+/* A port that nobody has at this moment: below those that the kernel gives to clients and those of tests/harness.py,
+ * and another for each test that runs at the same time. */
 static uint16_t free_port(void) {
     static unsigned tried;
     for (;;) {
