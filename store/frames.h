@@ -49,7 +49,7 @@ enum frame_type {
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
-    SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that the session alone saw; no answer */
+    SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
