@@ -1,5 +1,6 @@
 /* seal.c - XChaCha20-Poly1305 around an exchange's state. Layout: nonce, then sealed: u64 exchange, u64 deadline,
- * name. Runs in: verifier. Trusts: libsodium. Never: tells why a state does not open. */
+ * name.
+ * Runs in: verifier. Trusts: libsodium. Never: tells why a state does not open. */
 #include "auth/seal.h"
 
 #include "store/wire.h"

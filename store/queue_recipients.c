@@ -1,6 +1,6 @@
 /* queue_recipients.c - the recipients of a transaction that is open: every RCPT command counts, every copy is kept
- * once. Runs in: queue. Trusts: auth. Never: drops a recipient that asks for other reports than the one that
- * stays. */
+ * once.
+ * Runs in: queue. Trusts: auth. Never: drops a recipient that asks for other reports than the one that stays. */
 #include "store/queue_state.h"
 
 #include <stdlib.h>

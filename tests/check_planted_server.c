@@ -1,6 +1,6 @@
 /* check_planted_server.c - a fault planted in a confined process: linked into one program of a build with sanitizers,
- * it writes out of bounds when that program is ready. `make check` must turn red by it (tests/check.sh). Runs in:
- * tests. Trusts: nothing. Never: is built by `make test`. */
+ * it writes out of bounds when that program is ready. `make check` must turn red by it (tests/check.sh).
+ * Runs in: tests. Trusts: nothing. Never: is built by `make test`. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -3,8 +3,9 @@
  * on in step. To answer at the bare LF and close would reach most clients as a lost connection, and they would send
  * the message again for days. Who ends a message by LF.LF alone waits for an answer that the true end never brings:
  * when nothing follows for a few seconds the same 550 is said, and the connection closed, so that nothing behind it
- * is ever read as a command. Runs in: session. Trusts: nothing. Never: takes anything but CRLF for the end of a line,
- * or anything but CRLF.CRLF for the end of a message; loses step when it refuses. */
+ * is ever read as a command.
+ * Runs in: session. Trusts: nothing. Never: takes anything but CRLF for the end of a line, or anything but CRLF.CRLF
+ * for the end of a message; loses step when it refuses. */
 #include "server/inbound/data.h"
 
 static const char received_name[] = "received:";

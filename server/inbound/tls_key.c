@@ -1,6 +1,6 @@
 /* tls_key.c - a provider built into the session: it knows public keys only, and has the TLS transcript signed by the
- * keys process, which sees the octets that are signed and refuses what is no transcript. Runs in: listener, session.
- * Trusts: the keys process. Never: holds a private key. */
+ * keys process, which sees the octets that are signed and refuses what is no transcript.
+ * Runs in: listener, session. Trusts: the keys process. Never: holds a private key. */
 #include "server/inbound/tls_key.h"
 
 #include "store/clock.h"

@@ -1,6 +1,6 @@
 /* stand_alone.c - auth or queue for one command, when no server runs: the same program, user and lock as under a
- * server. Runs in: command line. Trusts: the person at the terminal. Never: opens the database or the queue
- * itself. */
+ * server.
+ * Runs in: command line. Trusts: the person at the terminal. Never: opens the database or the queue itself. */
 #include "server/process/directories.h"
 #include "server/process/family.h"
 #include "server/process/master.h"

@@ -1,5 +1,6 @@
 /* fuzz_command.c - a whole conversation with the SMTP machine: lines, bodies and chunks, with auth and queue in any
- * mood. Runs in: fuzzing. Trusts: nothing. Never: takes an acceptance that nobody gave. */
+ * mood.
+ * Runs in: fuzzing. Trusts: nothing. Never: takes an acceptance that nobody gave. */
 #include "auth/relay.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/talk.h"

@@ -1,6 +1,7 @@
 /* test_sandbox.c - the filters of system calls, tried in processes of their own: what is listed works, what is not
- * ends them. Runs in: the test runner, and in its children under the filters. Trusts: nothing. Never: filters the
- * runner itself. */
+ * ends them.
+ * Runs in: the test runner, and in its children under the filters. Trusts: nothing. Never: filters the runner
+ * itself. */
 #include "server/process/sandbox.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,6 @@
 /* test_sockets.c - binding, taking over what is bound, and control sockets; all on loopback and in a directory of its
- * own. Runs in: the test runner, and in its children. Trusts: nothing. Never: leaves a socket behind. */
+ * own.
+ * Runs in: the test runner, and in its children. Trusts: nothing. Never: leaves a socket behind. */
 #include "server/process/sockets.h"
 
 #include "tests/unit/conf_fixture.h"
