@@ -121,12 +121,6 @@ static size_t source_route_end(struct span s, size_t at) {
     }
 }
 
-static bool holds_utf8(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80) return true;
-    return false;
-}
-
 static size_t local_part_end(struct span s, size_t at) {
     size_t end = octet_at(s, at, '"') ? quoted_end(s, at) : dot_string_end(s, at);
     return end - at > ADDRESS_LOCAL_MAX ? at : end;
@@ -145,7 +139,7 @@ static size_t mailbox_end(struct span s, size_t at, struct address *out) {
     out->local = span_part(s, at, local_end - at);
     out->domain = domain;
     out->whole = span_part(s, at, whole_n);
-    out->utf8 = holds_utf8(out->whole);
+    out->utf8 = !span_is_ascii(out->whole);
     return end;
 }
 
@@ -263,7 +257,7 @@ enum address_class address_classify(const struct address *address, const struct 
                                     const struct domain_set *relay) {
     uint8_t storage[ADDRESS_DOMAIN_MAX];
     struct buf domain = BUF_OVER(storage);
-    if (address->literal || address->domain.n == 0 || holds_utf8(address->domain)) return ADDRESS_CLASS_ASK;
+    if (address->literal || address->domain.n == 0 || !span_is_ascii(address->domain)) return ADDRESS_CLASS_ASK;
     address_domain_lower(address, &domain);
     if (!buf_ok(&domain)) return ADDRESS_CLASS_ASK;
     if (domain_set_holds(local, buf_span(&domain))) return ADDRESS_CLASS_LOCAL;

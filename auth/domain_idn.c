@@ -8,15 +8,9 @@
 
 #include <idn2.h>
 
-static bool is_ascii(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80) return false;
-    return true;
-}
-
 static bool put_ascii(struct span domain, struct buf *out) {
     if (domain.n > DOMAIN_IDN_MAX || domain.n > out->cap - out->n) return false;
-    if (!is_ascii(domain) || !address_domain_valid(domain)) return false;
+    if (!span_is_ascii(domain) || !address_domain_valid(domain)) return false;
     for (size_t i = 0; i < domain.n; i++) buf_put_octet(out, octet_lower(domain.p[i]));
     return buf_ok(out);
 }
@@ -26,7 +20,7 @@ bool domain_idn_normal(struct span domain, struct buf *out) {
     uint8_t *mapped = NULL;
     if (domain.n && domain.p[domain.n - 1] == '.') domain.n--;
     if (!address_domain_valid(domain) || !utf8_clean(domain)) return false;
-    if (is_ascii(domain)) return put_ascii(domain, out);
+    if (span_is_ascii(domain)) return put_ascii(domain, out);
     memcpy(text, domain.p, domain.n);
     text[domain.n] = 0;
     if (idn2_lookup_u8(text, &mapped, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) != IDN2_OK) return false;

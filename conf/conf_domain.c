@@ -5,12 +5,6 @@
 #include <idn2.h>
 #include <stdlib.h>
 
-static bool is_ascii(const char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text > 127) return false;
-    return true;
-}
-
 /* Letters, digits, inner hyphens and the underscore that some internal domains have; 63 octets a label, 253 in all
  * (RFC 1035 2.3.4, RFC 5321 2.3.5). */
 static const char *name_fault(const char *name, size_t n) {
@@ -38,7 +32,7 @@ static const char *name_fault(const char *name, size_t n) {
 
 char *conf_domain_normal(const char *text, const char **why_out) {
     uint8_t *labels = NULL;
-    if (!is_ascii(text)) {
+    if (!span_is_ascii(span_text(text))) {
         int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES;
         if (strlen(text) > 1000 || idn2_lookup_u8((const uint8_t *)text, &labels, flags) != IDN2_OK) {
             *why_out = "is not a valid international domain name";

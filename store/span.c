@@ -18,6 +18,12 @@ size_t span_find(struct span s, uint8_t c) {
     return at ? (size_t)(at - s.p) : s.n;
 }
 
+bool span_is_ascii(struct span s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 0x80) return false;
+    return true;
+}
+
 struct span span_trim(struct span s) {
     while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) s = span_from(s, 1);
     while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) s.n--;

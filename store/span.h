@@ -56,6 +56,9 @@ bool span_starts_nocase(struct span s, struct span prefix);
 /* Offset of the first octet `c`, or s.n when there is none. */
 size_t span_find(struct span s, uint8_t c);
 
+/* Whether no octet is above 127. */
+bool span_is_ascii(struct span s);
+
 /* Without spaces and tabs at either end. */
 struct span span_trim(struct span s);
 

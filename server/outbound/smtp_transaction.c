@@ -46,12 +46,6 @@ static bool is_value(struct span text) {
     return true;
 }
 
-static bool is_ascii(struct span text) {
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] >= 0x80) return false;
-    return true;
-}
-
 static bool offers(const struct transaction *t, enum smtp_extension extension) {
     return (t->client->extensions & (unsigned)extension) != 0;
 }
@@ -73,7 +67,7 @@ static struct job_answer refusal(const char *status, struct span why) {
  * seven bits. */
 static bool check_message(struct transaction *t) {
     const struct smtp_client *client = t->client;
-    bool utf8 = !is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit);
+    bool utf8 = !span_is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit);
     struct job_answer with;
     if (!smtp_transaction_address(t->job->sender))
         with = refusal("5.1.7", SPAN("the sender's address cannot be sent"));
@@ -94,7 +88,7 @@ static void check_recipients(struct transaction *t) {
         struct span address = t->job->recipients[i].address;
         if (address.n == 0 || !smtp_transaction_address(address))
             answer(t, i, refusal("5.1.3", SPAN("the address cannot be sent")));
-        else if (!is_ascii(address) && !offers(t, SMTP_SMTPUTF8))
+        else if (!span_is_ascii(address) && !offers(t, SMTP_SMTPUTF8))
             answer(t, i,
                    refusal("5.6.7", SPAN("the next host does not take internationalized addresses (SMTPUTF8)")));
     }
@@ -110,9 +104,9 @@ static void pick_group(struct transaction *t) {
 }
 
 static bool needs_utf8(const struct transaction *t) {
-    if (!is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit)) return true;
+    if (!span_is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit)) return true;
     for (size_t i = 0; i < t->n; i++)
-        if (!is_ascii(t->job->recipients[t->group[i]].address)) return true;
+        if (!span_is_ascii(t->job->recipients[t->group[i]].address)) return true;
     return false;
 }
 

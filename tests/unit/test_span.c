@@ -57,6 +57,13 @@ Test(test_span, lower_case_is_ascii) {
     }
 }
 
+Test(test_span, ascii) {
+    cr_expect(span_is_ascii(SPAN("")));
+    cr_expect(span_is_ascii(SPAN("a\0\x7f")));
+    cr_expect_not(span_is_ascii(SPAN("ab\x80")));
+    cr_expect_not(span_is_ascii(SPAN("\xff")));
+}
+
 Test(test_span, prefixes) {
     cr_expect(span_starts_nocase(SPAN("MAIL FROM:<>"), SPAN("mail from:")));
     cr_expect(span_starts_nocase(SPAN("x"), SPAN("")));
