@@ -4,7 +4,7 @@
 #define AUTH_ADDRESS_H
 
 #include "auth/reason.h"
-#include "store/netaddr.h"
+#include "store/envelope.h"
 
 enum {
     ADDRESS_LOCAL_MAX = 64,   /* RFC 5321 4.5.3.1.1 */
@@ -79,21 +79,13 @@ enum address_class address_classify(const struct address *address, const struct 
 
 /* The parameters of MAIL and RCPT: RFC 1870, 6152, 6531, 3461, 4954. Zero: not given. */
 enum body_type { BODY_DEFAULT = 0, BODY_7BIT, BODY_8BITMIME };
-enum dsn_return { DSN_RETURN_DEFAULT = 0, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
-enum dsn_notify {
-    DSN_NOTIFY_DEFAULT = 0,
-    DSN_NOTIFY_NEVER = 1,
-    DSN_NOTIFY_SUCCESS = 2,
-    DSN_NOTIFY_FAILURE = 4,
-    DSN_NOTIFY_DELAY = 8
-};
 
 struct mail_parameters {
     uint64_t size_bytes; /* 0 means no declaration too, RFC 1870 6.1; UINT64_MAX when it does not fit 64 bits */
     bool size_given;
     enum body_type body;
     bool smtputf8;
-    enum dsn_return ret;
+    enum dsn_return dsn_return;
     struct span envid; /* xtext as written, checked: at most 100 octets, RFC 3461 4.4 */
     struct span auth;  /* value of AUTH= as written, checked; accepted and not believed, RFC 4954 5 */
 };

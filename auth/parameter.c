@@ -142,7 +142,7 @@ static bool mail_value(struct mail_parameters *out, unsigned keyword, const stru
     case SEEN_SMTPUTF8:
         return out->smtputf8 = true;
     case SEEN_RET:
-        return return_parse(value, &out->ret);
+        return return_parse(value, &out->dsn_return);
     case SEEN_ENVID:
         out->envid = value;
         return value.n <= ENVID_MAX && xtext_valid(value, false);

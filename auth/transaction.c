@@ -98,7 +98,7 @@ static struct envelope make_envelope(const struct peer *peer, const struct facts
         .declared_bytes = parameters->size_given ? parameters->size_bytes : 0,
         .limit_bytes = peer->auth->setup.message_bytes,
         .recipients_max = peer->auth->setup.recipients_per_message,
-        .dsn_return = (uint8_t)parameters->ret,
+        .dsn_return = (uint8_t)parameters->dsn_return,
         .envid = parameters->envid,
     };
 }
@@ -205,7 +205,7 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
                               .destination = span_of(entry->login, entry->login_n),
                               .address = span_of(entry->address, entry->address_n),
                               .original = span_of(recipient->original, recipient->original_n),
-                              .notify = reports ? (uint8_t)parameters->notify : (uint8_t)NOTIFY_DEFAULT,
+                              .notify = reports ? (uint8_t)parameters->notify : (uint8_t)DSN_NOTIFY_DEFAULT,
                               .orcpt = reports ? parameters->orcpt : span_of(NULL, 0),
                               .sender = buf_span(&owner),
                           });

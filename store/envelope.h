@@ -18,6 +18,16 @@ enum {
 
 enum { ENVELOPE_TEXT_MAX = 1024 };
 
+/* What a sender asked to be told, RFC 3461 4.1 (bits) and 4.3. */
+enum dsn_notify {
+    DSN_NOTIFY_DEFAULT = 0,
+    DSN_NOTIFY_NEVER = 1,
+    DSN_NOTIFY_SUCCESS = 2,
+    DSN_NOTIFY_FAILURE = 4,
+    DSN_NOTIFY_DELAY = 8
+};
+enum dsn_return { DSN_RETURN_DEFAULT = 0, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
+
 /* The head of TRANSACTION_OPEN and of an accepted message. Spans are views into what it was read from. */
 struct envelope {
     uint64_t session_number;
@@ -39,10 +49,6 @@ struct envelope {
 void envelope_put(struct buf *b, const struct envelope *envelope);
 /* Reads a head; the wire turns bad when a field is. */
 void envelope_get(struct wire *w, struct envelope *out);
-
-/* Values of the DSN fields, as auth/address.h has them too (RFC 3461 4.1, 4.3); the queue may not look there. */
-enum { NOTIFY_DEFAULT = 0, NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
-enum { RETURN_DEFAULT = 0, RETURN_FULL = 1, RETURN_HEADERS = 2 };
 
 /* One final recipient: where the mail goes. A RCPT command may have several (an alias). */
 struct recipient {

@@ -213,7 +213,7 @@ static void took(struct queue *queue, struct queue_message *message, uint32_t in
     struct queue_recipient *recipient = &message->recipients[index];
     /* RFC 3461 5.2.2, 5.2.3: who asked for SUCCESS hears of it from the last that knows of DSN. */
     bool hop = message->parts[recipient->part].destination->kind == DESTINATION_SMARTHOST && !relayed;
-    bool report = recipient->notify & NOTIFY_SUCCESS && !(recipient->notify & NOTIFY_NEVER) && !hop;
+    bool report = recipient->notify & DSN_NOTIFY_SUCCESS && !(recipient->notify & DSN_NOTIFY_NEVER) && !hop;
     queue_note_set(&recipient->note, report ? note : NULL);
     recipient->state = report ? relayed ? RECIPIENT_RELAYED : RECIPIENT_DELIVERED : RECIPIENT_DONE;
     if (!report) message->n_open--;

@@ -61,8 +61,8 @@ static uint32_t gather_delayed(struct queue_message *message, const struct messa
         struct queue_recipient *known = &message->recipients[i];
         struct recipient recipient;
         recipient_get(&w, &recipient);
-        bool wanted =
-            known->notify == NOTIFY_DEFAULT || (known->notify & NOTIFY_DELAY && !(known->notify & NOTIFY_NEVER));
+        bool wanted = known->notify == DSN_NOTIFY_DEFAULT ||
+                      (known->notify & DSN_NOTIFY_DELAY && !(known->notify & DSN_NOTIFY_NEVER));
         known->in_report = wanted && known->state == RECIPIENT_WAITING && !recipient.sender.n;
         n += known->in_report;
     }
@@ -233,7 +233,7 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
     for (uint32_t i = 0; i < message->n_recipients; i++)
         failed |= message->recipients[i].in_report && message->recipients[i].state == RECIPIENT_FAILED;
     /* RFC 3461 4.3: RET=FULL is about failures. */
-    bool full = failed && !notice && !first.sender.n && head.envelope.dsn_return == RETURN_FULL &&
+    bool full = failed && !notice && !first.sender.n && head.envelope.dsn_return == DSN_RETURN_FULL &&
                 head.envelope.flags & ENVELOPE_PRINCIPAL && !(message->flags & MESSAGE_OWN_FILE);
     struct bounce bounce = {.hostname = queue->setup.hostname,
                             .number = queue_draw_number(queue),

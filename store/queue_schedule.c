@@ -154,8 +154,8 @@ void queue_recipient_failed(struct queue *queue, struct queue_message *message, 
                             struct queue_note *note) {
     struct queue_recipient *recipient = &message->recipients[index];
     /* RFC 3461 4.1: NEVER and a list without FAILURE ask for silence. */
-    bool silent = recipient->notify & NOTIFY_NEVER ||
-                  (recipient->notify != NOTIFY_DEFAULT && !(recipient->notify & NOTIFY_FAILURE));
+    bool silent = recipient->notify & DSN_NOTIFY_NEVER ||
+                  (recipient->notify != DSN_NOTIFY_DEFAULT && !(recipient->notify & DSN_NOTIFY_FAILURE));
     queue_note_set(&recipient->note, note);
     recipient->state = silent ? RECIPIENT_DONE : RECIPIENT_FAILED;
     if (silent) message->n_open--;

@@ -21,7 +21,7 @@ static struct envelope whole(void) {
         .declared_bytes = 1ULL << 40,
         .limit_bytes = 25 << 20,
         .recipients_max = 1000,
-        .dsn_return = RETURN_HEADERS,
+        .dsn_return = DSN_RETURN_HEADERS,
         .envid = SPAN("QQ314159"),
     };
     return e;
@@ -80,9 +80,12 @@ Test(test_envelope, over_long_fields) {
 }
 
 static struct recipient whole_recipient(void) {
-    return (struct recipient){DESTINATION_MAILDIR,           SPAN("bob@example.test"),
-                              SPAN("bob@example.test"),      SPAN("\"b o b\"@EXAMPLE.test"),
-                              NOTIFY_SUCCESS | NOTIFY_DELAY, SPAN("rfc822;b+20ob"),
+    return (struct recipient){DESTINATION_MAILDIR,
+                              SPAN("bob@example.test"),
+                              SPAN("bob@example.test"),
+                              SPAN("\"b o b\"@EXAMPLE.test"),
+                              DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY,
+                              SPAN("rfc822;b+20ob"),
                               SPAN("owner-b@example.test")};
 }
 

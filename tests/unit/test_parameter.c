@@ -45,8 +45,8 @@ static const struct {
     {"SMTPUTF8=", BAD, {0}, "", ""},
     {"SMTPUTF8=1", BAD, {0}, "", ""},
     {"SMTPUTF8 SMTPUTF8", BAD, {0}, "", ""},
-    {"RET=FULL", GOOD, {.ret = DSN_RETURN_FULL}, "", ""},
-    {"RET=hdrs", GOOD, {.ret = DSN_RETURN_HEADERS}, "", ""},
+    {"RET=FULL", GOOD, {.dsn_return = DSN_RETURN_FULL}, "", ""},
+    {"RET=hdrs", GOOD, {.dsn_return = DSN_RETURN_HEADERS}, "", ""},
     {"RET=NONE", BAD, {0}, "", ""},
     {"RET=FULL RET=FULL", BAD, {0}, "", ""},
     {"ENVID=QQ314159", GOOD, {0}, "QQ314159", ""},
@@ -77,7 +77,7 @@ static const struct {
     {"AUTH=<> AUTH=<>", BAD, {0}, "", ""},
     {"SIZE=5 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x AUTH=<>",
      GOOD,
-     {.size_given = true, .size_bytes = 5, .body = BODY_8BITMIME, .smtputf8 = true, .ret = DSN_RETURN_HEADERS},
+     {.size_given = true, .size_bytes = 5, .body = BODY_8BITMIME, .smtputf8 = true, .dsn_return = DSN_RETURN_HEADERS},
      "x",
      "<>"},
     {"SIZE=5   BODY=7BIT  ", GOOD, {.size_given = true, .size_bytes = 5, .body = BODY_7BIT}, "", ""},
@@ -105,7 +105,7 @@ Test(test_parameter, mail) {
         cr_expect_eq(out.size_given, expected->size_given, "%s", mails[i].rest);
         cr_expect_eq(out.body, expected->body, "%s", mails[i].rest);
         cr_expect_eq(out.smtputf8, expected->smtputf8, "%s", mails[i].rest);
-        cr_expect_eq(out.ret, expected->ret, "%s", mails[i].rest);
+        cr_expect_eq(out.dsn_return, expected->dsn_return, "%s", mails[i].rest);
         cr_expect(span_equal(out.envid, span_text(mails[i].envid)), "%s", mails[i].rest);
         cr_expect(span_equal(out.auth, span_text(mails[i].auth)), "%s", mails[i].rest);
     }

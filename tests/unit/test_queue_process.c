@@ -267,7 +267,7 @@ static int route(const char *to, char address_out[256]) {
 
 Test(queue_process, bounces_once_then_tells_the_postmaster) {
     char name[256], address[256];
-    driver.dsn_return = RETURN_FULL; /* which a stranger may ask for and does not get */
+    driver.dsn_return = DSN_RETURN_FULL; /* which a stranger may ask for and does not get */
     drive_start(&driver);
     int session = drive_session(&driver, 7);
     cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test",
@@ -368,7 +368,7 @@ Test(queue_process, null_sender_and_never_are_silent) {
     int session = drive_session(&driver, 7);
     cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
     deliver(JOB_FAILED, "bob@example.test");
-    drive_open_flags(&driver, 2, 7, "a@client.example", one, ENVELOPE_PRINCIPAL, NOTIFY_NEVER, 1000);
+    drive_open_flags(&driver, 2, 7, "a@client.example", one, ENVELOPE_PRINCIPAL, DSN_NOTIFY_NEVER, 1000);
     drive_data(session, 2, SPAN("x\r\n"));
     drive_commit(session, 2, 1);
     cr_assert_eq(drive_result(session, name), BODY_DURABLE);
@@ -384,7 +384,7 @@ Test(queue_process, success_is_reported_where_asked) {
     char name[256], address[256];
     drive_start(&driver);
     int session = drive_session(&driver, 7);
-    drive_open_flags(&driver, 2, 7, "a@example.test", one, ENVELOPE_PRINCIPAL, NOTIFY_SUCCESS, 1000);
+    drive_open_flags(&driver, 2, 7, "a@example.test", one, ENVELOPE_PRINCIPAL, DSN_NOTIFY_SUCCESS, 1000);
     drive_data(session, 2, SPAN("x\r\n"));
     drive_commit(session, 2, 1);
     cr_assert_eq(drive_result(session, name), BODY_DURABLE);
@@ -413,14 +413,14 @@ Test(queue_process, a_delay_is_told_once) {
     struct frame frame;
     driver.setup.retry_ms[0] = 3600000, driver.setup.n_retry = 1, driver.setup.expire_ms = 7200000;
     driver.setup.delay_ms = 1000;
-    driver.dsn_return = RETURN_FULL; /* which is about failures */
+    driver.dsn_return = DSN_RETURN_FULL; /* which is about failures */
     drive_start(&driver);
     int session = drive_session(&driver, 7);
-    leave_waiting(session, 1, "stranger@client.example", 0, NOTIFY_DEFAULT, "r1@example.test");
-    leave_waiting(session, 2, "", ENVELOPE_PRINCIPAL, NOTIFY_DEFAULT, "r2@example.test");
-    leave_waiting(session, 3, "failure@example.test", ENVELOPE_PRINCIPAL, NOTIFY_FAILURE, "r3@example.test");
-    leave_waiting(session, 4, "never@example.test", ENVELOPE_PRINCIPAL, NOTIFY_NEVER, "r4@example.test");
-    leave_waiting(session, 5, "delay@example.test", ENVELOPE_PRINCIPAL, NOTIFY_DELAY, "r5@example.test");
+    leave_waiting(session, 1, "stranger@client.example", 0, DSN_NOTIFY_DEFAULT, "r1@example.test");
+    leave_waiting(session, 2, "", ENVELOPE_PRINCIPAL, DSN_NOTIFY_DEFAULT, "r2@example.test");
+    leave_waiting(session, 3, "failure@example.test", ENVELOPE_PRINCIPAL, DSN_NOTIFY_FAILURE, "r3@example.test");
+    leave_waiting(session, 4, "never@example.test", ENVELOPE_PRINCIPAL, DSN_NOTIFY_NEVER, "r4@example.test");
+    leave_waiting(session, 5, "delay@example.test", ENVELOPE_PRINCIPAL, DSN_NOTIFY_DELAY, "r5@example.test");
     cr_assert_eq(route("delay@example.test", address), ROUTE_BOUNCE);
     cr_assert_str_eq(address, "delay@example.test");
     deliver(JOB_DELIVERED, "delay@example.test");
@@ -429,7 +429,7 @@ Test(queue_process, a_delay_is_told_once) {
     cr_expect(holds(body, "Final-Recipient: rfc822; r5@example.test\r\nAction: delayed\r\nStatus: 4.0.0\r\n"));
     cr_expect(holds(body, "Will-Retry-Until: ") && holds(body, "Subject: long"));
     cr_expect_not(holds(body, "\r\nx\r\n"), "more than the header");
-    leave_waiting(session, 6, "default@example.test", ENVELOPE_PRINCIPAL, NOTIFY_DEFAULT, "r6@example.test");
+    leave_waiting(session, 6, "default@example.test", ENVELOPE_PRINCIPAL, DSN_NOTIFY_DEFAULT, "r6@example.test");
     cr_assert_eq(route("default@example.test", address), ROUTE_BOUNCE);
     cr_assert_str_eq(address, "default@example.test");
     deliver(JOB_DELIVERED, "default@example.test");
