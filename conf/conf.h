@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+/* What a person who may not read something should do. */
+#define CONF_RUN_AS_ROOT "; run gatepost as root, or as the user whose server this is"
+
 struct conf_list { /* of our own C strings */
     char **items;
     size_t n;

@@ -11,8 +11,6 @@ struct conf_place {
     unsigned line;
 };
 
-#define CONF_RUN_AS_ROOT "; run gatepost as root, or as the user whose server this is"
-
 /* Mistakes, in order of finding; printed in order of place. */
 struct conf_mistakes {
     struct conf_mistake *items;

@@ -1,6 +1,6 @@
 /* log_setup.c - the log writer's setup in bytes.
  * Runs in: master, log writer. Trusts: the master. Never: allocates. */
-#include "store/queue_setup.h"
+#include "store/log_setup.h"
 
 #include "store/wire.h"
 

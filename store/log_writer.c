@@ -5,9 +5,9 @@
 
 #include "store/clock.h"
 #include "store/log_people.h"
+#include "store/log_setup.h"
 #include "store/log_sink.h"
 #include "store/loop.h"
-#include "store/queue_setup.h"
 
 #include <errno.h>
 #include <fcntl.h>

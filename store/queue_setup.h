@@ -1,4 +1,4 @@
-/* queue_setup.h - what the master hands to the queue, and to the log writer: payloads of MASTER_SETUP. */
+/* queue_setup.h - what the master hands to the queue: payload of MASTER_SETUP. */
 #ifndef STORE_QUEUE_SETUP_H
 #define STORE_QUEUE_SETUP_H
 
@@ -19,17 +19,5 @@ struct queue_setup {
 
 void queue_setup_put(struct buf *b, const struct queue_setup *setup);
 int queue_setup_get(struct queue_setup *setup, struct span payload) MUST_USE;
-
-enum { LOG_SOCKET_MAX = 107 }; /* what struct sockaddr_un holds */
-
-struct log_setup {
-    uint8_t syslog; /* DESCRIPTOR_DIRECTORY 0 is the directory of its socket; else standard error */
-    uint8_t json;
-    uint8_t warnings_only; /* for one command without a server */
-    struct span socket;    /* syslog's name in that directory */
-};
-
-void log_setup_put(struct buf *b, const struct log_setup *setup);
-int log_setup_get(struct log_setup *setup, struct span payload) MUST_USE;
 
 #endif

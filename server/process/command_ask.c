@@ -3,7 +3,7 @@
  * command_patience_seconds for the next row. */
 #include "server/process/command_ask.h"
 
-#include "server/process/master.h"
+#include "server/process/stand_alone.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -120,7 +120,7 @@ const char *command_why(int error) {
 int command_reach(const struct conf *conf, enum role role) {
     int fd = command_connect(conf, role);
     if (fd >= 0) return fd;
-    if (errno == ENOENT || errno == ECONNREFUSED) return master_stand_alone(conf, (int)role);
+    if (errno == ENOENT || errno == ECONNREFUSED) return stand_alone_start(conf, role);
     const char *hint = errno == EACCES ? " (it answers root and the user that it was started as)" : "";
     fprintf(stderr, "gatepost: %s/%s.sock: %s%s\n", conf->run_directory, socket_name(role), command_why(errno), hint);
     return -1;
@@ -135,7 +135,7 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
     int code = command_exchange(fd, line->command->name, values, n, &print);
     if (form == PRINT_JSON) fputc('\n', stdout);
     fflush(stdout);
-    master_stand_alone_end(fd);
+    stand_alone_end(fd);
     return code;
 }
 

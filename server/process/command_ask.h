@@ -21,7 +21,7 @@ int command_ask_values(const struct command_line *line, const struct conf *conf,
  * ENOENT or ECONNREFUSED when no server runs, EAGAIN when it does not answer. */
 int command_connect(const struct conf *conf, enum role role) MUST_USE;
 
-/* The same, or to a process started alone when no server runs; to be ended with master_stand_alone_end. -1 after
+/* The same, or to a process started alone when no server runs; to be ended with stand_alone_end. -1 after
  * saying why. */
 int command_reach(const struct conf *conf, enum role role) MUST_USE;
 

@@ -3,7 +3,7 @@
  * something, follows a link in the state directory. */
 #include "server/process/command_ask.h"
 #include "server/process/command_run.h"
-#include "server/process/master.h"
+#include "server/process/stand_alone.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -110,7 +110,7 @@ out:
     if (null) fclose(null);
     if (from >= 0) close(from);
     if (out >= 0) close(out);
-    if (fd >= 0) master_stand_alone_end(fd);
+    if (fd >= 0) stand_alone_end(fd);
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include "server/process/command_run.h"
 #include "server/process/judge.h"
 #include "server/process/master.h"
+#include "server/process/stand_alone.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -34,7 +35,7 @@ static void warn_postmaster(const struct conf *conf) {
         int n = snprintf(path, sizeof path, "%s/auth/gatepost.db", conf->state_directory);
         if (n < 0 || (size_t)n >= sizeof path) return;
         if (access(path, F_OK) == 0)
-            fd = master_stand_alone(conf, ROLE_AUTH);
+            fd = stand_alone_start(conf, ROLE_AUTH);
         else if (errno == ENOENT)
             fputs("gatepost: there is no user yet, so mail for postmaster will be put off; add one with user add\n",
                   stderr);
@@ -42,7 +43,7 @@ static void warn_postmaster(const struct conf *conf) {
     if (fd < 0) return;
     command_print_open(&print, stderr, PRINT_TABLE);
     (void)command_exchange(fd, "postmaster", NULL, 0, &print);
-    master_stand_alone_end(fd);
+    stand_alone_end(fd);
 }
 
 /* What serve would refuse to start with, or warn of. */

@@ -56,8 +56,7 @@ static int copy_file(const char *path, int *copy_out, FILE *errors) {
     *copy_out = sealed_copy(path);
     if (*copy_out >= 0) return 0;
     bool others = errno == EACCES && geteuid() != 0;
-    fprintf(errors, "gatepost: cannot read %s: %s%s\n", path, strerrordesc_np(errno),
-            others ? "; run gatepost as root, or as the user whose server this is" : "");
+    fprintf(errors, "gatepost: cannot read %s: %s%s\n", path, strerrordesc_np(errno), others ? CONF_RUN_AS_ROOT : "");
     return -1;
 }
 

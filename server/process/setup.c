@@ -11,6 +11,7 @@
 #include "server/process/files.h"
 #include "server/process/sandbox.h"
 #include "store/log.h"
+#include "store/log_setup.h"
 #include "store/queue_setup.h"
 
 #include <errno.h>

@@ -1,9 +1,10 @@
 /* stand_alone.c - auth or queue for one command, when no server runs: the same program, user and lock as under a
  * server.
  * Runs in: command line. Trusts: the person at the terminal. Never: opens the database or the queue itself. */
+#include "server/process/stand_alone.h"
+
 #include "server/process/directories.h"
 #include "server/process/family.h"
-#include "server/process/master.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static void await(struct child *child) {
     }
 }
 
-void master_stand_alone_end(int channel) {
+void stand_alone_end(int channel) {
     close(channel);
     if (!worker) return;
     await(worker);
@@ -58,12 +59,11 @@ static int check_directory(const struct conf *conf, enum role role) {
     int fd = directories_open(conf, role, 0);
     if (fd >= 0) return close(fd);
     fprintf(stderr, "gatepost: cannot open the directory of the %s process in %s: %s%s\n", role_name(role),
-            conf->state_directory, strerrordesc_np(errno),
-            errno == EACCES && geteuid() != 0 ? "; run gatepost as root, or as the user whose server this is" : "");
+            conf->state_directory, strerrordesc_np(errno), errno == EACCES && geteuid() != 0 ? CONF_RUN_AS_ROOT : "");
     return -1;
 }
 
-int master_stand_alone(const struct conf *conf, int role) {
+int stand_alone_start(const struct conf *conf, enum role role) {
     int pair[2];
     uint8_t command[2] = {ROLE_COMMAND, 0};
     family = (struct family){.facts = {.stand_alone = true, .as_root = geteuid() == 0}};
@@ -74,12 +74,11 @@ int master_stand_alone(const struct conf *conf, int role) {
     }
     if (family.facts.as_root && family_check_users(conf, stderr) != 0) return -1;
     if (directories_make(conf, family.facts.as_root, stderr) != 0) return -1;
-    if (check_directory(conf, (enum role)role) != 0) return -1;
+    if (check_directory(conf, role) != 0) return -1;
     if (family_open(&family, conf, NULL, NULL, NULL) != 0) return -1;
-    worker = start_log() == 0 ? child_add(&family, (enum role)role, 0) : NULL;
+    worker = start_log() == 0 ? child_add(&family, role, 0) : NULL;
     if (!worker || child_spawn(worker) != 0 || frame_pair(pair, true) != 0) {
-        fprintf(stderr, "gatepost: cannot start the %s process: %s\n", role_name((enum role)role),
-                strerrordesc_np(errno));
+        fprintf(stderr, "gatepost: cannot start the %s process: %s\n", role_name(role), strerrordesc_np(errno));
         return -1;
     }
     child_tell(worker, MASTER_CHANNEL, span_of(command, sizeof command), pair[1]);

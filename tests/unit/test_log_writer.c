@@ -1,8 +1,8 @@
 /* test_log_writer.c - the log writer as a process: who is believed, and that nothing is lost at the end. */
 #include "store/log.h"
 #include "store/log_people.h"
+#include "store/log_setup.h"
 #include "store/log_writer.h"
-#include "store/queue_setup.h"
 #include "tests/unit/driver.h"
 
 #include <criterion/criterion.h>

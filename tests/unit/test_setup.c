@@ -7,6 +7,7 @@
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
 #include "store/log.h"
+#include "store/log_setup.h"
 #include "store/queue_setup.h"
 #include "tests/unit/conf_fixture.h"
 
