@@ -3,7 +3,7 @@
  *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
  *   sender allow|deny (login, address: a pattern), sender list ([login])
  *   explain (auth/explain.h), status, postmaster (REFUSED and a warning when it leads to nobody), backup (row "file":
- * name of a copy in auth's own directory) */
+ *   name of a copy in auth's own directory) */
 #ifndef AUTH_ACCOUNT_CONTROL_H
 #define AUTH_ACCOUNT_CONTROL_H
 

@@ -202,8 +202,8 @@ struct queue {
     } route;
     struct queue_domain domains[QUEUE_DOMAINS];
     uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
-    uint64_t suppressed_told,
-        suppressed_told_ms; /* how many of them the postmaster knows of, and since when; 0: never */
+    /* How many of them the postmaster knows of, and since when; 0: never. */
+    uint64_t suppressed_told, suppressed_told_ms;
     uint64_t swept_ms;
     /* maintenance */
     uint64_t maintained_ms;
@@ -250,9 +250,9 @@ void queue_finish(struct queue *queue, struct queue_message *message);
 /* Adds the marks that wait to the journal's batch. False: it is full or cannot be had. */
 bool queue_marks_add(struct queue *queue) MUST_USE;
 /* After a flush: the marks are durable, or wait again. */
+void queue_marks_flushed(struct queue *queue, bool durable);
 /* Removes the files of messages whose end is durable; not while a backup is made. Only with no mark waiting. */
 void queue_gone_remove(struct queue *queue);
-void queue_marks_flushed(struct queue *queue, bool durable);
 /* Writes marks that wait, now. */
 int queue_marks_flush(struct queue *queue);
 /* Writes a message of our own (a report): durable and filed on return. */

@@ -42,8 +42,8 @@ struct family {
     uint8_t next_listener;
     struct material good, fresh; /* certificates in service; those of the last reload, while they are being judged */
     uint32_t generation;         /* of the last material that was read */
-    bool listener_wanted,
-        listener_late; /* a new listener is due at listener_at_ms; it could not be had, which was logged */
+    bool listener_wanted;        /* a new listener is due at listener_at_ms */
+    bool listener_late;          /* it could not be had, which was logged */
     uint64_t listener_at_ms;
     struct { /* what the keys process holds, each of the last generation that brought it */
         uint32_t generation;

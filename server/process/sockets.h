@@ -18,9 +18,10 @@ struct sockets {
  * why; nothing stays open. */
 int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) MUST_USE;
 
-/* Where the kernel has no IPv6, takes the [::] out that stands beside 0.0.0.0 for "*". Returns how many were taken
- * out. */
+/* Whether the kernel has IPv6. */
 bool sockets_have_ipv6(void);
+
+/* Where it has not, takes the [::] out that stands beside 0.0.0.0 for "*". Returns how many were taken out. */
 size_t sockets_drop_ipv6(struct conf *conf);
 
 void sockets_close(struct sockets *sockets);
