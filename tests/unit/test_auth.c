@@ -261,7 +261,7 @@ Test(auth, route) {
 }
 
 /* 100 ends with all that may be said of them do not fit one frame. */
-Test(many, ends_of_long_names, .timeout = 60) {
+Test(many, ends_of_long_names, .timeout = 300) {
     static char name[400], argument[600] = "<team@example.test> ORCPT=rfc822;";
     struct buf b = BUF_OVER(text);
     struct frame frame;
