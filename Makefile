@@ -1,12 +1,13 @@
-# gatepost: `make run` serves on loopback, `make test` tries everything. Both install the missing Debian packages first.
+# gatepost: `make run` serves on loopback, `make test` tries everything. Both install missing Debian packages first.
 #
 #   make            builds ./gatepost and the programs of its processes in build/
 #   make run        a server to play with: prints its users and lines to paste
 #   make test       units, transcripts, real clients
-#   make check      the same built by clang, under sanitizers and valgrind; the longer runs; that planted faults are seen
+#   make check      the same built by clang, under sanitizers and valgrind; longer runs; that planted faults are seen
 #   make doors      who may include and link what
 #   make fuzz       each fuzzer for FUZZ_SECONDS (20), with clang
 #   make bench      our side of the measurements
+#   make deps       the packages to build and run with; make deps-test: those of the tests too
 #   make install    into PREFIX (/usr/local), DESTDIR in front of it; make uninstall takes it away
 #   make clean
 
@@ -16,9 +17,11 @@ BUILD    ?= build
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wimplicit-fallthrough -Werror
 MACHINE  := $(shell uname -m)
-BRANCHES := $(if $(filter x86_64 i%86,$(MACHINE)),-fcf-protection,$(if $(filter aarch64,$(MACHINE)),-mbranch-protection=standard))
+BRANCHES := $(if $(filter x86_64 i%86,$(MACHINE)),-fcf-protection) \
+            $(if $(filter aarch64,$(MACHINE)),-mbranch-protection=standard)
 HARDEN   := -fstack-protector-strong -fstack-clash-protection $(BRANCHES) -D_FORTIFY_SOURCE=2
-COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(VARIANT) $(CFLAGS)
+COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(VARIANT) \
+            $(CFLAGS)
 LINK      = $(CC) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(VARIANT) $(LDFLAGS)
 LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 
@@ -70,7 +73,8 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -c $< -o $@
 
-$(BUILD)/server/process/version.o: COMPILE += -DGATEPOST_OPENSSL_LINKED='"$(shell pkg-config --modversion openssl 2>/dev/null)"'
+$(BUILD)/server/process/version.o: COMPILE += \
+	-DGATEPOST_OPENSSL_LINKED='"$(shell pkg-config --modversion openssl 2>/dev/null)"'
 
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
@@ -79,7 +83,8 @@ $(LIBRARY): $(OBJECTS)
 $(GATEPOST): $(BUILD)/server/process/main.o $(LIBRARY)
 	$(LINK) -o $@ $^ $(LIBS_gatepost)
 
-# libcrypto.a asks for names that a static program resolves through the C library; the linker notes it, nothing here uses it.
+# libcrypto.a asks for names that a static program resolves through the C library; the linker notes it, nothing here
+# uses it.
 $(BUILD)/gatepost-session: $(BUILD)/server/process/main_session.o $(LIBRARY)
 	$(LINK_SESSION) -o $@ $^ $(LIBS_session)
 
@@ -119,7 +124,8 @@ check: deps-test
 # The fuzzers are built by clang, by a second make with what is for them alone.
 fuzz:
 	@$(MAKE) --no-print-directory -s -j2 CC=clang BUILD=build/fuzz HARDEN= fuzzers \
-		VARIANT="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DGATEPOST_SANITIZED"
+		VARIANT="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+			-fno-omit-frame-pointer -DGATEPOST_SANITIZED"
 	@sh tests/fuzz/run.sh
 
 fuzzers: $(FUZZERS:tests/fuzz/%.c=$(BUILD)/%)
@@ -145,6 +151,8 @@ uninstall:
 	@sh conf/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
 
 clean:
-	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests build/sanitize build/clang build/fuzz
+	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests \
+		build/sanitize build/clang build/fuzz
 
--include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) $(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) \
+	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)

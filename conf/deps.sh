@@ -1,14 +1,15 @@
 #!/bin/sh
-# deps.sh [--test] [--list] - installs the Debian packages that are missing; says nothing when none is. The only list of them.
+# deps.sh [--test] [--list] - installs the Debian packages that are missing; says nothing when none is. The only list
+# of them.
 #   without options: to build, and to run `make run` and the lines that it prints
-#   --test:          also what `make test` and `make check` need, and a Postfix unpacked in build/postfix: installed, it would
-#                    take the place of this machine's mail server
+#   --test:          also what `make test` and `make check` need, and a Postfix unpacked in build/postfix: installed, it
+#                    would take the place of this machine's mail server
 #   --list:          only prints the names
 set -eu
 
 # Compiler and tools.
 build='gcc libc6-dev make pkg-config'
-# Libraries, each behind one door: TLS; hashes; SQLite; configuration; system call filters; international domains; DNS.
+# Libraries, each behind its door: TLS; hashes; SQLite; configuration; system call filters; foreign scripts; DNS.
 build="$build libssl-dev libsodium-dev libsqlite3-dev libconfig-dev libseccomp-dev libidn2-dev libunbound-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
 run='openssl passwd curl swaks libnet-ssleay-perl'
@@ -48,7 +49,8 @@ apt() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1
 }
 
-# Without it its test is skipped, so nothing here is a reason to stop. Its libraries and SASL's mechanisms may be installed.
+# Without it its test is skipped, so nothing here is a reason to stop. Its libraries and SASL's mechanisms may be
+# installed.
 fetch_postfix() {
     there=$(dirname "$0")/../build/postfix
     if [ -e "$there/usr/lib/postfix/sbin/smtpd" ] || [ -e /usr/lib/postfix/sbin/smtpd ] || [ -e "$there/tried" ]; then return 0; fi

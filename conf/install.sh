@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh - where gatepost's files go, and the users and directories of its processes.
-#   install DESTDIR PREFIX     programs, manual pages, sample configuration, systemd units; as root without DESTDIR also the users
+#   install DESTDIR PREFIX     programs, manual pages, sample configuration, systemd units; as root without DESTDIR
+#                              also the users
 #   uninstall DESTDIR PREFIX   takes the programs, pages and units away; configuration, users, queue and mail stay
 #   users                      makes the missing role users
 # Run from the top of the tree, after `make`.

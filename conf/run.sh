@@ -1,6 +1,7 @@
 #!/bin/sh
-# run.sh - `make run`: a server to play with, on loopback, in the foreground, ended by Ctrl-C. What it makes once it finds
-# again at the next start: certificate, configuration, users, queue and mail. Mail for elsewhere never leaves: it is captured.
+# run.sh - `make run`: a server to play with, on loopback, in the foreground, ended by Ctrl-C. What it makes once it
+# finds again at the next start: certificate, configuration, users, queue and mail. Mail for elsewhere never leaves:
+# it is captured.
 set -eu
 umask 077
 cd "$(dirname "$0")/.."

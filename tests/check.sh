@@ -1,5 +1,6 @@
 #!/bin/sh
-# check.sh - what `make check` runs. Prints a line per part and at the end "N passed, N failed"; exit code 1 when one failed.
+# check.sh - what `make check` runs. Prints a line per part and at the end "N passed, N failed"; exit code 1 when one
+# failed.
 #   planted    faults planted on purpose: a leak and a write out of bounds in units, a write out of bounds in a server;
 #              each must turn the parts below red by its report, and without a fault they must be green
 #   clang      programs, units and intruder by clang without a warning, and what it built passes units and transcripts

@@ -1,13 +1,13 @@
 #!/bin/sh
-# doors.sh [BUILD] - who may include whom, one door per library, what each program links, and the lengths of files and
-# functions. Prints a table; exit code 1 on a breach.
+# doors.sh [BUILD] - who may include whom, one door per library, what each program links, and the lengths of files,
+# functions and lines. Prints a table; exit code 1 on a breach.
 set -u
 cd "$(dirname "$0")/.."
 build=${1:-${BUILD:-build}}
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 : >"$here/breaches"
-file_limit=420 function_limit=70
+file_limit=420 function_limit=70 column_limit=118
 
 breach() { echo "BREACH $*" >>"$here/breaches"; }
 
@@ -125,6 +125,8 @@ while read -r file; do
     n=$(wc -l <"$file")
     [ "$n" -le $file_limit ] || breach "$file has $n lines (at most about 400)"
 done <"$here/sources"
+xargs awk -v most=$column_limit 'length($0) > most { print "BREACH " FILENAME ":" FNR " has " length($0) " columns" }' \
+    <"$here/sources" >>"$here/breaches"
 grep '\.c$' "$here/sources" | xargs awk '
     FNR == 1 { open = 0; start = 0 }
     open && /^}/ { print FNR - open + 1, FILENAME, name; open = 0; start = 0; next }

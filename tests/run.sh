@@ -2,7 +2,8 @@
 # run.sh - what `make test` runs once everything is built: the units, then each system test program.
 #   BUILD=build/sanitize   the programs of another build
 #   ONLY="dialog units"    only these parts
-# Prints failures and what was skipped, and at the end one line "N passed, N failed"; exit code 1 when one failed or nothing ran.
+# Prints failures and what was skipped, and at the end one line "N passed, N failed"; exit code 1 when one failed or
+# nothing ran.
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
