@@ -15,7 +15,7 @@ enum {
 /* clang-format off */
 enum frame_type {
     /* ---- master to a child over descriptor 3, and back */
-    MASTER_SETUP = 0x0101,  /* +fd: memfd with the role's setup (role_setup.h); at start and at reload */
+    MASTER_SETUP = 0x0101,  /* +fd: memfd with the role's setup (store/role.h); at start and at reload */
     MASTER_CHANNEL,         /* u8 role of the peer, u8 index; +fd: channel to it (new, or in place of a broken one) */
     MASTER_DESCRIPTOR,      /* u8 enum role_descriptor, u8 index; +fd */
     MASTER_START,           /* empty: all is there; confine yourself and run */
@@ -39,7 +39,7 @@ enum frame_type {
     POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
     POOL_EXIT,           /* u32 pid, u8 enum session_exit */
 
-    /* ---- session to auth (states in auth/session_peer) */
+    /* ---- session to auth (states in auth/peer.c) */
     SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once */
     SESSION_KEYS,              /* empty: wants a channel to the keys process */
     SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
@@ -90,7 +90,7 @@ enum frame_type {
     VERIFY_RESULT,            /* u64 exchange, u8 ok, VERIFY_HASH_BYTES of new hash (NUL padded; zero: none wanted) */
     VERIFY_MEASURED,          /* u32 ms that one hash of the configured cost took; once, at start and at setup */
 
-    /* ---- queue to delivery and back */
+    /* ---- queue to delivery and outbound, and back */
     AGENT_WANTED = 0x0901, /* u32 agent, u8 enum destination_kind, text destination */
     AGENT_READY = 0x0981,  /* u32 agent; +fd: the queue's end of its channel */
     AGENT_FAILED,          /* u32 agent, text why */
@@ -105,7 +105,7 @@ enum frame_type {
                             text diagnostic (at most 400, printable), text remote name */
     JOB_DONE,            /* u64 job: no more results for it */
 
-    /* ---- delivery to resolver and back */
+    /* ---- outbound to resolver and back */
     RESOLVE_REQUEST = 0x0b01, /* u64 request, text host name */
     RESOLVE_RESULT = 0x0b81,  /* u64 request, u8 enum resolve_outcome, u16 n, n times: netaddr (port 0) */
 
