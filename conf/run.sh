@@ -61,6 +61,8 @@ listen = (
 );
 tls = { certificates = ( { certificate_file = "$cert"; key_file = "$key"; } ); };
 delivery = { foreign = "capture"; };
+# All clients are on this host: many at once come from one address. In service the defaults, 50 and 100, are meant.
+limits = { connections_per_address = 400; connections_per_network = 400; };
 END
     mv "$conf.new" "$conf"
 fi
