@@ -110,8 +110,7 @@ static void take_keys(void) {
         EVP_PKEY_free(pkey);
         struct log_line line;
         log_open(&line, LOG_FAULT);
-        log_text(&line, KEY_WHAT,
-                 "a private key cannot be used: RSA from 2048 bits, P-256, P-384, Ed25519, no passphrase");
+        log_text(&line, KEY_WHAT, "a private key cannot be used: RSA from 2048 bits, P-256, P-384, no passphrase");
         log_number(&line, KEY_COUNT, i + 1);
         log_send(&line);
     }

@@ -76,8 +76,6 @@ bool keys_form_scheme(enum keys_kind kind, enum keys_form form, uint16_t scheme,
         /* TLS 1.3 ties the hash to the curve, TLS 1.2 does not. */
         if (form == KEYS_FORM_TLS13) return scheme == (kind == KEYS_KIND_P256 ? 0x0403 : 0x0503);
         return scheme == 0x0403 || scheme == 0x0503;
-    case KEYS_KIND_ED25519:
-        return scheme == 0x0807;
     case KEYS_KIND_NONE:
         break;
     }

@@ -11,7 +11,7 @@ enum keys_form {
     KEYS_FORM_TLS13  /* CertificateVerify of a server: RFC 8446 4.4.3 */
 };
 
-enum keys_kind { KEYS_KIND_NONE = 0, KEYS_KIND_RSA, KEYS_KIND_P256, KEYS_KIND_P384, KEYS_KIND_ED25519 };
+enum keys_kind { KEYS_KIND_NONE = 0, KEYS_KIND_RSA, KEYS_KIND_P256, KEYS_KIND_P384 };
 
 /* A signature scheme, RFC 8446 4.2.3. */
 struct keys_scheme {

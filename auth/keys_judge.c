@@ -17,7 +17,6 @@ enum {
 enum keys_kind keys_kind_of(const EVP_PKEY *pkey) {
     char group[32] = "";
     if (EVP_PKEY_is_a(pkey, "RSA")) return EVP_PKEY_get_bits(pkey) >= 2048 ? KEYS_KIND_RSA : KEYS_KIND_NONE;
-    if (EVP_PKEY_is_a(pkey, "ED25519")) return KEYS_KIND_ED25519;
     if (!EVP_PKEY_is_a(pkey, "EC") || EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL) != 1)
         return KEYS_KIND_NONE;
     if (strcmp(group, "prime256v1") == 0) return KEYS_KIND_P256;
@@ -94,10 +93,6 @@ static X509 *read_certificate(int fd, enum verdict *verdict_out) {
     return first;
 }
 
-static bool can_serve(enum keys_kind kind) {
-    return kind == KEYS_KIND_RSA || kind == KEYS_KIND_P256 || kind == KEYS_KIND_P384;
-}
-
 struct keys_worth keys_worth(int certificate_fd, int key_fd) {
     struct keys_worth worth = {0};
     X509 *certificate = read_certificate(certificate_fd, &worth.certificate);
@@ -106,9 +101,9 @@ struct keys_worth keys_worth(int certificate_fd, int key_fd) {
     if (certificate) {
         worth.not_before = seconds_of(X509_get0_notBefore(certificate));
         worth.not_after = seconds_of(X509_get0_notAfter(certificate));
-        if (!public_key || !can_serve(keys_kind_of(public_key))) worth.certificate = VERDICT_KIND;
+        if (!public_key || !keys_kind_of(public_key)) worth.certificate = VERDICT_KIND;
     }
-    if (key && !can_serve(keys_kind_of(key)))
+    if (key && !keys_kind_of(key))
         worth.key = VERDICT_KIND;
     else if (key && public_key && EVP_PKEY_eq(public_key, key) != 1)
         worth.key = VERDICT_MISFIT;

@@ -293,13 +293,19 @@ static char *read_whole(const char *name, size_t *n_out) {
     while (n < size) {
         ssize_t got = read(fd, text + n, size - n);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
+        if (got < 0) goto out;
+        if (got == 0) break;
         n += (size_t)got;
     }
     *n_out = n;
-out:
     close(fd);
     return text;
+out:;
+    int error = errno;
+    close(fd);
+    free(text);
+    errno = error;
+    return NULL;
 }
 
 static bool is_open(const struct cursor *c, const char *name) {

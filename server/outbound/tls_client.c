@@ -5,7 +5,6 @@
 
 #include "store/netaddr.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -31,11 +30,11 @@ static uint8_t *read_bundle(int fd, size_t *n_out) {
     size_t n = 0;
     for (ssize_t got; octets && n < BUNDLE_BYTES_MAX; n += (size_t)got) {
         got = pread(fd, octets + n, BUNDLE_BYTES_MAX - n, (off_t)n);
-        if (got < 0 && errno != EINTR) {
+        if (got < 0) { /* a file's part is never an authority */
             free(octets);
             return NULL;
         }
-        if (got <= 0) break;
+        if (got == 0) break;
     }
     *n_out = n;
     return octets;

@@ -57,8 +57,11 @@ static int read_file(const char *path, struct span *out) {
     uint8_t *p = NULL;
     int result = -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0 || status.st_size > 1 << 20) goto out;
+    if (fd < 0 || fstat(fd, &status) != 0) goto out;
+    errno = EFBIG;
+    if (status.st_size > 1 << 20) goto out;
     size_t size = (size_t)status.st_size;
+    errno = EIO; /* where less can be read than there is */
     if (!(p = malloc(size + 1)) || read(fd, p, size) != (ssize_t)size) goto out;
     *out = span_of(p, size);
     p = NULL;

@@ -45,7 +45,7 @@ static void begin(void) {
     uint8_t payload[16];
     struct buf b = BUF_OVER(payload);
     int ends[2];
-    pkeys[0] = EVP_EC_gen("P-256"), pkeys[1] = EVP_RSA_gen(2048), pkeys[2] = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    pkeys[0] = EVP_EC_gen("P-256"), pkeys[1] = EVP_RSA_gen(2048), pkeys[2] = EVP_EC_gen("P-384");
     for (size_t i = 0; i < KEYS; i++) {
         name_key(i);
         links[i] = (struct driver_link){false, {DESCRIPTOR_KEY, (uint8_t)i, pem_of(pkeys[i])}};
@@ -130,8 +130,8 @@ Test(keys, signs_transcripts) {
     cr_expect(verifies(pkeys[0], "SHA256", false, transcript13(), answered(channel)));
     ask(channel, names[1], 0x0804, transcript13());
     cr_expect(verifies(pkeys[1], "SHA256", true, transcript13(), answered(channel)));
-    ask(channel, names[2], 0x0807, transcript13());
-    cr_expect(verifies(pkeys[2], NULL, false, transcript13(), answered(channel)));
+    ask(channel, names[2], 0x0503, transcript13());
+    cr_expect(verifies(pkeys[2], "SHA384", false, transcript13(), answered(channel)));
     ask(channel, names[1], 0x0401, transcript13());
     cr_expect_eq(answered(channel).n, 0, "PKCS #1 v1.5 in TLS 1.3");
     ask(channel, names[0], 0x0403, transcript13());

@@ -65,15 +65,14 @@ Test(keys_form, schemes) {
         enum keys_kind kind;
         bool tls12, tls13;
     } rows[] = {
-        {0x0403, KEYS_KIND_P256, true, true},      {0x0503, KEYS_KIND_P256, true, false},
-        {0x0503, KEYS_KIND_P384, true, true},      {0x0403, KEYS_KIND_P384, true, false},
-        {0x0804, KEYS_KIND_RSA, true, true},       {0x0806, KEYS_KIND_RSA, true, true},
-        {0x0401, KEYS_KIND_RSA, true, false},      {0x0601, KEYS_KIND_RSA, true, false},
-        {0x0807, KEYS_KIND_ED25519, true, true},   {0x0201, KEYS_KIND_RSA, false, false},
-        {0x0203, KEYS_KIND_P256, false, false},    {0x0403, KEYS_KIND_RSA, false, false},
-        {0x0804, KEYS_KIND_P256, false, false},    {0x0807, KEYS_KIND_P256, false, false},
-        {0x0403, KEYS_KIND_ED25519, false, false}, {0, KEYS_KIND_RSA, false, false},
-        {0x0804, KEYS_KIND_NONE, false, false},
+        {0x0403, KEYS_KIND_P256, true, true},   {0x0503, KEYS_KIND_P256, true, false},
+        {0x0503, KEYS_KIND_P384, true, true},   {0x0403, KEYS_KIND_P384, true, false},
+        {0x0804, KEYS_KIND_RSA, true, true},    {0x0806, KEYS_KIND_RSA, true, true},
+        {0x0401, KEYS_KIND_RSA, true, false},   {0x0601, KEYS_KIND_RSA, true, false},
+        {0x0807, KEYS_KIND_RSA, false, false},  {0x0201, KEYS_KIND_RSA, false, false},
+        {0x0203, KEYS_KIND_P256, false, false}, {0x0403, KEYS_KIND_RSA, false, false},
+        {0x0804, KEYS_KIND_P256, false, false}, {0x0807, KEYS_KIND_P256, false, false},
+        {0, KEYS_KIND_RSA, false, false},       {0x0804, KEYS_KIND_NONE, false, false},
     };
     struct keys_scheme how;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
