@@ -61,8 +61,9 @@ listen = (
 );
 tls = { certificates = ( { certificate_file = "$cert"; key_file = "$key"; } ); };
 delivery = { foreign = "capture"; };
-# All clients are on this host: many at once come from one address. In service the defaults, 50 and 100, are meant.
-limits = { connections_per_address = 400; connections_per_network = 400; };
+# All clients are on this host, and may be load generators: many connections from one address, many messages in each.
+# In service the defaults, 50, 100 and 1000, are meant.
+limits = { connections_per_address = 400; connections_per_network = 400; messages_per_session = 100000; };
 END
     mv "$conf.new" "$conf"
 fi
