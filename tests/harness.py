@@ -190,6 +190,12 @@ def program_of(pid):
     """Name of the executable without "gatepost-"; None when it cannot be told."""
     try:
         name = os.path.basename(os.readlink("/proc/%d/exe" % pid).split(" ")[0])
+    except PermissionError:  # ours cannot be dumped, and tell only root; how they were called they tell all
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                name = os.path.basename(file.read().split(b"\0")[0].decode())
+        except OSError:
+            return None
     except OSError:
         return None
     return name[9:] if name.startswith("gatepost-") else name
