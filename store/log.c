@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 static int log_fd = LOG_FD;
 static bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
@@ -39,6 +40,14 @@ void log_number(struct log_line *line, enum log_key key, uint64_t value) {
     struct buf b = BUF_OVER(digits);
     buf_put_number(&b, value);
     log_span(line, key, buf_span(&b));
+}
+
+void log_exit(struct log_line *line, uint64_t pid, int status) {
+    log_number(line, KEY_PID, pid);
+    if (WIFSIGNALED(status))
+        log_number(line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
+    else
+        log_number(line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
 }
 
 void log_client(struct log_line *line, const struct netaddr *client) {

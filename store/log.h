@@ -19,6 +19,8 @@ void log_open(struct log_line *line, enum log_event event);
 void log_span(struct log_line *line, enum log_key key, struct span value);
 void log_text(struct log_line *line, enum log_key key, const char *value);
 void log_number(struct log_line *line, enum log_key key, uint64_t value);
+/* How a process ended, by what waitpid said: its signal or its status, and its pid. */
+void log_exit(struct log_line *line, uint64_t pid, int status);
 /* A connection's other end: client=ADDRESS port=PORT. Lines that only belong to it say client=ADDRESS alone. */
 void log_client(struct log_line *line, const struct netaddr *client);
 /* Sends it; what cannot be sent within a second is dropped (the log writer is gone: master says so), and what follows

@@ -256,11 +256,7 @@ void pool_hear(struct pool *pool) {
 static void log_crash(pid_t pid, int status) {
     struct log_line line;
     log_open(&line, LOG_SESSION_CRASHED);
-    log_number(&line, KEY_PID, (uint64_t)pid);
-    if (WIFSIGNALED(status))
-        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else
-        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    log_exit(&line, (uint64_t)pid, status);
     log_send(&line);
 }
 

@@ -76,11 +76,7 @@ static void log_end(pid_t pid, int status) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     log_open(&line, LOG_CHILD_EXITED);
     log_text(&line, KEY_PROCESS, "agent");
-    log_number(&line, KEY_PID, (uint64_t)pid);
-    if (WIFSIGNALED(status))
-        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else
-        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    log_exit(&line, (uint64_t)pid, status);
     log_send(&line);
 }
 

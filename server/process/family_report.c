@@ -6,18 +6,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 void family_log_end(const struct child *child, int status, bool expected) {
     struct log_line line;
     log_open(&line, LOG_CHILD_EXITED);
     log_text(&line, KEY_PROCESS, role_name(child->role));
-    log_number(&line, KEY_PID, (uint64_t)child->pid);
-    if (WIFSIGNALED(status))
-        log_number(&line, KEY_SIGNAL, (uint64_t)WTERMSIG(status));
-    else
-        log_number(&line, KEY_STATUS, (uint64_t)WEXITSTATUS(status));
+    log_exit(&line, (uint64_t)child->pid, status);
     if (expected) log_text(&line, KEY_WHY, "it was told to leave");
     log_send(&line);
 }
