@@ -1,5 +1,5 @@
 /* disk.c - the system's file operations behind one table, and the loops around them.
- * Runs in: queue. Trusts: the kernel's return values. Never: retries a sync that failed. */
+ * Runs in: queue, Maildir agents. Trusts: the kernel's return values. Never: retries a sync that failed. */
 #include "store/disk.h"
 
 #include <dirent.h>
@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -27,6 +27,40 @@ static int system_free_bytes(int directory, uint64_t *bytes_out, uint64_t *inode
     return 0;
 }
 
+static int system_rename_new(int from_directory, const char *from, int to_directory, const char *to) {
+    return renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE);
+}
+
+static int system_link(int from_directory, const char *from, int to_directory, const char *to) {
+    return linkat(from_directory, from, to_directory, to, 0);
+}
+
+static int system_lock(int fd) {
+    return flock(fd, LOCK_EX | LOCK_NB);
+}
+
+static int system_begin_sync(int fd) {
+    return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static int system_list(int directory, int (*each)(void *context, const char *name), void *context) {
+    /* A descriptor of its own: reading a directory moves the offset that duplicates share. */
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (!listing) {
+        if (fd >= 0) close(fd);
+        return -1;
+    }
+    for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(listing));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = each(context, entry->d_name);
+    if (result == 0 && errno) result = -1;
+    int saved = errno;
+    closedir(listing);
+    errno = saved;
+    return result;
+}
+
 const struct disk_calls disk_system = {
     .open = system_open,
     .close = close,
@@ -39,6 +73,13 @@ const struct disk_calls disk_system = {
     .unlink = system_unlink,
     .mkdir = mkdirat,
     .free_bytes = system_free_bytes,
+    .rename_new = system_rename_new,
+    .link = system_link,
+    .chmod = fchmod,
+    .status = fstat,
+    .lock = system_lock,
+    .begin_sync = system_begin_sync,
+    .list = system_list,
 };
 
 static const struct disk_calls *calls = &disk_system;
@@ -92,19 +133,5 @@ int disk_directory(int directory, const char *name) {
 }
 
 int disk_list(int directory, int (*each)(void *context, const char *name), void *context) {
-    /* A descriptor of its own: reading a directory moves the offset that duplicates share. */
-    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
-    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
-    if (!listing) {
-        if (fd >= 0) close(fd);
-        return -1;
-    }
-    for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(listing));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = each(context, entry->d_name);
-    if (result == 0 && errno) result = -1;
-    int saved = errno;
-    closedir(listing);
-    errno = saved;
-    return result;
+    return calls->list(directory, each, context);
 }

@@ -1,13 +1,15 @@
-/* disk.h - every file operation of the queue goes through here, so that tests can fail, cut and record it. */
+/* disk.h - every file operation of the queue and of Maildirs goes through here, so that tests can fail, cut and
+ * record it. */
 #ifndef STORE_DISK_H
 #define STORE_DISK_H
 
 #include "store/span.h"
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* One entry per system call, with its own meaning, return value and errno. */
+/* One entry per system call, with its own meaning, return value and errno; list: disk_list. */
 struct disk_calls {
     int (*open)(int directory, const char *name, int flags, mode_t mode);
     int (*close)(int fd);
@@ -19,6 +21,13 @@ struct disk_calls {
     int (*rename)(int from_directory, const char *from, int to_directory, const char *to);
     int (*unlink)(int directory, const char *name);
     int (*mkdir)(int directory, const char *name, mode_t mode);
+    int (*rename_new)(int from_directory, const char *from, int to_directory, const char *to); /* replaces nothing */
+    int (*link)(int from_directory, const char *from, int to_directory, const char *to);
+    int (*chmod)(int fd, mode_t mode);
+    int (*status)(int fd, struct stat *out);
+    int (*lock)(int fd);       /* for this process alone, without waiting */
+    int (*begin_sync)(int fd); /* what was written starts on its way to the disk; promises nothing */
+    int (*list)(int directory, int (*each)(void *context, const char *name), void *context);
     int (*free_bytes)(int directory, uint64_t *bytes_out, uint64_t *inodes_out);
 };
 

@@ -50,7 +50,7 @@ static uint8_t *load(struct journal *journal, const struct journal_segment *segm
     uint8_t *octets = NULL;
     journal_name(segment->number, name);
     int fd = disk_calls()->open(journal->directory, name, O_RDONLY, 0);
-    if (fd < 0 || fstat(fd, &status) != 0) goto out;
+    if (fd < 0 || disk_calls()->status(fd, &status) != 0) goto out;
     *n_out = (size_t)status.st_size;
     if (!(octets = calloc(1, *n_out + 1))) goto out;
     for (size_t at = 0; at < *n_out; at += READ_BYTES) {

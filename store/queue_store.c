@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <time.h>
 
 enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64, MARKS_RECORD = 4 << 20 };
@@ -20,7 +19,7 @@ static int take_lock(struct queue *queue) {
     queue->lock = disk_calls()->open(queue->directory, "lock", O_RDWR | O_CREAT, 0600);
     if (queue->lock < 0) return -1;
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(queue->lock, LOCK_EX | LOCK_NB) == 0) return 0;
+        if (disk_calls()->lock(queue->lock) == 0) return 0;
         if (errno != EWOULDBLOCK && errno != EINTR) return -1;
         nanosleep(&(struct timespec){0, 100000000}, NULL);
     }

@@ -3,6 +3,7 @@
  * the next whole message. */
 #include "server/outbound/job.h"
 
+#include "store/disk.h"
 #include "store/envelope.h"
 #include "store/log.h"
 
@@ -131,7 +132,7 @@ ssize_t job_body_read(const struct job *job, uint64_t offset, uint8_t *out, size
         return (ssize_t)n;
     }
     ssize_t got;
-    do got = pread(job->fd, out, n, (off_t)offset);
+    do got = disk_calls()->pread(job->fd, out, n, (off_t)offset);
     while (got < 0 && errno == EINTR);
     if (got == 0) { /* the file ends before the message does */
         errno = EIO;

@@ -3,12 +3,12 @@
  * overwrites a message, reports what is not synced. */
 #include "server/outbound/maildir.h"
 
-#include <dirent.h>
+#include "store/disk.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BUFFER_BYTES = 64 << 10, LOCAL_BYTES_MAX = 240 };
@@ -49,12 +49,13 @@ bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE], c
 }
 
 int maildir_directory(int parent, const char *name) {
-    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(parent, name, flags);
+    const struct disk_calls *disk = disk_calls();
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    int fd = disk->open(parent, name, flags, 0);
     if (fd >= 0 || errno != ENOENT) return fd;
-    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST) return -1;
-    if (fsync(parent) != 0) return -1;
-    return openat(parent, name, flags);
+    if (disk->mkdir(parent, name, 0700) != 0 && errno != EEXIST) return -1;
+    if (disk->fsync(parent) != 0) return -1;
+    return disk->open(parent, name, flags, 0);
 }
 
 int maildir_open(struct maildir *maildir, int directory) {
@@ -70,7 +71,7 @@ int maildir_open(struct maildir *maildir, int directory) {
 }
 
 static void close_one(int *fd) {
-    if (*fd >= 0) close(*fd);
+    if (*fd >= 0) (void)disk_calls()->close(*fd);
     *fd = -1;
 }
 
@@ -122,7 +123,7 @@ void maildir_abandon(struct maildir_batch *batch, size_t number, int error) {
     struct maildir_file *file = &batch->files[number];
     if (file->fd >= 0) {
         close_one(&file->fd);
-        (void)unlinkat(batch->maildir->tmp, file->tmp, 0);
+        (void)disk_calls()->unlink(batch->maildir->tmp, file->tmp);
     }
     free(file->buffer);
     file->buffer = NULL;
@@ -138,26 +139,19 @@ size_t maildir_begin(struct maildir_batch *batch, const struct maildir_key *key,
     else if (!(file->buffer = malloc(BUFFER_BYTES)))
         file->error = ENOMEM;
     if (file->error) return number;
-    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    file->fd = openat(batch->maildir->tmp, file->tmp, flags, 0600);
-    if (file->fd < 0 && errno == EEXIST && unlinkat(batch->maildir->tmp, file->tmp, 0) == 0)
-        file->fd = openat(batch->maildir->tmp, file->tmp, flags, 0600);
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    file->fd = disk_calls()->open(batch->maildir->tmp, file->tmp, flags, 0600);
+    if (file->fd < 0 && errno == EEXIST && disk_calls()->unlink(batch->maildir->tmp, file->tmp) == 0)
+        file->fd = disk_calls()->open(batch->maildir->tmp, file->tmp, flags, 0600);
     if (file->fd < 0) maildir_abandon(batch, number, errno);
     return number;
 }
 
-static int write_all(int fd, const uint8_t *p, size_t n) {
-    while (n) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno != EINTR) return -1;
-        if (done > 0) p += done, n -= (size_t)done;
-    }
-    return 0;
-}
-
 static void flush(struct maildir_batch *batch, size_t number) {
     struct maildir_file *file = &batch->files[number];
-    if (!file->error && write_all(file->fd, file->buffer, file->buffered) != 0) maildir_abandon(batch, number, errno);
+    if (!file->error && file->buffered &&
+        disk_write_span(file->fd, span_of(file->buffer, file->buffered), file->bytes) != 0)
+        maildir_abandon(batch, number, errno);
     file->bytes += file->buffered;
     file->buffered = 0;
 }
@@ -182,33 +176,31 @@ void maildir_end(struct maildir_batch *batch, size_t number) {
     if (file->error) return;
     (void)snprintf(file->name + n, sizeof file->name - n, ",S=%llu", (unsigned long long)file->bytes);
     /* All files of the batch begin their way to the disk together; commit waits for each. */
-    (void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    (void)disk_calls()->begin_sync(file->fd);
+}
+
+struct scan {
+    struct maildir_batch *batch;
+    int directory;
+    bool is_tmp;
+};
+
+static int scan_one(void *context, const char *name) {
+    const struct scan *scan = context;
+    for (size_t i = 0; i < scan->batch->n; i++) {
+        struct maildir_file *file = &scan->batch->files[i];
+        if (!file->maybe_delivered || strncmp(name, file->prefix, strlen(file->prefix)) != 0) continue;
+        if (!scan->is_tmp)
+            file->there = true;
+        else if (strcmp(name, file->tmp) != 0)
+            (void)disk_calls()->unlink(scan->directory, name);
+    }
+    return 0;
 }
 
 /* Marks the files whose names are in the directory, whatever size or flags follow; in tmp, removes them. */
 static int scan(struct maildir_batch *batch, int directory, bool is_tmp) {
-    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    if (!stream) {
-        if (fd >= 0) close(fd);
-        return -1;
-    }
-    errno = 0;
-    for (const struct dirent *entry; (entry = readdir(stream));) {
-        for (size_t i = 0; i < batch->n; i++) {
-            struct maildir_file *file = &batch->files[i];
-            if (!file->maybe_delivered || strncmp(entry->d_name, file->prefix, strlen(file->prefix)) != 0) continue;
-            if (!is_tmp)
-                file->there = true;
-            else if (strcmp(entry->d_name, file->tmp) != 0)
-                (void)unlinkat(directory, entry->d_name, 0);
-        }
-        errno = 0;
-    }
-    int error = errno;
-    closedir(stream);
-    errno = error;
-    return error ? -1 : 0;
+    return disk_list(directory, scan_one, &(struct scan){batch, directory, is_tmp});
 }
 
 /* Looks for redelivered files, where there are any. Mail may move from new to cur meanwhile, never back: new comes
@@ -221,14 +213,15 @@ static int find_delivered(struct maildir_batch *batch) {
     if (scan(batch, batch->maildir->tmp, true) != 0 || scan(batch, batch->maildir->new, false) != 0 ||
         scan(batch, batch->maildir->cur, false) != 0)
         return -1;
-    return fsync(batch->maildir->cur);
+    return disk_calls()->fsync(batch->maildir->cur);
 }
 
 /* Into new without ever replacing a file there. */
 static int move_new(const struct maildir *maildir, struct maildir_file *file) {
-    if (renameat2(maildir->tmp, file->tmp, maildir->new, file->name, RENAME_NOREPLACE) == 0) return 0;
+    const struct disk_calls *disk = disk_calls();
+    if (disk->rename_new(maildir->tmp, file->tmp, maildir->new, file->name) == 0) return 0;
     if (errno == EINVAL || errno == ENOSYS) /* a file system without the flag */
-        if (linkat(maildir->tmp, file->tmp, maildir->new, file->name, 0) == 0) errno = EEXIST;
+        if (disk->link(maildir->tmp, file->tmp, maildir->new, file->name) == 0) errno = EEXIST;
     if (errno != EEXIST) return -1;
     file->there = true;
     return 0;
@@ -236,7 +229,7 @@ static int move_new(const struct maildir *maildir, struct maildir_file *file) {
 
 static void sync_one(struct maildir_batch *batch, size_t number) {
     struct maildir_file *file = &batch->files[number];
-    if (!file->error && !file->there && fsync(file->fd) != 0) maildir_abandon(batch, number, errno);
+    if (!file->error && !file->there && disk_calls()->fsync(file->fd) != 0) maildir_abandon(batch, number, errno);
 }
 
 static void place_one(struct maildir_batch *batch, size_t number) {
@@ -246,7 +239,7 @@ static void place_one(struct maildir_batch *batch, size_t number) {
         maildir_abandon(batch, number, errno);
         return;
     }
-    if (file->there) (void)unlinkat(batch->maildir->tmp, file->tmp, 0);
+    if (file->there) (void)disk_calls()->unlink(batch->maildir->tmp, file->tmp);
     close_one(&file->fd);
 }
 
@@ -261,7 +254,7 @@ void maildir_commit(struct maildir_batch *batch) {
             sync_one(batch, i);
     }
     for (size_t i = 0; !error && i < batch->n; i++) place_one(batch, i);
-    if (!error && fsync(batch->maildir->new) != 0) error = errno;
+    if (!error && disk_calls()->fsync(batch->maildir->new) != 0) error = errno;
     for (size_t i = 0; error && i < batch->n; i++)
         if (!batch->files[i].error) batch->files[i].error = error;
 }
