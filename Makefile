@@ -98,11 +98,15 @@ $(UNIT_LIBRARY): $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
 	$(LINK) -o $@ $^ $(ALL_LIBS) -lcriterion
 
-units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session
+units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session $(BUILD)/tests/bench/fill_queue
 
 # A session that was taken over, in the place of the real one: tests/intruder/run.py.
 $(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(LINK) -o $@ $^
+
+# A queue directory with a million messages in seconds.
+$(BUILD)/tests/bench/fill_queue: $(BUILD)/tests/bench/fill_queue.o $(LIBRARY)
+	$(LINK) -o $@ $^ $(LIBS_queue)
 
 deps:
 	@sh conf/deps.sh
@@ -155,4 +159,4 @@ clean:
 		build/sanitize build/clang build/fuzz
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) \
-	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d)
+	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d) $(BUILD)/tests/bench/fill_queue.d
