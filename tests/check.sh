@@ -8,9 +8,12 @@
 #   sanitize   all of tests/run.sh under the address and undefined behaviour sanitizers
 #   valgrind   the units under valgrind
 #   kill       kill -9 under load at length
+#   long       kill -9 under mixed load on a disk that is filled and freed (root only); half an hour of it is
+#              `tests/crash/long.py 1800 10`
 # Any report in the tools' own files fails, whatever the exit codes say.
 #   PARTS="planted sanitize"                 only these
 #   CHECK_MESSAGES=20000                     for kill
+#   CHECK_LONG="60 2"                        for long: seconds, and how often the disk is filled
 #   CHECK_ONLY="units dialog relay ..."      parts of tests/run.sh for release and sanitize
 #   CHECK_UNITS="buf wire ..."               units for valgrind
 #   CHECK_JOBS=2                             units under valgrind at a time
@@ -174,9 +177,15 @@ part_kill() {
     make --no-print-directory -s -j2 all && timeout 7200 python3 tests/crash/kill.py "${CHECK_MESSAGES:-20000}"
 }
 
+part_long() {
+    [ "$(id -u)" -eq 0 ] || return 2
+    # shellcheck disable=SC2086 # two words
+    make --no-print-directory -s -j2 all && timeout 7200 python3 tests/crash/long.py ${CHECK_LONG:-60 2}
+}
+
 passed=0 failed=0
 : >"$here/summary"
-for part in planted clang release sanitize valgrind kill; do
+for part in planted clang release sanitize valgrind kill long; do
     case " ${PARTS:-$part} " in *" $part "*) ;; *) continue ;; esac
     echo "== $part"
     begin=$(date +%s)
@@ -185,7 +194,7 @@ for part in planted clang release sanitize valgrind kill; do
     word=FAILED
     case $code in
     0) word=passed passed=$((passed + 1)) ;;
-    2) word='skipped (no such tool)' ;;
+    2) word='skipped (no such tool, or not root)' ;;
     *) failed=$((failed + 1)) ;;
     esac
     printf '%-10s %s (%d s)\n' "$part" "$word" $(($(date +%s) - begin)) | tee -a "$here/summary"
