@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -199,17 +200,24 @@ static bool goes_on(struct queue *queue) {
     return queue->first_commit != NULL;
 }
 
-int queue_run(struct role_start *start, uint32_t missing) {
+struct queue *queue_begin(struct role_start *start) {
     static struct queue queue;
+    return prepare(&queue, start) == 0 ? &queue : NULL;
+}
+
+void queue_round(struct queue *queue, int most_ms) {
+    int wait = wait_ms(queue, queue_schedule_run(queue));
+    if (loop_round(&queue->loop, wait < most_ms ? wait : most_ms) != 0) log_bug("the loop cannot wait");
+    round_end(queue);
+}
+
+int queue_run(struct role_start *start, uint32_t missing) {
     (void)signal(SIGPIPE, SIG_IGN);
-    if (prepare(&queue, start) != 0) return 1;
+    struct queue *queue = queue_begin(start);
+    if (!queue) return 1;
     role_ready(missing);
-    while (goes_on(&queue)) {
-        int schedule_ms = queue_schedule_run(&queue);
-        if (loop_round(&queue.loop, wait_ms(&queue, schedule_ms)) != 0) log_bug("the loop cannot wait");
-        round_end(&queue);
-    }
-    (void)queue_marks_flush(&queue);
-    control_close(&queue.control);
+    while (goes_on(queue)) queue_round(queue, INT_MAX);
+    (void)queue_marks_flush(queue);
+    control_close(&queue->control);
     return 0;
 }

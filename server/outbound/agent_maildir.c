@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 << 10, BROKEN_WAIT_MS = 1000 };
+enum { READ_BYTES = 64 << 10, BROKEN_WAIT_MS = 1000, NO_NAME = -1 };
 
 static struct {
     const struct agent_maildir *agent;
@@ -126,15 +126,31 @@ static int open_user(const char *domain, const char *local, int directory) {
     return inner;
 }
 
-int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox, int directory) {
+int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) {
     static char domain[MAILDIR_NAME_SIZE], local[MAILDIR_NAME_SIZE];
-    struct job *job;
-    int error = 0;
     room.agent = agent, room.inbox = inbox, room.batch.maildir = &room.maildir;
-    bool named = agent->capture || maildir_path(agent->destination, domain, local);
-    if (named && !agent->capture) directory = open_user(domain, local, directory);
-    if (named && (directory < 0 || maildir_open(&room.maildir, directory) != 0)) error = errno;
-    if ((named && !error && confine_directory(directory) != 0) || confine_child(agent->start) != 0) {
+    if (!agent->capture) {
+        if (!maildir_path(agent->destination, domain, local)) return NO_NAME;
+        *directory = open_user(domain, local, *directory);
+    }
+    return *directory < 0 || maildir_open(&room.maildir, *directory) != 0 ? errno : 0;
+}
+
+bool agent_maildir_round(int wait_ms) {
+    struct job *job;
+    enum job_status status = job_receive(room.inbox, room.batch.n ? 0 : wait_ms, &job);
+    if (status == JOB_COMPLETE)
+        take_job(job);
+    else if (room.batch.n)
+        commit();
+    if (room.batch.n == MAILDIR_BATCH) commit();
+    return status != JOB_GONE;
+}
+
+int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox, int directory) {
+    int error = agent_maildir_open(agent, inbox, &directory);
+    bool named = error != NO_NAME;
+    if ((!error && confine_directory(directory) != 0) || confine_child(agent->start) != 0) {
         log_fault("confining an agent", errno);
         return 1;
     }
@@ -146,13 +162,6 @@ int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox
         log_fault("opening a Maildir", error);
         return refuse_all(&answer);
     }
-    for (;;) {
-        enum job_status status = job_receive(inbox, room.batch.n ? 0 : -1, &job);
-        if (status == JOB_COMPLETE)
-            take_job(job);
-        else if (room.batch.n)
-            commit();
-        if (status == JOB_GONE) return 0;
-        if (room.batch.n == MAILDIR_BATCH) commit();
-    }
+    while (agent_maildir_round(-1)) continue;
+    return 0;
 }

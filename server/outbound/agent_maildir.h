@@ -12,6 +12,13 @@ struct agent_maildir {
     bool capture;            /* `directory` itself is the Maildir, else the mail directory */
 };
 
+/* Opens the Maildir of the process's one agent, making what is missing; *directory is taken, and becomes the user's.
+ * 0, -1 when no mailbox can have the name, or errno. */
+int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) MUST_USE;
+/* Takes a message when one comes within wait_ms (-1: for ever); commits the batch when none does or it is full.
+ * False: the queue or the parent is gone. */
+bool agent_maildir_round(int wait_ms) MUST_USE;
+
 /* Confines the process to the Maildir, then delivers until the queue or the parent is gone; the exit status. */
 int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox, int directory);
 
