@@ -348,6 +348,10 @@ void queue_export_answer(struct queue *queue, struct control_peer *peer, const s
 void queue_export_gone(void *context, struct control_peer *peer);
 
 /* ---- queue.c */
+/* The process's one queue, recovered and ready for rounds; NULL when it cannot be had (logged). */
+struct queue *queue_begin(struct role_start *start);
+/* Timers that are due, frames that are there, the batch, marks, maintenance. Waits at most this long for a frame. */
+void queue_round(struct queue *queue, int most_ms);
 bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, int passed);
 /* Reads what auth has sent so far. */
 void queue_auth_drain(struct queue *queue);
