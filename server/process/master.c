@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -271,12 +272,20 @@ static int prepare(void) {
     return write_pid_file();
 }
 
+/* For all processes, which inherit it: one that is woken does not interrupt the one that woke it, so that a round
+ * takes many sessions' frames where it would take one. A quarter of a message's work is saved; nothing depends on
+ * it. */
+static void let_rounds_grow(void) {
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+}
+
 int master_serve(struct conf *conf, const char *path, const struct master_options *options) {
     int status = 0;
     master = (struct master){.conf = conf, .path = path, .options = *options, .background_fd = -1};
     master.signals.fd = -1;
     if (options->background && !in_background(&status)) return status;
     notify_watchdog_start();
+    let_rounds_grow();
     bool no_ipv6 = fit_to_kernel(conf);
     if (loop_open(&master.loop) != 0 || watch_signals() != 0 || prepare() != 0) return 1;
     master_say(LOG_STARTED, path);
