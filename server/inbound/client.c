@@ -112,20 +112,21 @@ static void make_room(void) {
     client.to = n;
 }
 
-/* Waits first where nothing can be there yet: a plain client answers after a wait. Under TLS OpenSSL may hold
- * octets. */
+/* Waits first where nothing can be there yet: a plain client reads what was said before it answers. Under TLS
+ * OpenSSL may hold octets. */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) {
     short events;
     make_room();
     /* Who never stops sending never makes it wait, and has his time all the same. */
     if (clock_ms() >= deadline_ms) return CLIENT_LATE;
-    for (;;) {
+    bool wait = !client.tls;
+    for (events = POLLIN;; wait = true) {
         size_t n = 0;
-        enum client_status status = read_now(received + client.to, sizeof received - client.to, &n, &events);
+        enum client_status status = wait ? wait_for(events, deadline_ms, stoppable) : CLIENT_FINE;
+        if (status != CLIENT_FINE) return status;
+        status = read_now(received + client.to, sizeof received - client.to, &n, &events);
         client.to += status == CLIENT_FINE ? n : 0;
         if (status != CLIENT_LATE) return status;
-        status = wait_for(events, deadline_ms, stoppable);
-        if (status != CLIENT_FINE) return status;
     }
 }
 
@@ -170,7 +171,6 @@ enum client_status client_start_tls(int keys_fd, uint64_t deadline_ms) {
 /* What the client sent after our last word would turn the close into a reset that eats that word: take some of it. */
 void client_close(void) {
     if (client.tls) tls_close();
-    shutdown(client.fd, SHUT_WR);
     for (int i = 0; i < 16 && read(client.fd, received, sizeof received) > 0; i++) continue;
     close(client.fd);
     client.fd = -1;

@@ -25,8 +25,15 @@
 enum { SPAWN_PAUSE_MS = 1000, OVERSTAY_MS = 3000 };
 
 /* Where a session's descriptors lie: its client takes one of the first free numbers, the channels that auth hands out
- * have the rest. What the listener shares with its children lies far above. */
-enum { SESSION_AUTH_FD = ROLE_CONTROL_FD, SESSION_STOP_FD = LOG_FD + 1, SESSION_FREE_FD, SHARED_FROM_FD = 48 };
+ * have the rest. Above lies what the listener shares with children that wait, and above that what is its own: so a child
+ * drops each with one call. With none above 63 the kernel copies no large table at each fork. */
+enum {
+    SESSION_AUTH_FD = ROLE_CONTROL_FD,
+    SESSION_STOP_FD = LOG_FD + 1,
+    SESSION_FREE_FD,
+    SHARED_FROM_FD = 16,
+    LISTENER_FROM_FD = SHARED_FROM_FD + SESSION_SOCKETS_MAX + 4
+};
 
 static int open_exits(void) {
     sigset_t set;
@@ -36,8 +43,8 @@ static int open_exits(void) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int move_up(int *fd) {
-    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, SHARED_FROM_FD);
+static int move_up(int *fd, int from) {
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, from);
     if (moved < 0) return -1;
     close(*fd);
     *fd = moved;
@@ -46,14 +53,18 @@ static int move_up(int *fd) {
 
 static int share(struct pool *pool, struct role_start *start) {
     struct pool_wires *wires = &pool->wires;
-    int *const ours[] = {&wires->accepted[0], &wires->accepted[1], &wires->idle[0], &wires->idle[1],
-                         &wires->stop[0],     &wires->stop[1],     &wires->exits};
+    int *const shared[] = {&wires->accepted[1], &wires->idle[0], &wires->stop[0]};
+    int *const ours[] = {&wires->accepted[0], &wires->idle[1], &wires->stop[1], &wires->exits};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (move_up(ours[i], LISTENER_FROM_FD) != 0) return -1;
     for (size_t i = 0; i < start->n_descriptors; i++)
-        if (start->descriptors[i].kind == DESCRIPTOR_SOCKET && move_up(&start->descriptors[i].fd) != 0) return -1;
+        if (start->descriptors[i].kind == DESCRIPTOR_SOCKET &&
+            move_up(&start->descriptors[i].fd, SHARED_FROM_FD) != 0)
+            return -1;
     for (unsigned i = 0; i < pool->setup->n_sockets; i++)
         wires->sockets[i] = role_descriptor(start, DESCRIPTOR_SOCKET, i);
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (move_up(ours[i]) != 0) return -1;
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+        if (move_up(shared[i], SHARED_FROM_FD) != 0 || *shared[i] >= LISTENER_FROM_FD) return -1;
     return 0;
 }
 
@@ -128,22 +139,16 @@ static void say_accepted(const struct pool *pool) {
     ssize_t n;
     do n = write(pool->wires.accepted[1], "A", 1);
     while (n < 0 && errno == EINTR);
-    close(pool->wires.accepted[1]);
 }
 
-static void keep_session_only(const struct pool *pool, int epoll) {
-    for (uint32_t i = 0; i < pool->setup->n_sockets; i++) close(pool->wires.sockets[i]);
-    close(pool->wires.idle[0]);
+static int keep_session_only(int epoll) {
     close(epoll);
+    return close_range(SHARED_FROM_FD, ~0U, 0);
 }
 
-static void drop_listeners_ends(const struct pool *pool) {
-    close(ROLE_CONTROL_FD);
-    close(pool->wires.accepted[0]);
-    close(pool->wires.idle[1]);
-    close(pool->wires.stop[1]);
-    close(pool->wires.exits);
+static int drop_listeners_ends(const struct pool *pool) {
     for (size_t i = 0; i < pool->start->n_channels; i++) close(pool->start->channels[i].fd);
+    return close_range(LISTENER_FROM_FD, ~0U, 0);
 }
 
 /* Leaves room for the client, the queue's channel, and where there is TLS the keys' channel: no other descriptor can
@@ -162,8 +167,8 @@ static enum session_exit child(const struct pool *pool, int auth_fd) {
     struct session_place place = {.setup = pool->setup, .auth_fd = SESSION_AUTH_FD, .stop_fd = SESSION_STOP_FD};
     struct sockaddr_storage address;
     socklen_t n_address = sizeof address;
-    drop_listeners_ends(pool);
-    if (!take_place(auth_fd, SESSION_AUTH_FD) || !take_place(pool->wires.stop[0], SESSION_STOP_FD))
+    if (drop_listeners_ends(pool) != 0 || !take_place(auth_fd, SESSION_AUTH_FD) ||
+        !take_place(pool->wires.stop[0], SESSION_STOP_FD))
         return SESSION_EXIT_FAULT;
     int epoll = watch_all(pool, SESSION_AUTH_FD);
     end_without_fail(pool);
@@ -171,8 +176,7 @@ static enum session_exit child(const struct pool *pool, int auth_fd) {
     place.fd = wait_for_connection(pool, epoll, &place.socket, &place.client);
     if (place.fd < 0) return SESSION_EXIT_FINE;
     say_accepted(pool);
-    keep_session_only(pool, epoll);
-    if (getsockname(place.fd, (struct sockaddr *)&address, &n_address) != 0 ||
+    if (keep_session_only(epoll) != 0 || getsockname(place.fd, (struct sockaddr *)&address, &n_address) != 0 ||
         !netaddr_from_socket(&place.local, &address))
         return SESSION_EXIT_FAULT;
     return session_run(&place);

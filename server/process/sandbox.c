@@ -215,7 +215,7 @@ static const struct {
 } parent_only[] = {
     {FORKS, "clone"},        {FORKS, "wait4"},       {FORKS, "socketpair"},  {FORKS, "setrlimit"},
     {FORKS, "seccomp"},      {FORKS, "dup2"},        {FORKS, "dup3"},        {FORKS, "pipe2"},
-    {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},    {LISTENER, "close_range"},
+    {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},
     {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"}, {LISTENER, "alarm"}, {LISTENER, "setitimer"},
 #ifndef GATEPOST_SANITIZED
     {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
