@@ -2,6 +2,8 @@
  * Runs in: every process. Trusts: nothing it receives. Never: keeps a descriptor that was not asked for. */
 #include "store/frame.h"
 
+#include "store/frames.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -75,20 +77,17 @@ static enum frame_status judge(struct frame *out, uint8_t *storage, ssize_t n, b
     return FRAME_RECEIVED;
 }
 
-enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct frame *out) {
-    struct iovec part = {storage, FRAME_MAX};
-    union {
-        struct cmsghdr header;
-        uint8_t space[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-    } control;
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+union control_space {
+    struct cmsghdr header;
+    uint8_t space[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+/* What recvmsg filled in, `n` its result. */
+static enum frame_status take(struct msghdr *message, ssize_t n, uint8_t *storage, bool fd_wanted,
+                              struct frame *out) {
     *out = (struct frame){.fd = -1};
-    ssize_t n;
-    do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    size_t descriptors = n < 0 ? 0 : take_control(&message, out);
-    bool whole = n < 0 || !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    size_t descriptors = n < 0 ? 0 : take_control(message, out);
+    bool whole = n < 0 || !(message->msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     if (descriptors > (fd_wanted ? 1U : 0U)) whole = false;
     enum frame_status status = judge(out, storage, n, whole);
     if (status != FRAME_RECEIVED && out->fd >= 0) {
@@ -98,6 +97,45 @@ enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct
     return status;
 }
 
+enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct frame *out) {
+    struct iovec part = {storage, FRAME_MAX};
+    union control_space control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n;
+    do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    return take(&message, n, storage, fd_wanted, out);
+}
+
+size_t frames_receive(int fd, uint8_t (*storage)[FRAME_MAX], size_t n, struct frame *out,
+                      enum frame_status *status_out) {
+    struct mmsghdr messages[FRAMES_MAX] = {0};
+    struct iovec parts[FRAMES_MAX];
+    union control_space controls[FRAMES_MAX];
+    if (n > FRAMES_MAX) n = FRAMES_MAX;
+    for (size_t i = 0; i < n; i++) {
+        parts[i] = (struct iovec){storage[i], FRAME_MAX};
+        messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &controls[i], .msg_controllen = sizeof controls[i]};
+    }
+    int came;
+    do came = recvmmsg(fd, messages, (unsigned)n, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+    while (came < 0 && errno == EINTR);
+    *status_out = came < 0 ? judge(out, NULL, -1, true) : FRAME_RECEIVED;
+    for (size_t i = 0; i < (size_t)(came < 0 ? 0 : came); i++) {
+        enum frame_status status =
+            take(&messages[i].msg_hdr, (ssize_t)messages[i].msg_len, storage[i], false, &out[i]);
+        if (status == FRAME_RECEIVED) continue;
+        if (status == FRAME_CLOSED) {
+            if (i == 0) *status_out = FRAME_CLOSED;
+            return i;
+        }
+        out[i].type = 0, out[i].body = (struct span){0};
+    }
+    return came < 0 ? 0 : (size_t)came;
+}
+
 int frame_send_plain(int fd, uint16_t type, struct span body) {
     uint8_t head[2] = {(uint8_t)type, (uint8_t)(type >> 8)};
     struct iovec parts[2] = {{head, sizeof head}, {(void *)(uintptr_t)body.p, body.n}};
@@ -105,6 +143,34 @@ int frame_send_plain(int fd, uint16_t type, struct span body) {
     do n = writev(fd, parts, 2);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -1 : 0;
+}
+
+enum { BUNDLED_HEAD_BYTES = 6 };
+
+bool frame_bundle_add(struct frame_bundle *bundle, uint16_t type, struct span body) {
+    if (bundle->b.cap - bundle->b.n < BUNDLED_HEAD_BYTES + body.n) return false;
+    wire_put_u16(&bundle->b, type);
+    wire_put_span(&bundle->b, body);
+    bundle->frames++;
+    return true;
+}
+
+uint16_t frame_bundle_type(const struct frame_bundle *bundle, struct span *body_out) {
+    struct wire w = wire_over(buf_span(&bundle->b));
+    *body_out = w.rest;
+    if (bundle->frames != 1) return FRAME_BUNDLE;
+    uint16_t type = wire_get_u16(&w);
+    *body_out = wire_get_span(&w, FRAME_BODY_MAX);
+    return type;
+}
+
+bool frame_bundle_next(struct wire *w, struct frame *out) {
+    if (!w->rest.n) return false;
+    out->fd = -1;
+    out->type = wire_get_u16(w);
+    out->body = wire_get_span(w, FRAME_BODY_MAX);
+    if (out->type == FRAME_BUNDLE) w->bad = true;
+    return !w->bad;
 }
 
 int frame_dispatch(const struct frame_row *rows, size_t n, uint32_t state, void *peer, struct frame *frame) {

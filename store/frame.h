@@ -38,8 +38,31 @@ enum frame_status {
  * `fd_wanted` is false, are closed and make the frame FRAME_MALFORMED. */
 enum frame_status frame_receive(int fd, uint8_t *storage, bool fd_wanted, struct frame *out) MUST_USE;
 
+/* Receives what is there at once, at most `n` frames and never waiting: frame i into storage[i], without descriptors.
+ * Returns how many came; a malformed one has type 0 and no body. 0: *status_out says why (FRAME_NONE, FRAME_CLOSED,
+ * FRAME_ERROR). */
+enum { FRAMES_MAX = 16 };
+size_t frames_receive(int fd, uint8_t (*storage)[FRAME_MAX], size_t n, struct frame *out,
+                      enum frame_status *status_out) MUST_USE;
+
 /* For the session, which may not use sendmsg: one writev(2). SIGPIPE must be ignored. */
 int frame_send_plain(int fd, uint16_t type, struct span body) MUST_USE;
+
+/* A FRAME_BUNDLE that grows in storage of the caller's. Frames that do not fit are not added: send it, clear it, try
+ * again; false for an empty one means that it goes by itself. */
+struct frame_bundle {
+    struct buf b;
+    size_t frames;
+};
+bool frame_bundle_add(struct frame_bundle *bundle, uint16_t type, struct span body) MUST_USE;
+/* What is to be sent: a bundle, or the one frame that is in it. */
+uint16_t frame_bundle_type(const struct frame_bundle *bundle, struct span *body_out);
+static inline void frame_bundle_clear(struct frame_bundle *bundle) {
+    buf_clear(&bundle->b), bundle->frames = 0;
+}
+
+/* The next frame of a bundle's body; sender as in `out`. False at its end, or with w->bad where it is malformed. */
+bool frame_bundle_next(struct wire *w, struct frame *out) MUST_USE;
 
 /* One row of a receiver's table: `states` is the set of peer states (bits) in which the type is permitted. The
  * handler returns 0, or -1 when the frame is malformed or a lie. */

@@ -14,6 +14,9 @@ enum {
 
 /* clang-format off */
 enum frame_type {
+    /* ---- where a channel's title says so: several frames without descriptors, in their order, as one */
+    FRAME_BUNDLE = 0x0001, /* [u16 type, span body]*; no bundle is in it */
+
     /* ---- master to a child over descriptor 3, and back */
     MASTER_SETUP = 0x0101,  /* +fd: memfd with the role's setup (store/role.h); at start and at reload */
     MASTER_CHANNEL,         /* u8 role of the peer, u8 index; +fd: channel to it (new, or in place of a broken one) */
@@ -109,7 +112,7 @@ enum frame_type {
     RESOLVE_REQUEST = 0x0b01, /* u64 request, text host name */
     RESOLVE_RESULT = 0x0b81,  /* u64 request, u8 enum resolve_outcome, u16 n, n times: netaddr (port 0) */
 
-    /* ---- every process to the log writer, over descriptor 4 */
+    /* ---- every process to the log writer, over descriptor 4; all but LOG_FLUSH also in bundles */
     LOG_ROLE = 0x0c01, /* from master: u32 pid, u8 role (ROLE_NONE: that process has ended) */
     LOG_SESSION,       /* from auth: u32 pid, text session name (empty: that session has ended), netaddr client */
     LOG_LINE,          /* u16 enum log_event, [u16 enum log_key, span value]* */

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 
 static int log_fd = LOG_FD;
+static uint8_t gathered_storage[16 << 10];
+static struct frame_bundle gathered; /* without a place for octets: nothing is gathered */
 static bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
 
 int log_use(int fd) {
@@ -68,8 +70,26 @@ static void send_frame(enum frame_type type, struct span body) {
     errno = saved;
 }
 
+void log_gather(void) {
+    gathered.b = BUF_OVER(gathered_storage);
+}
+
+void log_flush(void) {
+    struct span body;
+    if (!gathered.frames) return;
+    enum frame_type type = frame_bundle_type(&gathered, &body);
+    send_frame(type, body);
+    frame_bundle_clear(&gathered);
+}
+
+static void send_or_gather(enum frame_type type, struct span body) {
+    if (gathered.b.p && frame_bundle_add(&gathered, (uint16_t)type, body)) return;
+    log_flush();
+    if (!gathered.b.p || !frame_bundle_add(&gathered, (uint16_t)type, body)) send_frame(type, body);
+}
+
 void log_send(struct log_line *line) {
-    send_frame(LOG_LINE, buf_span(&line->b));
+    send_or_gather(LOG_LINE, buf_span(&line->b));
 }
 
 void log_role(uint32_t pid, unsigned role) {
@@ -77,7 +97,7 @@ void log_role(uint32_t pid, unsigned role) {
     struct buf b = BUF_OVER(storage);
     wire_put_u32(&b, pid);
     wire_put_u8(&b, (uint8_t)role);
-    send_frame(LOG_ROLE, buf_span(&b));
+    send_or_gather(LOG_ROLE, buf_span(&b));
 }
 
 void log_session(uint32_t pid, struct span name, const struct netaddr *client) {
@@ -86,7 +106,7 @@ void log_session(uint32_t pid, struct span name, const struct netaddr *client) {
     wire_put_u32(&b, pid);
     wire_put_span(&b, name);
     wire_put_netaddr(&b, client);
-    send_frame(LOG_SESSION, buf_span(&b));
+    send_or_gather(LOG_SESSION, buf_span(&b));
 }
 
 void log_fault(const char *what, int error) {
@@ -95,6 +115,7 @@ void log_fault(const char *what, int error) {
     log_text(&line, KEY_WHAT, what);
     log_text(&line, KEY_ERROR, strerrordesc_np(error));
     log_send(&line);
+    log_flush();
 }
 
 void log_bug(const char *what) {
@@ -102,5 +123,6 @@ void log_bug(const char *what) {
     log_open(&line, LOG_BUG);
     log_text(&line, KEY_WHAT, what);
     log_send(&line);
+    log_flush();
     abort();
 }

@@ -27,6 +27,11 @@ void log_client(struct log_line *line, const struct netaddr *client);
  * at once, until the writer reads again: a log that hangs holds nobody up. */
 void log_send(struct log_line *line);
 
+/* From now on this process's lines wait until log_flush, or until there are many of them; a fault's and a bug's do
+ * not. What the world sees of an event comes after the flush of its line. Not for a process that forks. */
+void log_gather(void);
+void log_flush(void);
+
 /* From the master only: what this process is; ROLE_NONE (enum role): it has ended. */
 void log_role(uint32_t pid, unsigned role);
 

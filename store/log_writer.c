@@ -11,11 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FRAMES_PER_ROUND = 512, LAST_ROUNDS = 64 };
+enum { FRAMES_PER_ROUND = 512, CROWD_PER_ROUND = 64, LAST_ROUNDS = 64 };
+/* Between two rounds lines come together, so that one wake and one write serve many; but the sockets hold about 270.
+ */
+enum { GATHER_MS = 5, GATHER_FRAMES = 64 };
 
 static struct {
     struct role_start *start;
@@ -24,6 +28,7 @@ static struct {
     struct log_sink sink;
     uint32_t master;
     bool json, warnings_only, done;
+    size_t taken; /* frames in this round */
 } writer = {.sink.socket = -1};
 
 static int take_setup(void) {
@@ -76,50 +81,61 @@ static void write_line(const struct frame *frame) {
     log_sink_line(&writer.sink, buf_span(&line), level, pid);
 }
 
+static void take_frame(const struct frame *frame);
+
+/* Frames of one speaker, as if they had come one by one. */
+static bool take_bundle(const struct frame *bundle) {
+    struct wire w = wire_over(bundle->body);
+    struct frame frame = {.sender = bundle->sender};
+    while (frame_bundle_next(&w, &frame)) {
+        if (frame.type == LOG_FLUSH) return false;
+        take_frame(&frame);
+    }
+    return wire_end(&w);
+}
+
 static void take_frame(const struct frame *frame) {
     uint32_t pid = (uint32_t)frame->sender;
     bool master = pid == writer.master;
     if (frame->type == LOG_ROLE && master && take_role(frame->body)) return;
     if (frame->type == LOG_SESSION && log_people_role_of(pid) == ROLE_AUTH && take_session(frame->body)) return;
+    if (frame->type == FRAME_BUNDLE && take_bundle(frame)) return;
     if (frame->type == LOG_FLUSH && master && frame->body.n == 0)
         writer.done = true;
     else
         write_line(frame);
 }
 
-/* Takes what is there, at most `most` frames. */
+/* Takes what is there, about `most` frames. */
 static enum frame_status drain(int fd, size_t most) {
-    static uint8_t storage[FRAME_MAX];
-    struct frame frame;
-    enum frame_status status = FRAME_NONE;
-    for (size_t i = 0; i < most; i++) {
-        status = frame_receive(fd, storage, false, &frame);
-        if (status == FRAME_RECEIVED)
-            take_frame(&frame);
-        else if (status == FRAME_MALFORMED)
-            write_line(&(struct frame){.sender = frame.sender});
-        else
-            break;
-        if (writer.crowd.fd < 0) log_people_bury(); /* all is in one order then */
+    static uint8_t storage[FRAMES_MAX][FRAME_MAX];
+    struct frame frames[FRAMES_MAX];
+    enum frame_status status = FRAME_RECEIVED;
+    for (size_t taken = 0, n; taken < most; taken += n) {
+        if (!(n = frames_receive(fd, storage, FRAMES_MAX, frames, &status))) break;
+        writer.taken += n;
+        for (size_t i = 0; i < n; i++) {
+            take_frame(&frames[i]);
+            if (writer.crowd.fd < 0) log_people_bury(); /* all is in one order then */
+        }
+        if (n < FRAMES_MAX) return FRAME_NONE;
     }
     return status;
 }
 
-/* The same for the crowd. Who it is was said on the other socket before it could speak: that is read first. */
+/* The same for the crowd. Who it is was said on the other socket before it could speak: that is read first. The dead
+ * are buried when nothing of theirs can be left: whose end was known before the crowd was found silent. */
 static enum frame_status drain_crowd(size_t most) {
-    static uint8_t storage[FRAME_MAX];
-    struct frame frame;
+    static uint8_t storage[FRAMES_MAX][FRAME_MAX];
+    struct frame frames[FRAMES_MAX];
     enum frame_status status = FRAME_NONE;
-    for (size_t i = 0; i < most; i++) {
-        status = writer.crowd.fd < 0 ? FRAME_NONE : frame_receive(writer.crowd.fd, storage, false, &frame);
-        if (status == FRAME_NONE) log_people_bury();
-        if (status != FRAME_RECEIVED && status != FRAME_MALFORMED) break;
+    for (size_t taken = 0, n; taken < most && writer.crowd.fd >= 0; taken += n) {
+        if (!(n = frames_receive(writer.crowd.fd, storage, FRAMES_MAX, frames, &status))) break;
+        writer.taken += n;
         (void)drain(writer.socket.fd, FRAMES_PER_ROUND);
-        if (status == FRAME_RECEIVED)
-            take_frame(&frame);
-        else
-            write_line(&(struct frame){.sender = frame.sender});
+        for (size_t i = 0; i < n; i++) take_frame(&frames[i]);
     }
+    if (status == FRAME_NONE) log_people_bury();
     return status;
 }
 
@@ -131,13 +147,13 @@ static void end_if(enum frame_status status) {
 static void socket_ready(void *context, uint32_t events) {
     (void)context, (void)events;
     enum frame_status status = drain(writer.socket.fd, FRAMES_PER_ROUND);
-    if (writer.crowd.fd >= 0) end_if(drain_crowd(FRAMES_PER_ROUND / 8));
+    if (writer.crowd.fd >= 0) end_if(drain_crowd(CROWD_PER_ROUND));
     end_if(status);
 }
 
 static void crowd_ready(void *context, uint32_t events) {
     (void)context, (void)events;
-    end_if(drain_crowd(FRAMES_PER_ROUND / 8));
+    end_if(drain_crowd(CROWD_PER_ROUND));
 }
 
 /* At the end: what is still there. */
@@ -177,6 +193,11 @@ static int set_nonblocking(int fd) {
     return flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) ? -1 : 0;
 }
 
+static void gather(void) {
+    if (!writer.done && writer.taken < GATHER_FRAMES) (void)poll(NULL, 0, GATHER_MS);
+    writer.taken = 0;
+}
+
 int log_run(struct role_start *start, uint32_t missing) {
     writer.start = start;
     writer.master = (uint32_t)getppid();
@@ -193,7 +214,7 @@ int log_run(struct role_start *start, uint32_t missing) {
         (set_nonblocking(writer.crowd.fd) != 0 || loop_add(&writer.loop, &writer.crowd, EPOLLIN) != 0))
         return 1;
     role_ready(missing);
-    while (!writer.done && loop_round(&writer.loop, -1) == 0) continue;
+    while (!writer.done && loop_round(&writer.loop, -1) == 0) gather();
     take_rest();
     return 0;
 }

@@ -145,6 +145,7 @@ static const struct row {
     {FILES, "utimensat", ALWAYS, "SQLite"},
     {OUTBOUND | RESOLVER, "socket", INTERNET, "the next hop; name servers"},
     {OUTBOUND | RESOLVER, "connect", ALWAYS, "the same"},
+    {LOG, "recvmmsg", ALWAYS, "log frames, many at once"},
     {LOG, "socket", UNIX, "syslog"},
     {LOG, "connect", ALWAYS, "syslog"},
     {LOG, "getppid", ALWAYS, "the master's pid: who may say which role a process has"},

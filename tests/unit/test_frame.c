@@ -2,6 +2,8 @@
  * Runs in: the test runner. Trusts: the kernel's socketpairs. Never: leaves a descriptor open. */
 #include "store/frame.h"
 
+#include "store/frames.h"
+
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -341,4 +343,57 @@ Test(test_frame, a_broken_channel_is_told) {
     cr_expect_eq(frame_backlog_send(&backlog, fds[0], 1, SPAN("x"), -1), -1);
     cr_expect(frame_backlog_empty(&backlog));
     close(fds[0]);
+}
+
+static uint8_t many[FRAMES_MAX][FRAME_MAX];
+
+Test(test_frame, many_at_once) {
+    struct frame frames[FRAMES_MAX];
+    enum frame_status status;
+    int fds[2], on = 1;
+    pair(fds, false); /* it does not wait, whatever the socket would */
+    cr_assert_eq(setsockopt(fds[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+    cr_expect_eq(frames_receive(fds[1], many, FRAMES_MAX, frames, &status), (size_t)0);
+    cr_expect_eq(status, FRAME_NONE);
+    cr_assert_eq(frame_send(fds[0], 0x0102, SPAN("one")), 0);
+    size_t before = open_descriptors();
+    send_raw(fds[0], SPAN("\2\1two"), 1, &fds[0]);
+    send_raw(fds[0], SPAN("x"), 0, NULL);
+    for (int i = 0; i < FRAMES_MAX; i++) cr_assert_eq(frame_send(fds[0], 0x0103, SPAN("more")), 0);
+    cr_assert_eq(frames_receive(fds[1], many, FRAMES_MAX, frames, &status), (size_t)FRAMES_MAX);
+    cr_expect_eq(status, FRAME_RECEIVED);
+    cr_expect(frames[0].type == 0x0102 && span_equal(frames[0].body, SPAN("one")) && frames[0].sender == getpid());
+    cr_expect(frames[1].type == 0 && frames[1].fd == -1, "descriptors are not wanted");
+    cr_expect(frames[2].type == 0 && frames[2].sender == getpid(), "too short");
+    cr_expect(frames[3].type == 0x0103 && span_equal(frames[FRAMES_MAX - 1].body, SPAN("more")));
+    cr_expect_eq(open_descriptors(), before);
+    close(fds[0]);
+    cr_expect_eq(frames_receive(fds[1], many, FRAMES_MAX, frames, &status), (size_t)3);
+    cr_expect_eq(frames_receive(fds[1], many, FRAMES_MAX, frames, &status), (size_t)0);
+    cr_expect_eq(status, FRAME_CLOSED);
+    close(fds[1]);
+}
+
+Test(test_frame, bundles) {
+    uint8_t octets[32];
+    struct frame_bundle bundle = {.b = BUF_OVER(octets)};
+    struct frame frame = {0};
+    struct span body;
+    cr_assert(frame_bundle_add(&bundle, 0x0102, SPAN("first")));
+    cr_expect_eq(frame_bundle_type(&bundle, &body), 0x0102, "one goes as it is");
+    cr_expect(span_equal(body, SPAN("first")));
+    cr_assert(frame_bundle_add(&bundle, 0x0103, (struct span){0}));
+    cr_expect_not(frame_bundle_add(&bundle, 0x0104, SPAN("too much of it")));
+    cr_expect_eq(frame_bundle_type(&bundle, &body), FRAME_BUNDLE);
+    struct wire w = wire_over(body);
+    cr_expect(frame_bundle_next(&w, &frame) && frame.type == 0x0102 && span_equal(frame.body, SPAN("first")));
+    cr_expect(frame_bundle_next(&w, &frame) && frame.type == 0x0103 && frame.body.n == 0);
+    cr_expect(!frame_bundle_next(&w, &frame) && wire_end(&w));
+    static const struct span bad[] = {SPAN("\2"), SPAN("\2\1\5\0\0\0four"), SPAN("\1\0\0\0\0\0")};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        w = wire_over(bad[i]);
+        cr_expect(!frame_bundle_next(&w, &frame) && !wire_end(&w), "%zu", i);
+    }
+    frame_bundle_clear(&bundle);
+    cr_expect_eq(bundle.b.n, (size_t)0);
 }

@@ -160,6 +160,35 @@ Test(test_log, a_writer_that_hangs_holds_nobody_up, .timeout = 120) {
     cr_expect_eq(drain(), (size_t)1);
 }
 
+/* Lines that are gathered come in one frame, in their order; a fault takes them along at once. */
+Test(test_log, gathered_lines) {
+    struct frame one = {0};
+    log_gather();
+    say(1);
+    log_flush();
+    struct wire w = receive(LOG_LINE);
+    for (uint64_t i = 0; i < 3; i++) say(i);
+    cr_expect_eq(drain(), (size_t)0);
+    log_fault("a fault", EIO);
+    w = receive(FRAME_BUNDLE);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(frame_bundle_next(&w, &one));
+        cr_expect_eq(one.type, LOG_LINE);
+        w.bad = w.bad || one.body.n < 2;
+        cr_expect_eq(one.body.p[0], i < 3 ? one.body.p[0] : LOG_FAULT);
+    }
+    cr_expect(!frame_bundle_next(&w, &one) && wire_end(&w));
+    log_flush();
+    cr_expect_eq(drain(), (size_t)0, "nothing waits any more");
+    for (uint64_t i = 0; i < 2000; i++) {
+        say(i);
+        if (i % 100 == 0) (void)drain();
+    }
+    log_session(7, SPAN("SESSION1"), &(struct netaddr){0});
+    log_flush();
+    cr_expect_geq(drain(), (size_t)1);
+}
+
 Test(test_log, no_writer_at_all) {
     close(ends[0]);
     say(1);

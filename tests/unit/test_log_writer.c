@@ -214,6 +214,50 @@ static void say_session_ended(uint32_t pid) {
     log_session(pid, (struct span){0}, &(struct netaddr){0});
 }
 
+static void speak_bundle(uint32_t other) {
+    uint8_t octets[8], storage[256];
+    struct buf role = BUF_OVER(octets);
+    struct frame_bundle bundle = {.b = BUF_OVER(storage)};
+    struct log_line line;
+    wire_put_u32(&role, other);
+    wire_put_u8(&role, ROLE_AUTH);
+    log_open(&line, LOG_AGENT);
+    log_text(&line, KEY_WHAT, "in-a-bundle");
+    cr_assert(frame_bundle_add(&bundle, LOG_LINE, buf_span(&line.b)) &&
+              frame_bundle_add(&bundle, LOG_ROLE, buf_span(&role)) && /* may not, here neither */
+              frame_bundle_add(&bundle, LOG_LINE, buf_span(&line.b)) &&
+              frame_bundle_add(&bundle, LOG_FLUSH, (struct span){0}));
+    cr_assert_eq(frame_send_plain(log_pair[1], FRAME_BUNDLE, buf_span(&bundle.b)), 0);
+}
+
+/* Many frames in one are each taken by what its speaker may say; what follows a frame that may not be there is not
+ * read, and the writer goes on. */
+Test(log_writer, bundles) {
+    static char text[1 << 16];
+    struct driver driver = start_writer(false);
+    struct speaker agent = fork_speaker(speak_bundle, (uint32_t)getpid());
+    log_gather();
+    say(LOG_STARTED, "gathered-one");
+    say(LOG_READY, "gathered-two");
+    log_flush();
+    take_turn(agent);
+    say(LOG_STOPPED, "gathered-three");
+    log_flush();
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_FLUSH, (struct span){0}), 0);
+    size_t n = 0, agents = 0, refused = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (const char *p = text; (p = strstr(p, "process=agent event=agent what=in-a-bundle\n")); p++) agents++;
+    for (const char *p = text; (p = strstr(p, "event=bad-frame")); p++) refused++;
+    cr_expect_eq(agents, 2, "%s", text);
+    cr_expect_eq(refused, 2, "%s", text);
+    const char *one = strstr(text, "process=master event=started what=gathered-one\n"),
+               *two = strstr(text, "process=master event=ready what=gathered-two\n"),
+               *three = strstr(text, "process=master event=stopped what=gathered-three\n");
+    cr_expect(one && two && three && one < two && two < three, "%s", text);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* The pid of a process that has ended is nobody's until it is named again. */
 Test(log_writer, the_dead_have_no_rights) {
     static char text[1 << 16];
