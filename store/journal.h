@@ -14,6 +14,7 @@ enum { JOURNAL_VERSION = 1 };
 struct journal_segment {
     uint64_t number, bytes;
     uint64_t live_bytes; /* the owner's account: what messages that are not done take */
+    uint64_t marked;     /* the owner's account: messages whose oldest marks it has */
     uint64_t closed_ms;  /* clock_ms when it stopped being the current one */
 };
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINK_BACKLOG_BYTES = 8 << 20, LINK_FRAMES = 256, DRAIN_MS = 3000 };
+enum { LINK_BACKLOG_BYTES = 8 << 20, LINK_FRAMES = 256, DRAIN_MS = 3000, WALK_MS = 5 };
 
 static const uint8_t link_roles[QUEUE_LINKS] = {ROLE_AUTH, ROLE_DELIVERY, ROLE_OUTBOUND};
 
@@ -176,6 +176,7 @@ static int prepare(struct queue *queue, struct role_start *start) {
 
 /* How long the loop may wait: marks must reach the disk within a second. */
 static int wait_ms(struct queue *queue, int schedule_ms) {
+    if (queue_walks(queue) && schedule_ms > WALK_MS) schedule_ms = WALK_MS;
     if (!queue->marks.n) return schedule_ms;
     uint64_t due = queue->marks_since_ms + QUEUE_MARK_MS, now = clock_ms();
     if (due <= now) return 0;

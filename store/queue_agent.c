@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { AGENT_BACKLOG_BYTES = 4 << 20, ASKED_MS = 30000, FRAMES_AT_ONCE = 64, CHUNK_BYTES = 60 << 10 };
+enum { AGENT_BACKLOG_BYTES = 4 << 20, ASKED_MS = 30000, FRAMES_AT_ONCE = 64, CHUNK_BYTES = 60 << 10, LOAD_MS = 15 };
 
 bool queue_agent_ask(struct queue *queue, struct queue_destination *destination) {
     uint8_t storage[2048];
@@ -25,6 +25,7 @@ bool queue_agent_ask(struct queue *queue, struct queue_destination *destination)
     agent->timer.kind = TIMER_AGENT;
     agent->backlog.cap_bytes = AGENT_BACKLOG_BYTES;
     agent->number = ++queue->last_agent;
+    agent->heard_ms = clock_ms();
     wire_put_u32(&b, agent->number);
     wire_put_u8(&b, destination->kind);
     wire_put_span(&b, span_of(destination->octets, destination->bytes));
@@ -81,7 +82,7 @@ static void lose(struct queue *queue, struct queue_agent *agent) {
 
 static void idle(struct queue *queue, struct queue_agent *agent) {
     if (agent->n_jobs) return;
-    if (agent->failed || queue->first_wanting || queue->draining)
+    if (agent->failed || queue_crowded(queue, agent) || queue->draining)
         queue_agent_drop(queue, agent);
     else if (queue_timer_set(&queue->timers, &agent->timer, clock_ms() + QUEUE_AGENT_IDLE_MS) != 0)
         queue_agent_drop(queue, agent);
@@ -137,7 +138,9 @@ static bool give(struct queue *queue, struct queue_agent *agent, struct queue_pa
     message->active++;
     part->state = PART_ACTIVE;
     message_name(message->number, name);
+    uint64_t before = clock_ms();
     bool ok = queue_load(queue, message);
+    queue->load_ms += clock_ms() - before;
     if (ok && message->flags & MESSAGE_OWN_FILE && (fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0)) < 0) {
         log_fault("a message's body cannot be opened", errno);
         ok = false;
@@ -147,7 +150,8 @@ static bool give(struct queue *queue, struct queue_agent *agent, struct queue_pa
         return true;
     }
     *job = (struct queue_job){++queue->last_job, part};
-    agent->n_jobs++;
+    if (!agent->n_jobs++) agent->heard_ms = clock_ms();
+    agent->turn_jobs++;
     ok = send_open(queue, agent, job, fd) && (fd >= 0 || send_body(queue, agent, job));
     if (fd >= 0) (void)disk_calls()->close(fd);
     /* The agent's copy is on its way; another attempt reads it again. */
@@ -158,11 +162,16 @@ static bool give(struct queue *queue, struct queue_agent *agent, struct queue_pa
 void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
     struct queue_destination *destination = agent->destination;
     if (agent->handling) return; /* its results come first; then it is filled */
-    while (destination->first && !queue->draining && agent->n_jobs < QUEUE_WINDOW &&
+    while (destination->n_ready && !queue->draining && agent->n_jobs < QUEUE_WINDOW &&
            frame_backlog_empty(&agent->backlog)) {
-        struct queue_part *part = destination->first;
         /* After a failure one job finds out whether the destination is back. */
         if (agent->failed || destination->timer.place || (destination->failures && agent->n_jobs)) break;
+        if (queue_turn_over(queue, agent)) break;
+        if (queue->load_ms > LOAD_MS) {
+            agent->hungry = queue->hungry = true;
+            return;
+        }
+        struct queue_part *part = queue_lane_turn(destination);
         queue_timer_clear(&queue->timers, &agent->timer);
         queue_part_unschedule(queue, part);
         if (give(queue, agent, part)) continue;
@@ -170,6 +179,17 @@ void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
         return;
     }
     idle(queue, agent);
+}
+
+void queue_agents_feed(struct queue *queue) {
+    while (queue->hungry && queue->load_ms <= LOAD_MS) {
+        struct queue_agent *agent = queue->agents;
+        while (agent && !agent->hungry) agent = agent->next;
+        queue->hungry = agent;
+        if (!agent) return;
+        agent->hungry = false;
+        queue_agent_fill(queue, agent);
+    }
 }
 
 /* The final address. Whoever holds the message unloads it. */
@@ -262,7 +282,7 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     if (unreachable && !agent->failed) {
         agent->failed = true;
         queue_destination_failed(queue, agent->destination, note);
-    } else if (!unreachable && !agent->failed && agent->destination->failures) {
+    } else if (!unreachable && !agent->failed && (agent->destination->failures || !agent->destination->worked)) {
         queue_destination_worked(queue, agent->destination);
     }
     struct queue_note *held = note;
@@ -300,6 +320,7 @@ static void agent_ready(void *context, uint32_t events) {
             if (loop_change(&queue->loop, &agent->watch, EPOLLIN) != 0) log_fault("watching an agent", errno);
         }
     }
+    agent->heard_ms = clock_ms();
     agent->handling = true;
     for (int i = 0; i < FRAMES_AT_ONCE; i++) {
         enum frame_status status = frame_receive(agent->watch.fd, storage, false, &frame);
@@ -351,6 +372,7 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
     if (!agent || queue_link_for(queue, agent->destination->kind) != link)
         return; /* given up; its channel is closed */
     queue_timer_clear(&queue->timers, &agent->timer);
+    agent->heard_ms = agent->turn_ms = clock_ms();
     agent->watch = (struct loop_watch){frame->fd, agent_ready, agent};
     frame->fd = -1;
     if (loop_add(&queue->loop, &agent->watch, EPOLLIN) != 0)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOVE_AT_ONCE = 64, MAINTAIN_MS = 1000, MARKS_AT_ONCE = 4 << 20 };
+enum { MOVE_AT_ONCE = 64, MAINTAIN_MS = 1000, MARKS_AT_ONCE = 256 << 10, WALK_AT_ONCE = 5000, ROUND_MS = 20 };
 
 static unsigned hash(uint64_t number) {
     return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56);
@@ -116,14 +116,21 @@ static int say_moved(struct queue *queue, struct queue_message **messages, size_
     return journal_flush(&queue->journal);
 }
 
-/* Moves some of the messages that live in the segment; what cannot be read stays there. 0, or -1: later. */
+/* Moves some of the messages that live in the segment, which is the oldest; what cannot be read stays there. Messages
+ * are filed in the order of the log, behind those that were moved before a start. 0, or -1: later. */
 static int move_some(struct queue *queue, uint64_t number) {
-    struct queue_message *messages[MOVE_AT_ONCE];
+    struct queue_message *messages[MOVE_AT_ONCE], *at = queue->walks.move ? queue->walks.move : queue->oldest;
+    uint64_t began = clock_ms();
     size_t n = 0;
-    for (struct queue_message *message = queue->oldest; message && n < MOVE_AT_ONCE; message = message->next)
-        if (message->place.segment == number && !message->unreadable && prepare(queue, message))
-            messages[n++] = message;
-    if (!n) return -1;
+    int steps = 0;
+    for (; at && at->place.segment == RECORD_FILE && at->next && steps < WALK_AT_ONCE; steps++) at = at->next;
+    queue->walks.move = at;
+    for (; at && n < MOVE_AT_ONCE && steps < WALK_AT_ONCE; steps++, at = at->next) {
+        if (at->place.segment != RECORD_FILE && at->place.segment > number) break;
+        if (at->place.segment == number && !at->unreadable && prepare(queue, at)) messages[n++] = at;
+        if (clock_ms() - began > ROUND_MS) break;
+    }
+    if (!n) return steps < WALK_AT_ONCE ? -1 : 0;
     if (rename_all(queue, messages, n) != 0 || say_moved(queue, messages, n) != 0) {
         log_fault("messages cannot be moved out of the log", errno);
         return -1;
@@ -132,25 +139,47 @@ static int move_some(struct queue *queue, uint64_t number) {
         struct journal_segment *segment = journal_segment(&queue->journal, number);
         segment->live_bytes -= record_bytes(messages[i]->payload_bytes);
         messages[i]->place = (struct record_place){RECORD_FILE, messages[i]->number};
-        messages[i]->marks_from = 0;
+        queue_marks_from(queue, messages[i], 0);
     }
     return 0;
 }
 
-static int drop_oldest(struct queue *queue) {
-    uint64_t number = queue->journal.segments[0].number;
-    for (struct queue_message *message = queue->oldest; message; message = message->next) {
-        if (!message->marks_from || message->marks_from > number) continue;
-        queue_mark_whole(queue, message);
-        if (queue->marks.n > MARKS_AT_ONCE && queue_marks_flush(queue) != 0) return -1;
+/* Writes the states again of messages that have marks in the oldest segment. 1: the rest in the next round. New marks
+ * go to the current segment: who was passed has none in the oldest. */
+static int renew_marks(struct queue *queue) {
+    const struct journal_segment *oldest = &queue->journal.segments[0];
+    bool marked = oldest->marked || queue->marked_nowhere;
+    if (queue->walks.dropping != oldest->number) queue->walks.drop = queue->oldest;
+    queue->walks.dropping = oldest->number;
+    size_t before = queue->marks.n;
+    for (int i = 0; marked && queue->walks.drop && i < WALK_AT_ONCE; i++) {
+        struct queue_message *message = queue->walks.drop;
+        queue->walks.drop = message->next;
+        if (message->marks_from && message->marks_from <= oldest->number) queue_mark_whole(queue, message);
+        if (queue->marks.n - before > MARKS_AT_ONCE) break;
+        marked = oldest->marked || queue->marked_nowhere;
     }
-    if (queue_marks_flush(queue) != 0) return -1;
+    if (marked && queue->walks.drop) return 1;
+    queue->walks.drop = NULL;
+    return queue_marks_flush(queue);
+}
+
+/* 0; 1: the rest in the next round; -1: later. */
+static int drop_oldest(struct queue *queue) {
+    uint64_t began = clock_ms();
+    int result = renew_marks(queue);
+    if (result != 0) return result;
     for (unsigned i = 0; i < 256; i++) {
         if (!(queue->dirty_deferred[i / 8] & 1U << i % 8)) continue;
+        if (clock_ms() - began > ROUND_MS) return 1;
         if (sync_directory(queue, i) != 0) return -1;
         queue->dirty_deferred[i / 8] &= (uint8_t) ~(1U << i % 8);
     }
     return journal_drop_oldest(&queue->journal);
+}
+
+bool queue_walks(const struct queue *queue) {
+    return queue->walks.sweep || queue->walks.route || (queue->walks.drop && !queue_backup_runs(queue));
 }
 
 /* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many
@@ -164,21 +193,27 @@ static bool worth_moving(const struct queue *queue) {
     return bytes > 4 * live + 4 * queue->setup.segment_bytes;
 }
 
+/* One segment: goes, or some of what lives in it moves. 0: gone; 1: more in a while; -1: it stays. */
+static int maintain_oldest(struct queue *queue) {
+    const struct journal_segment *oldest = &queue->journal.segments[0];
+    if (oldest->live_bytes) {
+        bool rested = clock_ms() - oldest->closed_ms > 10 * MAINTAIN_MS;
+        if (!rested || !worth_moving(queue) || move_some(queue, oldest->number) != 0) return -1;
+        if (queue->journal.segments[0].live_bytes) return 1;
+    }
+    int result = drop_oldest(queue);
+    if (result < 0) log_fault("a segment of the log cannot be removed", errno);
+    return result;
+}
+
 void queue_maintain(struct queue *queue) {
     uint64_t now = clock_ms();
-    struct journal *journal = &queue->journal;
-    if (now - queue->maintained_ms < MAINTAIN_MS || queue_backup_runs(queue)) return;
-    queue->maintained_ms = now;
+    if (now < queue->maintain_ms || queue_backup_runs(queue)) return;
+    queue->maintain_ms = now + MAINTAIN_MS;
     if (!queue->marks.n) queue_gone_remove(queue); /* of messages that recovery found ended, or a backup held */
-    if (queue->stopped || journal->fd < 0) return;
-    while (journal->n > 1) {
-        struct journal_segment *oldest = &journal->segments[0];
-        bool rested = now - oldest->closed_ms > 10 * MAINTAIN_MS;
-        if (oldest->live_bytes && (!rested || !worth_moving(queue) || move_some(queue, oldest->number) != 0)) return;
-        if (journal->segments[0].live_bytes) return; /* the rest in the next round */
-        if (drop_oldest(queue) != 0) {
-            log_fault("a segment of the log cannot be removed", errno);
-            return;
-        }
-    }
+    if (queue->stopped || queue->journal.fd < 0) return;
+    int result = 0;
+    while (result == 0 && queue->journal.n > 1 && clock_ms() - now <= ROUND_MS) result = maintain_oldest(queue);
+    uint64_t took = clock_ms() - now; /* other work has most of the time */
+    if (result >= 0 && queue->journal.n > 1) queue->maintain_ms = now + took + (took < 10 ? 30 : 3 * took);
 }

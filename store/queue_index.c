@@ -84,6 +84,7 @@ struct queue_message *queue_message_new(struct queue *queue, const struct messag
     made->n_recipients = made->n_open = message->n_recipients;
     made->flags = message->flags, made->envelope_flags = message->envelope.flags;
     made->report.kind = TIMER_REPORT;
+    made->sender_key = queue_sender_key(queue, &message->envelope);
     made->parts = calloc(n, sizeof *made->parts);
     if (made->parts && take_recipients(queue, made, message->recipients)) return made;
     free_message(queue, made);
@@ -123,6 +124,10 @@ static bool unlink_message(struct queue *queue, struct queue_message *message) {
         message->next->previous = message->previous;
     else
         queue->newest = message->previous;
+    struct queue_message **walks[] = {&queue->walks.sweep, &queue->walks.route, &queue->walks.drop,
+                                      &queue->walks.move};
+    for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
+        if (*walks[i] == message) *walks[i] = message->next;
     return true;
 }
 
@@ -131,6 +136,7 @@ void queue_forget(struct queue *queue, struct queue_message *message) {
         struct journal_segment *segment = journal_segment(&queue->journal, message->place.segment);
         if (segment) segment->live_bytes -= record_bytes(message->payload_bytes);
         queue->n_messages--;
+        queue_marks_from(queue, message, 0);
         queue->queued_bytes -= message->body_bytes;
     }
     free_message(queue, message);

@@ -50,7 +50,7 @@ static void apply_all(struct queue *queue, struct span marks, uint64_t segment) 
         mark_get(&w, &mark);
         struct queue_message *message = w.bad ? NULL : queue_find(queue, mark.number);
         if (!message) continue;
-        if (!message->marks_from) message->marks_from = segment;
+        if (!message->marks_from) queue_marks_from(queue, message, segment);
         apply(message, &mark);
     }
 }

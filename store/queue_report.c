@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum { ASK_AGAIN_MS = 30000, LATER_MS = 60000, DOMAIN_HOUR_MAX = 20, HEADERS_MAX = 64 << 10, HOUR_MS = 3600000 };
-enum { SWEEP_MIN_MS = 200, SWEEP_MAX_MS = 60000, SWEEP_ASKS = 100, COUNT_BYTES = 4096 };
+enum { SWEEP_MIN_MS = 200, SWEEP_MAX_MS = 60000, SWEEP_ASKS = 100, SWEEP_AT_ONCE = 2000, COUNT_BYTES = 4096 };
 
 static bool is_due(const struct queue_recipient *recipient) {
     return recipient->state == RECIPIENT_DELIVERED || recipient->state == RECIPIENT_RELAYED ||
@@ -163,8 +163,13 @@ void queue_report_consider(struct queue *queue, struct queue_message *message) {
 }
 
 void queue_route_again(struct queue *queue) {
-    for (struct queue_message *message = queue->oldest, *next; message; message = next) {
-        next = message->next;
+    queue->walks.route = queue->oldest;
+}
+
+static void route_some(struct queue *queue) {
+    for (int i = 0; queue->walks.route && i < SWEEP_AT_ONCE; i++) {
+        struct queue_message *message = queue->walks.route;
+        queue->walks.route = message->next;
         if (message->reporting && !message->active) set_timer(queue, message, 0);
     }
 }
@@ -320,22 +325,42 @@ static void consider_delay(struct queue *queue, struct queue_message *message) {
     if (!resident) queue_unload(queue, message);
 }
 
+/* No backscatter: only to who has proven who he is. A report is no mail of anybody's. */
+static bool hears_of_delay(const struct queue *queue, const struct queue_message *message, uint64_t wall_ms) {
+    if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL))
+        return false;
+    if (message->envelope_flags & ENVELOPE_BOUNCE || message->active || message->reporting) return false;
+    return wall_ms >= message->arrival_ms + queue->setup.delay_ms;
+}
+
+/* Often enough for the shorter of what is looked after. */
+static uint64_t pause_ms(const struct queue *queue) {
+    uint64_t delay = queue->setup.delay_ms, pause = queue->setup.expire_ms / 8;
+    if (delay && delay / 8 < pause) pause = delay / 8;
+    return pause < SWEEP_MIN_MS ? SWEEP_MIN_MS : pause > SWEEP_MAX_MS ? SWEEP_MAX_MS : pause;
+}
+
 void queue_report_sweep(struct queue *queue) {
-    uint64_t now = clock_ms(), wall = clock_wall_ms(), pause = queue->setup.delay_ms / 8;
+    uint64_t now = clock_ms(), wall = clock_wall_ms();
     unsigned asked = 0;
-    if (pause < SWEEP_MIN_MS) pause = SWEEP_MIN_MS;
-    if (pause > SWEEP_MAX_MS) pause = SWEEP_MAX_MS;
-    if (now - queue->swept_ms < pause || queue->setup.stand_alone || queue->draining || queue->stopped) return;
-    queue->swept_ms = now;
+    route_some(queue);
+    if (queue->setup.stand_alone || queue->draining || queue->stopped) {
+        queue->walks.sweep = NULL;
+        return;
+    }
     ask_count(queue);
-    for (struct queue_message *message = queue->oldest; message && asked < SWEEP_ASKS; message = message->next) {
-        /* No backscatter: only to who has proven who he is. A report is no mail of anybody's. */
-        if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL))
-            continue;
-        if (message->envelope_flags & ENVELOPE_BOUNCE || message->active || message->reporting) continue;
-        if (wall < message->arrival_ms + queue->setup.delay_ms) continue;
-        consider_delay(queue, message);
-        asked++;
+    if (!queue->walks.sweep && now - queue->swept_ms >= pause_ms(queue)) {
+        queue->swept_ms = now;
+        queue->walks.sweep = queue->oldest;
+    }
+    for (int i = 0; queue->walks.sweep && i < SWEEP_AT_ONCE && asked < SWEEP_ASKS; i++) {
+        struct queue_message *message = queue->walks.sweep;
+        queue->walks.sweep = message->next;
+        if (hears_of_delay(queue, message, wall)) {
+            consider_delay(queue, message);
+            asked++;
+        }
+        if (wall >= message->arrival_ms + queue->setup.expire_ms) queue_expire_ready(queue, message);
     }
 }
 

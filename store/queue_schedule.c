@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { NO_LINK_MS = 1000, LOST_MAX_MS = 3600000 };
+enum { NO_LINK_MS = 1000, LOST_MAX_MS = 3600000, TIMERS_AT_ONCE = 2000 };
 
 static uint32_t draw(void) {
     uint32_t random = 0;
@@ -37,6 +37,7 @@ struct queue_destination *queue_destination(struct queue *queue, uint8_t kind, s
     made->timer.kind = TIMER_DESTINATION;
     made->kind = kind, made->bytes = (uint16_t)name.n;
     if (name.n) memcpy(made->octets, name.p, name.n);
+    queue_worked_recall(queue, made);
     made->hash_next = *first;
     return *first = made;
 }
@@ -47,21 +48,10 @@ void queue_destination_release(struct queue *queue, struct queue_destination *de
         bucket(queue, destination->kind, span_of(destination->octets, destination->bytes));
     while (*at != destination) at = &(*at)->hash_next;
     *at = destination->hash_next;
+    queue_worked_keep(queue, destination);
     queue_timer_clear(&queue->timers, &destination->timer);
     queue_note_set(&destination->note, NULL);
     free(destination);
-}
-
-void queue_destination_want(struct queue *queue, struct queue_destination *destination) {
-    if (!destination->first || destination->timer.place || destination->wanting || queue->setup.stand_alone) return;
-    if (destination->agent || queue->draining) return; /* it is filled in this round */
-    destination->wanting = 1;
-    destination->next_wanting = NULL;
-    if (queue->last_wanting)
-        queue->last_wanting->next_wanting = destination;
-    else
-        queue->first_wanting = destination;
-    queue->last_wanting = destination;
 }
 
 static void leave_alone(struct queue *queue, struct queue_destination *destination, uint64_t wait_ms) {
@@ -69,21 +59,20 @@ static void leave_alone(struct queue *queue, struct queue_destination *destinati
         log_fault("a timer cannot be set", ENOMEM);
 }
 
+void queue_destination_pause(struct queue *queue, struct queue_destination *destination) {
+    leave_alone(queue, destination, NO_LINK_MS);
+}
+
 void queue_destination_worked(struct queue *queue, struct queue_destination *destination) {
     destination->failures = 0;
+    destination->worked = 1;
     queue_timer_clear(&queue->timers, &destination->timer);
 }
 
 static void make_ready(struct queue *queue, struct queue_part *part) {
     struct queue_destination *destination = part->destination;
     part->state = PART_READY;
-    part->next = NULL;
-    part->previous = destination->last;
-    if (destination->last)
-        destination->last->next = part;
-    else
-        destination->first = part;
-    destination->last = part;
+    queue_lane_add(queue, part);
     if (destination->agent && destination->agent->watch.fd >= 0 && !destination->timer.place)
         queue_agent_fill(queue, destination->agent);
     else
@@ -91,18 +80,9 @@ static void make_ready(struct queue *queue, struct queue_part *part) {
 }
 
 void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
-    struct queue_destination *destination = part->destination;
     queue_timer_clear(&queue->timers, &part->timer);
     if (part->state != PART_READY) return;
-    if (part->previous)
-        part->previous->next = part->next;
-    else
-        destination->first = part->next;
-    if (part->next)
-        part->next->previous = part->previous;
-    else
-        destination->last = part->previous;
-    part->next = part->previous = NULL;
+    queue_lane_remove(queue, part);
     part->state = PART_WAITING;
 }
 
@@ -191,28 +171,29 @@ static void let_go(struct queue *queue, struct queue_message *message) {
     queue_report_consider(queue, message);
 }
 
-/* What is ready has no time of its own at which it would be given up. A message has at most one part here. */
-static void expire_ready(struct queue *queue, struct queue_destination *destination) {
-    uint64_t now = clock_wall_ms();
-    destination->parts++; /* stays while messages end */
-    for (struct queue_part *part = destination->first, *next; part; part = next) {
-        struct queue_message *message = part->message;
-        uint16_t index = (uint16_t)(part - message->parts);
-        next = part->next;
-        if (now < message->arrival_ms + queue->setup.expire_ms) continue;
-        message->active++;
+void queue_expire_ready(struct queue *queue, struct queue_message *message) {
+    if (clock_wall_ms() < message->arrival_ms + queue->setup.expire_ms) return;
+    message->active++;
+    bool expired = false;
+    for (uint16_t index = 0; index < message->n_parts; index++) {
+        struct queue_part *part = &message->parts[index];
+        if (part->state != PART_READY || !part->destination->failures) continue;
         queue_part_unschedule(queue, part);
         part->state = PART_DONE;
+        expired = true;
         for (uint32_t i = 0; i < message->n_recipients; i++)
             if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING)
                 expire(queue, message, i);
-        let_go(queue, message);
     }
-    destination->parts--;
+    if (expired)
+        let_go(queue, message);
+    else
+        queue_release(queue, message);
 }
 
 void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note) {
     if (destination->failures < UINT16_MAX) destination->failures++;
+    destination->worked = 0;
     if (note) {
         queue_note_set(&destination->note, note);
         leave_alone(queue, destination, queue_retry_ms(&queue->setup, destination->failures, draw()));
@@ -220,7 +201,6 @@ void queue_destination_failed(struct queue *queue, struct queue_destination *des
         unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
         leave_alone(queue, destination, (uint64_t)NO_LINK_MS << shift);
     }
-    expire_ready(queue, destination);
 }
 
 /* Everybody in the part was tried and some must be tried again. */
@@ -316,29 +296,16 @@ static void timer_due(struct queue *queue, struct queue_timer *timer) {
     }
 }
 
-/* An agent that has nothing to do makes room for a destination that waits for one. */
-static bool make_room(struct queue *queue) {
-    if (queue->n_agents < queue->setup.agents_max) return true;
-    for (struct queue_agent *agent = queue->agents; agent; agent = agent->next) {
-        if (agent->n_jobs || agent->watch.fd < 0) continue;
-        queue_agent_drop(queue, agent);
-        return true;
-    }
-    return false;
-}
-
 int queue_schedule_run(struct queue *queue) {
     uint64_t now = clock_ms();
-    for (struct queue_timer *timer; (timer = queue_timer_take(&queue->timers, now));) timer_due(queue, timer);
-    while (queue->first_wanting && make_room(queue)) {
-        struct queue_destination *destination = queue->first_wanting;
-        if (!(queue->first_wanting = destination->next_wanting)) queue->last_wanting = NULL;
-        destination->wanting = 0;
-        if (!destination->first)
-            queue_destination_release(queue, destination);
-        else if (!queue_agent_ask(queue, destination))
-            leave_alone(queue, destination, NO_LINK_MS);
-    }
+    struct queue_timer *timer;
+    queue->load_ms = 0;
+    queue_agents_feed(queue);
+    /* After a long stop all may be due at once; other work goes on between. */
+    for (int i = 0; i < TIMERS_AT_ONCE && (timer = queue_timer_take(&queue->timers, now)); i++)
+        timer_due(queue, timer);
+    queue_slots_fill(queue);
+    if (queue->hungry) return 0;
     if (!queue->timers.n) return 1000;
     uint64_t at = queue->timers.heap[0]->at_ms;
     return at <= now ? 0 : at - now < 1000 ? (int)(at - now) : 1000;

@@ -8,10 +8,12 @@
 #include "store/log.h"
 #include "store/loop.h"
 #include "store/message.h"
+#include "store/queue_lane.h"
 #include "store/queue_timer.h"
 #include "store/role.h"
 
 enum { QUEUE_WINDOW = 32, QUEUE_JOB_RECIPIENTS = 100, QUEUE_HASH = 4096, QUEUE_LINKS = 3, QUEUE_DOMAINS = 256 };
+enum { QUEUE_WORKED = 4096 };
 enum {
     QUEUE_INLINE_BYTES = 256 << 10,
     QUEUE_RESIDENT_BYTES = 64 << 20,
@@ -40,8 +42,9 @@ struct queue_part {
     struct queue_timer timer; /* while it waits */
     struct queue_message *message;
     struct queue_destination *destination;
-    struct queue_part *next, *previous; /* of the destination's ready ones */
-    uint64_t next_ms;                   /* wall clock */
+    struct queue_part *next, *previous; /* of its lane, while it is ready */
+    struct queue_lane *lane;
+    uint64_t next_ms; /* wall clock */
     uint16_t attempts;
     uint8_t state, again;
 };
@@ -65,8 +68,9 @@ struct queue_message {
     uint32_t payload_bytes, body_at, n_recipients, n_open;
     uint16_t n_parts, active;
     uint8_t flags, envelope_flags, reporting;
-    bool delay_told; /* its sender knows that it waits, or is not to */
-    bool unreadable; /* when it was last wanted; this was logged */
+    bool delay_told;     /* its sender knows that it waits, or is not to */
+    bool unreadable;     /* when it was last wanted; this was logged */
+    uint32_t sender_key; /* of its lanes */
     uint8_t *resident;
     struct queue_part *parts;
     struct queue_recipient recipients[];
@@ -76,12 +80,16 @@ struct queue_message {
 struct queue_destination {
     struct queue_timer timer; /* while it is left alone after a failure */
     struct queue_destination *hash_next, *next_wanting;
-    struct queue_part *first, *last; /* ready */
+    struct queue_lane *rings[2]; /* whose turn it is: of what is new, of what is tried again; NULL: empty */
+    struct queue_lane spare;     /* the first lane; and for everybody when there is no memory */
+    uint32_t n_ready, turn;
+    uint64_t wanted; /* its place among those that want an agent */
     struct queue_agent *agent;
     struct queue_note *note;
     uint32_t parts; /* that refer to it */
     uint16_t failures, last_part;
     uint8_t kind, wanting;
+    uint8_t worked; /* it has taken mail, and has not failed since */
     uint16_t bytes;
     uint8_t octets[];
 };
@@ -99,8 +107,10 @@ struct queue_agent {
     struct loop_watch watch; /* fd -1: asked for */
     struct frame_backlog backlog;
     uint32_t number;
-    unsigned n_jobs;
-    bool failed; /* a result said that the destination cannot be reached */
+    unsigned n_jobs, turn_jobs; /* in hand; handed out in this turn */
+    uint64_t turn_ms, heard_ms; /* when its turn began; when it last brought something forward */
+    bool hungry;                /* it may be filled as soon as the round has time */
+    bool failed;                /* a result said that the destination cannot be reached */
     bool polling_out;
     bool handling; /* its frames are being read */
     struct queue_job jobs[QUEUE_WINDOW];
@@ -168,6 +178,13 @@ struct queue {
     struct queue_message **messages, *oldest, *newest;
     size_t messages_cap, n_messages, resident_bytes;
     uint64_t last_number, queued_bytes;
+    uint64_t marked_nowhere; /* messages whose oldest marks are in no segment that there is */
+    /* How far walks over all messages have come; a round takes a part of one. NULL: over, or not begun. */
+    struct queue_walks {
+        struct queue_message *sweep, *route, *drop;
+        struct queue_message *move; /* those before it do not lie in the log */
+        uint64_t dropping;          /* the segment that `drop` is for */
+    } walks;
     /* marks that are not on disk yet, and what may go once they are */
     struct buf marks;
     uint64_t marks_since_ms;
@@ -179,7 +196,18 @@ struct queue {
     uint8_t dirty_deferred[256 / 8]; /* directories with a removal that is not synced */
     /* schedule */
     struct queue_timers timers;
-    struct queue_destination *destinations[QUEUE_HASH], *first_wanting, *last_wanting;
+    struct queue_destination *destinations[QUEUE_HASH];
+    struct queue_wanting {
+        struct queue_destination *first, *last;
+    } wanting[QUEUE_LINKS][STANDING_KINDS];
+    uint64_t last_wanted;
+    bool crowded[QUEUE_LINKS];     /* somebody wants an agent and there is no place */
+    bool hungry;                   /* an agent is */
+    uint64_t load_ms;              /* what reading messages has taken of this round */
+    uint64_t worked[QUEUE_WORKED]; /* names of destinations that worked and are not in memory, by hash */
+    struct queue_lane **lanes;
+    size_t lanes_cap, n_lanes;
+    uint32_t lane_seed;
     struct queue_agent *agents;
     unsigned n_agents;
     uint32_t last_agent;
@@ -206,7 +234,7 @@ struct queue {
     uint64_t suppressed_told, suppressed_told_ms;
     uint64_t swept_ms;
     /* maintenance */
-    uint64_t maintained_ms;
+    uint64_t maintain_ms;                            /* when it is time again */
     struct control_server control;                   /* nothing is removed as long as its copier is there */
     struct queue_export *exports;                    /* large messages that somebody reads */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
@@ -241,6 +269,8 @@ uint64_t queue_draw_number(struct queue *queue);
 int queue_store_open(struct queue *queue) MUST_USE;
 /* Reads everything back and begins a segment. */
 int queue_recover(struct queue *queue) MUST_USE;
+/* The oldest segment that has marks of the message; 0: none. */
+void queue_marks_from(struct queue *queue, struct queue_message *message, uint64_t segment);
 /* Notes a recipient's state for the next flush. */
 void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index);
 void queue_mark_whole(struct queue *queue, struct queue_message *message);
@@ -259,6 +289,8 @@ int queue_marks_flush(struct queue *queue);
 int queue_store_own(struct queue *queue, const struct message *head, struct span body) MUST_USE;
 /* Moves what keeps old segments alive, drops those that are done. */
 void queue_maintain(struct queue *queue);
+/* Whether a walk is under way, so that the next round should come soon. */
+bool queue_walks(const struct queue *queue);
 /* Names below deferred/. */
 enum { DEFERRED_NAME_MAX = 32 };
 void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]);
@@ -276,11 +308,14 @@ void queue_part_unschedule(struct queue *queue, struct queue_part *part);
 void queue_schedule_message(struct queue *queue, struct queue_message *message);
 /* Calls timers that are due, asks for agents, hands out jobs. Returns how long the loop may wait, in ms. */
 int queue_schedule_run(struct queue *queue);
-/* Leaves it alone for a while, for a note as long as a message would be; what has waited there too long is given up.
- * The destination must have an agent. */
+/* Leaves it alone for a while, for a note as long as a message would be. */
 void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note);
 void queue_destination_worked(struct queue *queue, struct queue_destination *destination);
-void queue_destination_want(struct queue *queue, struct queue_destination *destination);
+/* Leaves it alone for a moment: a trouble of our own. */
+void queue_destination_pause(struct queue *queue, struct queue_destination *destination);
+/* Parts that are ready have no time of their own at which they would be given up: where the destination has failed
+ * and the message is too old, that is now. The message may end. */
+void queue_expire_ready(struct queue *queue, struct queue_message *message);
 /* A job of the part ended: recipients that have not been answered are deferred. */
 void queue_part_ended(struct queue *queue, struct queue_part *part);
 void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
@@ -292,6 +327,8 @@ void queue_release(struct queue *queue, struct queue_message *message);
 /* ---- queue_agent.c: channels to delivery, outbound and agents */
 bool queue_agent_ask(struct queue *queue, struct queue_destination *destination);
 void queue_agent_fill(struct queue *queue, struct queue_agent *agent);
+/* Fills those that the round before had no time for. */
+void queue_agents_feed(struct queue *queue);
 void queue_agents_lost(struct queue *queue, uint8_t role);
 void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);

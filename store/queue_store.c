@@ -66,6 +66,17 @@ static void put_mark(struct queue *queue, const struct mark *mark) {
     mark_put(&queue->marks, mark);
 }
 
+static uint64_t *marked_in(struct queue *queue, uint64_t segment) {
+    struct journal_segment *known = journal_segment(&queue->journal, segment);
+    return known ? &known->marked : &queue->marked_nowhere; /* one that could not be made */
+}
+
+void queue_marks_from(struct queue *queue, struct queue_message *message, uint64_t segment) {
+    if (message->marks_from) --*marked_in(queue, message->marks_from);
+    if (segment) ++*marked_in(queue, segment);
+    message->marks_from = segment;
+}
+
 void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index) {
     const struct queue_recipient *recipient = &message->recipients[index];
     const struct queue_part *part = &message->parts[recipient->part];
@@ -79,12 +90,12 @@ void queue_mark(struct queue *queue, struct queue_message *message, uint32_t ind
                         .status = note ? span_text(note->status) : (struct span){0},
                         .diagnostic = queue_note_diagnostic(note),
                         .remote = queue_note_remote(note)};
-    if (!message->marks_from) message->marks_from = queue->journal.last_segment;
+    if (!message->marks_from) queue_marks_from(queue, message, queue->journal.last_segment);
     put_mark(queue, &mark);
 }
 
 void queue_mark_whole(struct queue *queue, struct queue_message *message) {
-    message->marks_from = queue->journal.last_segment;
+    queue_marks_from(queue, message, 0);
     for (uint32_t i = 0; i < message->n_recipients; i++)
         if (message->recipients[i].state != RECIPIENT_WAITING || message->delay_told ||
             message->parts[message->recipients[i].part].attempts)
