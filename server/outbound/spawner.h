@@ -7,7 +7,7 @@
 #include "store/loop.h"
 #include "store/role.h"
 
-enum { SPAWNER_AGENTS_MAX = 1024, SPAWNER_DESTINATION_MAX = 1024 };
+enum { SPAWNER_AGENTS_MAX = 2048, SPAWNER_DESTINATION_MAX = 1024 };
 
 struct spawner_order { /* one AGENT_WANTED */
     uint32_t agent;

@@ -22,6 +22,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Agents that only wait do not count for the queue, up to as many again (store/queue_slot.c). */
+enum { AGENTS_TIMES = 2 };
+
 int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out, const char **name_out) {
     const char *const names[ROLE_COUNT] = {
         [ROLE_LISTENER] = conf->users.session,  [ROLE_AUTH] = conf->users.auth,
@@ -275,7 +278,7 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
         .tls = (uint8_t)smarthost->tls,
         .verify = smarthost->verify,
         .user = span_text(smarthost->user),
-        .agents_max = conf->delivery.agents,
+        .agents_max = AGENTS_TIMES * conf->delivery.agents,
         .clear_password_ok = smarthost->tls == CONF_SMARTHOST_TLS_NONE && smarthost->tls_insecure_ok,
     };
     if (setup.user.n) {
@@ -317,7 +320,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
                        &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
     case ROLE_DELIVERY:
-        delivery_setup_put(b, &(struct delivery_setup){span_text(conf->hostname), conf->delivery.agents});
+        delivery_setup_put(b,
+                           &(struct delivery_setup){span_text(conf->hostname), AGENTS_TIMES * conf->delivery.agents});
         return 0;
     case ROLE_LOG:
         log_setup_put(b, &(struct log_setup){.syslog = conf->log.to == CONF_LOG_SYSLOG && !facts->stand_alone,

@@ -126,6 +126,7 @@ void drive_open_flags(struct queue_driver *driver, uint8_t t, uint64_t session, 
                                 .flags = flags,
                                 .helo = SPAN("client.example"),
                                 .sender = span_text(sender),
+                                .principal = driver->principal ? span_text(driver->principal) : (struct span){0},
                                 .limit_bytes = limit_bytes,
                                 .recipients_max = 100,
                                 .dsn_return = driver->dsn_return};

@@ -14,8 +14,9 @@ struct queue_driver {
     pid_t pid;
     int master, auth, delivery, command, log;
     struct queue_setup setup;
-    bool ready;         /* it came up */
-    uint8_t dsn_return; /* of the envelopes that it opens */
+    bool ready;            /* it came up */
+    uint8_t dsn_return;    /* of the envelopes that it opens */
+    const char *principal; /* the same; NULL: none */
 };
 
 struct drive_job {

@@ -206,7 +206,7 @@ Test(test_setup, of_the_others) {
     cr_expect(span_equal(outbound.user, SPAN("us")) && outbound.tls == SMARTHOST_TLS_STARTTLS);
     receive(ROLE_DELIVERY);
     cr_assert_eq(delivery_setup_get(&delivery, start.payload), 0);
-    cr_expect(delivery.agents_max == 7 && !start.common.directory_is_empty && start.common.child_filter.n);
+    cr_expect(delivery.agents_max == 14 && !start.common.directory_is_empty && start.common.child_filter.n);
     receive(ROLE_VERIFIER);
     cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
     cr_expect_eq(memcmp(verifier.seal_key, facts.seal_key, 32), 0);
