@@ -4,6 +4,7 @@
 
 #include "server/inbound/overflow.h"
 #include "server/inbound/pool.h"
+#include "server/inbound/settle.h"
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
 #include "store/clock.h"
@@ -61,6 +62,7 @@ int listener_prepare(struct role_start *start) {
     }
     if (tls_prepare(&setup) != 0) return -1;
     tls_arena_seal();
+    settle_relocations();
     return 0;
 }
 

@@ -25,8 +25,8 @@
 enum { SPAWN_PAUSE_MS = 1000, OVERSTAY_MS = 3000 };
 
 /* Where a session's descriptors lie: its client takes one of the first free numbers, the channels that auth hands out
- * have the rest. Above lies what the listener shares with children that wait, and above that what is its own: so a child
- * drops each with one call. With none above 63 the kernel copies no large table at each fork. */
+ * have the rest. Above lies what the listener shares with children that wait, and above that what is its own: so a
+ * child drops each with one call. With none above 63 the kernel copies no large table at each fork. */
 enum {
     SESSION_AUTH_FD = ROLE_CONTROL_FD,
     SESSION_STOP_FD = LOG_FD + 1,

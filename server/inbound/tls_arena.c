@@ -2,6 +2,8 @@
  * Runs in: listener, session. Trusts: OpenSSL to give back only what it took. Never: asks the kernel for memory. */
 #include "server/inbound/tls_arena.h"
 
+#include "server/inbound/settle.h"
+
 #include <openssl/crypto.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -88,6 +90,7 @@ void tls_arena_seal(void) {
     memset(free_blocks, 0, sizeof free_blocks);
     used = (used + PAGE - 1) / PAGE * PAGE;
     sealed = used;
+    settle(arena, arena + sealed);
 }
 
 size_t tls_arena_used(void) {

@@ -1,0 +1,15 @@
+/* settle.h - memory that will not change any more, kept so that a fork need not copy its page tables. */
+#ifndef SERVER_INBOUND_SETTLE_H
+#define SERVER_INBOUND_SETTLE_H
+
+#include "store/span.h"
+
+/* Puts the whole pages in [from, to) into a private mapping of a file in memory, with the same octets: until somebody
+ * writes to one, a child finds it in that file, and its parent's table of pages is neither copied at fork nor taken
+ * apart at exit. Without such files nothing changes. Before confinement; no other thread is there. */
+void settle(void *from, void *to);
+
+/* The same for what the linker has made read-only after relocation. */
+void settle_relocations(void);
+
+#endif
