@@ -77,7 +77,19 @@ static int pool_exit(void *context, struct frame *frame) {
     return 0;
 }
 
-static const struct frame_row listener_rows[] = {{POOL_CHILD, 1, pool_child}, {POOL_EXIT, 1, pool_exit}};
+static int pool_local(void *context, struct frame *frame) {
+    struct auth_link *link = context;
+    struct wire w = wire_over(frame->body);
+    uint32_t pid = wire_get_u32(&w), uid = wire_get_u32(&w);
+    if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
+    int fd = frame->fd;
+    frame->fd = -1;
+    peer_add_local(link->auth, (pid_t)pid, uid, fd);
+    return 0;
+}
+
+static const struct frame_row listener_rows[] = {
+    {POOL_CHILD, 1, pool_child}, {POOL_EXIT, 1, pool_exit}, {POOL_LOCAL, 1, pool_local}};
 
 /* ---- frames */
 

@@ -50,6 +50,15 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->mail_uid);
     wire_put_u32(b, setup->mail_gid);
     wire_put_span(b, setup->mail_directory);
+    wire_put_span(b, setup->local_domain);
+    wire_put_u8(b, setup->local_relay);
+    wire_put_u32(b, setup->n_system_users);
+    for (uint32_t i = 0; i < setup->n_system_users; i++) {
+        wire_put_u32(b, setup->system_users[i].uid);
+        wire_put_span(b, setup->system_users[i].name);
+        wire_put_span(b, setup->system_users[i].login);
+        wire_put_u8(b, setup->system_users[i].trusted);
+    }
 }
 
 /* An array of as many elements as the wire says, at most max; NULL and a bad wire otherwise. One element more than
@@ -102,6 +111,18 @@ static void get_limits(struct wire *w, struct auth_setup *setup) {
     setup->login_ms = wire_get_u64(w);
 }
 
+static void get_system_users(struct wire *w, struct auth_setup *setup) {
+    setup->local_domain = wire_get_span(w, SETUP_TEXT_MAX);
+    setup->local_relay = wire_get_u8(w);
+    setup->system_users = get_array(w, AUTH_SYSTEM_USERS_MAX, sizeof *setup->system_users, &setup->n_system_users);
+    for (uint32_t i = 0; i < setup->n_system_users; i++) {
+        setup->system_users[i].uid = wire_get_u32(w);
+        setup->system_users[i].name = wire_get_span(w, SETUP_TEXT_MAX);
+        setup->system_users[i].login = wire_get_span(w, SETUP_TEXT_MAX);
+        setup->system_users[i].trusted = wire_get_u8(w);
+    }
+}
+
 int auth_setup_get(struct auth_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     *setup = (struct auth_setup){0};
@@ -122,6 +143,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->mail_uid = wire_get_u32(&w);
     setup->mail_gid = wire_get_u32(&w);
     setup->mail_directory = wire_get_span(&w, SETUP_TEXT_MAX);
+    get_system_users(&w, setup);
     if (wire_end(&w)) return 0;
     auth_setup_free(setup);
     return -1;
@@ -131,6 +153,7 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->local_domains);
     free(setup->relay_domains);
     free(setup->relay_recipients);
+    free(setup->system_users);
     free(setup->trusted_networks);
     free(setup->local_sender_hosts);
     *setup = (struct auth_setup){0};

@@ -4,11 +4,24 @@
 
 #include "store/netaddr.h"
 
-enum { AUTH_DOMAINS_MAX = 4096, AUTH_NETWORKS_MAX = 1024, AUTH_RELAY_RECIPIENTS_MAX = 65536 };
+enum {
+    AUTH_DOMAINS_MAX = 4096,
+    AUTH_NETWORKS_MAX = 1024,
+    AUTH_RELAY_RECIPIENTS_MAX = 65536,
+    AUTH_SYSTEM_USERS_MAX = 65536
+};
 
 struct auth_domain {
     struct span name; /* A-labels, lower case; sorted by octets */
     uint8_t sender_needs_auth;
+};
+
+/* A system user of this host: who has this uid, and as whom it sends. */
+struct auth_system_user {
+    uint32_t uid;
+    struct span name;
+    struct span login; /* the user whose rights it has; empty: name@local_domain, an account or not */
+    uint8_t trusted;   /* any sender in a local domain */
 };
 
 struct auth_relay_domain {
@@ -37,8 +50,12 @@ struct auth_setup {
     uint32_t waiting_for_auth, messages_per_session, recipients_per_message, failures_per_session;
     uint64_t message_bytes;
     uint64_t login_ms;
-    uint32_t mail_uid, mail_gid; /* for dovecot.db */
-    struct span mail_directory;  /* home of users in dovecot.db: mail_directory/domain/local */
+    uint32_t mail_uid, mail_gid;           /* for dovecot.db */
+    struct span mail_directory;            /* home of users in dovecot.db: mail_directory/domain/local */
+    struct span local_domain;              /* of system users' addresses */
+    uint8_t local_relay;                   /* they may send to everywhere */
+    struct auth_system_user *system_users; /* the first of a uid counts */
+    uint32_t n_system_users;
 };
 
 void auth_setup_put(struct buf *b, const struct auth_setup *setup);

@@ -170,6 +170,8 @@ static void explain_recipient(struct explanation *to, struct relay_facts *facts,
     say_rules(to, "rcpt", relay_recipient_rules, relay_rule_recipient, facts);
     if (recipient.no_way_out)
         say_fact(to, "no way out", SPAN("delivery.foreign is refuse: no mail leaves this installation"));
+    if (recipient.no_local_relay)
+        say_fact(to, "no way out", SPAN("local.relay is false: system users reach local domains only"));
     say_reply(to, "rcpt", reason);
 }
 
@@ -192,22 +194,42 @@ static enum relay_role role_named(struct span name) {
     if (span_equal_nocase(name, SPAN("mx"))) return RELAY_ROLE_MX;
     if (span_equal_nocase(name, SPAN("submission"))) return RELAY_ROLE_SUBMISSION;
     if (span_equal_nocase(name, SPAN("submissions"))) return RELAY_ROLE_SUBMISSIONS;
+    if (span_equal_nocase(name, SPAN("local"))) return RELAY_ROLE_LOCAL;
     return RELAY_ROLE_UNKNOWN;
+}
+
+/* False: answered what is wrong. */
+static bool get_client(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                       struct facts_client *client, struct system_user *system) {
+    struct span name = control_argument(request, "system-user");
+    bool local = client->role == RELAY_ROLE_LOCAL;
+    const char *wrong = NULL;
+    if (client->role == RELAY_ROLE_UNKNOWN)
+        wrong = "role is mx, submission, submissions or local";
+    else if (!local && !netaddr_parse(&client->address, control_argument(request, "ip")))
+        wrong = "ip is an address; only the role local has none";
+    else if (local != (name.n > 0))
+        wrong = "the role local, and no other, has a system-user";
+    if (!wrong && local && !system_user_named(&auth->house, name, system)) {
+        control_end(peer, CONTROL_NOT_FOUND, "no such system user");
+        return false;
+    }
+    if (wrong) control_end(peer, CONTROL_USAGE, wrong);
+    if (local) client->system = system;
+    return !wrong;
 }
 
 void explain(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
     struct facts_client client = {.role = role_named(control_argument(request, "role"))};
+    struct system_user system;
     struct facts_sender sender;
     struct explanation *to = &at_hand;
     to->auth = auth;
     to->peer = peer;
     to->json = control_given(request, "json");
-    if (client.role == RELAY_ROLE_UNKNOWN || !netaddr_parse(&client.address, control_argument(request, "ip"))) {
-        control_end(peer, CONTROL_USAGE, "ip is an address, role is mx, submission or submissions");
-        return;
-    }
+    if (!get_client(auth, peer, request, &client, &system)) return;
     if ((client.user_id = get_user(auth, peer, request, "auth")) < 0) return;
     if ((client.granted_id = get_user(auth, peer, request, "granted")) < 0) return;
     struct span from = control_argument(request, "from");

@@ -59,11 +59,48 @@ static enum fact may_send_as(const struct house *house, const struct key *key, s
     return is(match.found);
 }
 
-enum fact facts_enabled(const struct house *house, int64_t user_id) {
+/* A system user whom the configuration did not give another's login needs no account. */
+static enum fact system_enabled(const struct system_user *user, enum account_found found,
+                                const struct account *account) {
+    if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
+    return is(found == ACCOUNT_FOUND ? account->enabled : !user->given);
+}
+
+enum fact facts_enabled(const struct house *house, const struct facts_client *client) {
     struct account account;
-    enum account_found found = account_of(house->db, user_id, &account);
+    if (client->role == RELAY_ROLE_LOCAL && client->system)
+        return system_enabled(client->system, account_find(house->db, key_span(&client->system->login), &account),
+                              &account);
+    if (!client->user_id) return FACT_YES;
+    enum account_found found = account_of(house->db, client->user_id, &account);
     if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
     return is(found == ACCOUNT_FOUND && account.enabled);
+}
+
+static enum fact system_may_send_as(const struct house *house, const struct system_user *user,
+                                    enum account_found found, const struct key *sender) {
+    if (span_equal(key_span(sender), key_span(&user->login))) return FACT_YES;
+    if (user->trusted && house_local_domain(house, key_domain(sender))) return FACT_YES;
+    if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
+    return found == ACCOUNT_FOUND ? may_send_as(house, sender, key_span(&user->login)) : FACT_NO;
+}
+
+/* On the local socket the identity is the peer's uid; nothing else is. */
+static void system_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
+    struct relay_facts *facts = &out->facts;
+    struct account account;
+    const struct system_user *user = client->system;
+    facts->identity = is(user != NULL);
+    facts->granted = facts->suspended = facts->sender_allowed = FACT_NO;
+    facts->message_quota_left = facts->recipient_quota_left = FACT_YES;
+    if (!user) return;
+    enum account_found found = account_find(house->db, key_span(&user->login), &account);
+    enum fact enabled = system_enabled(user, found, &account);
+    facts->suspended = enabled == FACT_UNKNOWN ? FACT_UNKNOWN : is(enabled == FACT_NO);
+    out->login_n = user->login.n;
+    memcpy(out->login, user->login.octets, user->login.n);
+    if (facts->sender_empty == FACT_NO && facts->sender_parses == FACT_YES)
+        facts->sender_allowed = system_may_send_as(house, user, found, &out->key);
 }
 
 /* What there is to know of a principal; grants and quotas are neutral until they exist. */
@@ -109,6 +146,11 @@ enum reason facts_mail(const struct house *house, const struct facts_client *cli
         facts->sender_local = is(domain && domain->sender_needs_auth);
     }
     const struct auth_setup *setup = house->setup;
+    if (client->role == RELAY_ROLE_LOCAL) { /* which has no address */
+        facts->local_sender_host = facts->trusted_network = FACT_NO;
+        system_facts(house, client, out);
+        return relay_decide_sender(facts);
+    }
     facts->local_sender_host =
         is(in_networks(setup->local_sender_hosts, setup->n_local_sender_hosts, &client->address));
     facts->trusted_network = is(in_networks(setup->trusted_networks, setup->n_trusted_networks, &client->address));
@@ -120,18 +162,22 @@ static bool is_foreign(enum relay_recipient recipient) {
     return recipient == RECIPIENT_FOREIGN || recipient == RECIPIENT_RELAY_DOMAIN || recipient == RECIPIENT_LITERAL;
 }
 
-static enum reason decide(const struct house *house, const struct relay_facts *facts, bool foreign,
-                          bool *no_way_out) {
+/* The owner's two ways to keep mail in: each may only refuse what the rules accepted. */
+static enum reason decide(const struct house *house, const struct relay_facts *facts, bool foreign, bool *no_way_out,
+                          bool *no_local_relay) {
     enum reason reason = relay_decide_recipient(facts);
+    *no_local_relay = reason == REASON_RELAY_LOCAL && !house->setup->local_relay;
+    if (*no_local_relay)
+        reason = facts->recipient == RECIPIENT_RELAY_DOMAIN ? REASON_RELAY_DOMAIN : REASON_RELAY_DENIED;
     *no_way_out = foreign && house->setup->foreign == DESTINATION_NONE && reason_reply(reason)->accepts;
     return *no_way_out ? REASON_RELAY_DENIED : reason;
 }
 
 enum reason facts_foreign(const struct house *house, const struct relay_facts *facts) {
-    bool no_way_out;
+    bool no_way_out, no_local_relay;
     struct relay_facts foreign = *facts;
     foreign.recipient = RECIPIENT_FOREIGN;
-    return decide(house, &foreign, true, &no_way_out);
+    return decide(house, &foreign, true, &no_way_out, &no_local_relay);
 }
 
 static enum expand_outcome expand_postmaster(const struct house *house, const struct key *key,
@@ -188,11 +234,25 @@ static enum relay_recipient classify(const struct house *house, const struct add
     return address_second_routing(address) ? RECIPIENT_SECOND_ROUTING : RECIPIENT_FOREIGN;
 }
 
+/* Root's mail, and that of other system users from this host or as a bounce, where nobody else has it. */
+static bool is_for_system_user(const struct house *house, const struct relay_facts *facts, const struct key *key) {
+    if (facts->recipient != RECIPIENT_NOBODY) return false;
+    if (system_user_is_root(house, key)) return true;
+    return (facts->role == RELAY_ROLE_LOCAL || facts->sender_empty == FACT_YES) && system_user_has(house, key);
+}
+
+static enum relay_recipient to_postmaster(const struct house *house, struct expansion *ends) {
+    static const struct key bare = {0};
+    if (expand_postmaster(house, &bare, ends) != EXPAND_FOUND) return RECIPIENT_UNKNOWN;
+    return ends->forwards ? RECIPIENT_FORWARD : RECIPIENT_LOCAL;
+}
+
 enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, struct span argument,
                        struct facts_recipient *out, struct expansion *ends) {
     uint8_t storage[ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
     struct key key = {0};
+    bool postmasters = false;
     *out = (struct facts_recipient){0};
     ends->n = ends->found = 0;
     ends->forwards = false;
@@ -203,11 +263,15 @@ enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, str
         if (out->original_n) memcpy(out->original, out->address.whole.p, out->original_n);
         struct span written = key.n ? written_form(&out->address, &key, &b) : span_of(NULL, 0);
         facts->recipient = classify(house, &out->address, &key, written, ends);
+        postmasters = out->address.postmaster || span_equal(key_local(&key), SPAN("postmaster"));
+        if (is_for_system_user(house, facts, &key)) {
+            facts->recipient = to_postmaster(house, ends);
+            postmasters = true;
+        }
     }
-    out->no_postmaster = facts->recipient == RECIPIENT_UNKNOWN &&
-                         (out->address.postmaster || span_equal(key_local(&key), SPAN("postmaster"))) &&
-                         account_count(house->db) == 0;
-    return decide(house, facts, is_foreign(facts->recipient) || ends->forwards, &out->no_way_out);
+    out->no_postmaster = facts->recipient == RECIPIENT_UNKNOWN && postmasters && account_count(house->db) == 0;
+    return decide(house, facts, is_foreign(facts->recipient) || ends->forwards, &out->no_way_out,
+                  &out->no_local_relay);
 }
 
 enum expand_outcome facts_route(const struct house *house, struct span plain, struct expansion *ends) {
@@ -221,7 +285,9 @@ enum expand_outcome facts_route(const struct house *house, struct span plain, st
     if (!address_parse_plain(&address, plain) || !key_make(&key, &address)) return EXPAND_NOBODY;
     if (house_local_domain(house, key_domain(&key))) {
         if (span_equal(key_local(&key), SPAN("postmaster"))) return expand_postmaster(house, &key, ends);
-        return expand_address(house, &key, written_form(&address, &key, &b), ends);
+        enum expand_outcome outcome = expand_address(house, &key, written_form(&address, &key, &b), ends);
+        bool system = outcome == EXPAND_NOBODY && system_user_has(house, &key);
+        return system ? expand_postmaster(house, &(struct key){0}, ends) : outcome;
     }
     if (address.literal || house->setup->foreign == DESTINATION_NONE) return EXPAND_NOBODY;
     put_foreign(house, written_form(&address, &key, &b), ends);

@@ -5,13 +5,15 @@
 
 #include "auth/expand.h"
 #include "auth/relay.h"
+#include "auth/system_user.h"
 
 /* Who asks, as auth itself knows. */
 struct facts_client {
     enum relay_role role;
     struct netaddr address;
-    int64_t user_id;    /* identity by AUTH; 0: none */
-    int64_t granted_id; /* a live grant's user; 0: none (grants come later) */
+    int64_t user_id;                  /* identity by AUTH; 0: none */
+    int64_t granted_id;               /* a live grant's user; 0: none (grants come later) */
+    const struct system_user *system; /* identity on LOCAL; NULL: none */
 };
 
 struct facts_sender {
@@ -32,8 +34,9 @@ struct facts_recipient {
     struct span rest;
     uint8_t original[ADDRESS_MAX]; /* as the client wrote it */
     size_t original_n;
-    bool no_postmaster; /* not decided because there is no user who could get it */
-    bool no_way_out;    /* accepted by the rules, refused as relay-denied: this installation sends nothing abroad */
+    bool no_postmaster;  /* not decided because there is no user who could get it */
+    bool no_way_out;     /* accepted by the rules, refused as relay-denied: this installation sends nothing abroad */
+    bool no_local_relay; /* the same: the owner lets system users not relay */
 };
 
 /* At RCPT, with the facts of MAIL: sets facts->recipient, decides, and where accepted leaves the ends in
@@ -44,8 +47,8 @@ enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, str
 /* The verdict for a plain foreign recipient. */
 enum reason facts_foreign(const struct house *house, const struct relay_facts *facts) MUST_USE;
 
-/* Whether the principal may send at all: NO when the account is gone or disabled. */
-enum fact facts_enabled(const struct house *house, int64_t user_id) MUST_USE;
+/* Whether the principal may send at all: NO when the account is gone or disabled. YES without a principal. */
+enum fact facts_enabled(const struct house *house, const struct facts_client *client) MUST_USE;
 
 /* For mail of the queue's own: where a bounce to this address goes; an empty one is postmaster. FAILED: try later. */
 enum expand_outcome facts_route(const struct house *house, struct span plain, struct expansion *ends_out) MUST_USE;

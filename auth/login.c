@@ -111,7 +111,8 @@ int login_start(struct peer *peer, struct frame *frame) {
                           : span_equal_nocase(mechanism, SPAN("LOGIN")) ? MECHANISM_LOGIN
                                                                         : MECHANISM_NONE;
     if (peer_failed_too_often(peer)) return refuse(peer, AUTH_TOO_MANY, "too many failures");
-    if (peer->client.role == RELAY_ROLE_MX && !peer->auth->setup.mx_auth)
+    bool local = peer->client.role == RELAY_ROLE_LOCAL;
+    if (local || (peer->client.role == RELAY_ROLE_MX && !peer->auth->setup.mx_auth))
         return refuse(peer, AUTH_UNKNOWN_MECHANISM, "no AUTH on this listener");
     if (exchange->mechanism == MECHANISM_NONE) return refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
     /* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. */

@@ -18,14 +18,19 @@ enum {
     NAME_OCTETS = 10,
     LOGIN_GRACE_MS = 30000,
     REFUSALS_LOGGED = 2000, /* more than a session of ours is let have */
-    OVERTIME_FRAMES = 16    /* of one that was told to leave */
+    OVERTIME_FRAMES = 16,   /* of one that was told to leave */
+    LOCAL_PLACES = 16       /* besides limits.connections: cron's mail is taken while the net is busy */
 };
 
 void peer_log(struct log_line *line, enum log_event event, const struct peer *peer) {
     char text[NETADDR_TEXT_MAX];
     log_open(line, event);
     log_span(line, KEY_SESSION, peer_name(peer));
-    log_text(line, KEY_CLIENT, netaddr_text(&peer->client.address, text));
+    log_text(line, KEY_CLIENT, netaddr_text_client(&peer->client.address, text));
+}
+
+static bool is_local(const struct peer *peer) {
+    return peer->client.role == RELAY_ROLE_LOCAL;
 }
 
 bool peer_failed_too_often(const struct peer *peer) {
@@ -100,18 +105,23 @@ static bool draw_name(struct peer *peer) {
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
+    uint32_t most = setup->connections && is_local(newcomer) ? setup->connections + LOCAL_PLACES : setup->connections;
     uint32_t all = 0, same_address = 0, same_network = 0, without_login = 0;
     struct network network =
         network_of(&newcomer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
     for (const struct peer *peer = newcomer->auth->peers; peer; peer = peer->next) {
         if (peer == newcomer || peer->state == PEER_NEW || peer->state == PEER_REFUSED) continue;
         all++;
+        if (is_local(peer) || is_local(newcomer)) { /* a uid counts as an address does */
+            same_address += is_local(peer) && is_local(newcomer) && peer->uid == newcomer->uid;
+            continue;
+        }
         if (memcmp(peer->client.address.octets, newcomer->client.address.octets, 16) == 0) same_address++;
         if (network_holds(&network, &peer->client.address)) same_network++;
         if (is_submission(peer) && !peer->client.user_id) without_login++;
     }
     /* A listener counts its own; one that was replaced may still have sessions. */
-    if (setup->connections && all >= setup->connections) return REASON_SERVER_BUSY;
+    if (most && all >= most) return REASON_SERVER_BUSY;
     if (setup->connections_per_address && same_address >= setup->connections_per_address)
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && same_network >= setup->connections_per_network)
@@ -122,6 +132,7 @@ static enum reason judge_limits(const struct peer *newcomer) {
 }
 
 static const char *role_word(enum relay_role role) {
+    if (role == RELAY_ROLE_LOCAL) return "local";
     return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
 }
 
@@ -141,7 +152,7 @@ void peer_ended(const struct auth *auth, pid_t pid) {
 }
 
 static int welcome(struct peer *peer) {
-    uint8_t storage[64];
+    uint8_t storage[64 + ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
     struct log_line line;
     enum reason refusal = judge_limits(peer);
@@ -149,12 +160,17 @@ static int welcome(struct peer *peer) {
     peer->since_ms = clock_ms();
     name_in_log(peer);
     peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
-    log_number(&line, KEY_PORT, peer->client.address.port);
+    if (is_local(peer))
+        log_number(&line, KEY_UID, peer->uid);
+    else
+        log_number(&line, KEY_PORT, peer->client.address.port);
     log_text(&line, KEY_ROLE, role_word(peer->client.role));
+    if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
     if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);
     log_send(&line);
     wire_put_u8(&b, (uint8_t)refusal);
     wire_put_span(&b, peer_name(peer));
+    wire_put_span(&b, peer->client.system ? key_span(&peer->system.login) : span_of(NULL, 0));
     return peer_answer(peer, SESSION_WELCOME, buf_span(&b), -1) ? 0 : -1;
 }
 
@@ -163,15 +179,21 @@ static int announce(void *context, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     unsigned role = wire_get_u8(&w);
     wire_get_netaddr(&w, &peer->client.address);
-    wire_get_netaddr(&w, &peer->local);
+    wire_get_netaddr(&w, &peer->here);
     unsigned proxied = wire_get_u8(&w);
-    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role > RELAY_ROLE_SUBMISSIONS) return -1;
+    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role > RELAY_ROLE_LOCAL) return -1;
+    /* Which socket a client came by is the listener's word, not the session's. */
+    if ((role == RELAY_ROLE_LOCAL) != peer->local) return -1;
     if (frame->sender != peer->pid) return -1; /* somebody else holds the child's end */
     if (!draw_name(peer)) {
         log_fault("getrandom", errno);
         return -1;
     }
     peer->client.role = (enum relay_role)role;
+    if (peer->local) {
+        peer->client.address = peer->here = (struct netaddr){0};
+        if (system_user_of(&peer->auth->house, peer->uid, &peer->system)) peer->client.system = &peer->system;
+    }
     peer->number = ++peer->auth->sessions;
     return welcome(peer);
 }
@@ -286,11 +308,14 @@ static void ready(void *context, uint32_t events) {
     if (result != 0) peer_drop(peer);
 }
 
-void peer_add(struct auth *auth, pid_t pid, int fd) {
+static void add(struct auth *auth, struct peer made, int fd) {
     struct peer *peer = calloc(1, sizeof *peer);
     int one = 1;
     if (!peer) goto failed;
-    *peer = (struct peer){.auth = auth, .pid = pid, .state = PEER_NEW, .since_ms = clock_ms()};
+    *peer = made;
+    peer->auth = auth;
+    peer->state = PEER_NEW;
+    peer->since_ms = clock_ms();
     peer->parked.passed = -1;
     peer->watch = (struct loop_watch){fd, ready, peer};
     int flags = fcntl(fd, F_GETFL);
@@ -305,6 +330,14 @@ failed:
     log_fault("a session's channel", errno);
     free(peer);
     close(fd);
+}
+
+void peer_add(struct auth *auth, pid_t pid, int fd) {
+    add(auth, (struct peer){.pid = pid}, fd);
+}
+
+void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd) {
+    add(auth, (struct peer){.pid = pid, .local = true, .uid = uid}, fd);
 }
 
 void peer_drop(struct peer *peer) {

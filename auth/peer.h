@@ -54,7 +54,10 @@ struct peer {
     uint8_t name[SESSION_NAME_MAX];
     size_t name_n;
     struct facts_client client;
-    struct netaddr local;
+    bool local;                /* connected by the local socket, which the listener said */
+    uint32_t uid;              /* of who connected there, by the kernel's word */
+    struct system_user system; /* where client.system points */
+    struct netaddr here;       /* where it connected */
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
@@ -79,6 +82,8 @@ static inline struct span peer_name(const struct peer *peer) {
 /* A pool child's channel; takes over the descriptor. Where it cannot be watched it is closed, and the child sees
  * that. */
 void peer_add(struct auth *auth, pid_t pid, int fd);
+/* The same for a child that serves who connected to the local socket with this uid. */
+void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
 void peer_drop(struct peer *peer);

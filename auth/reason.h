@@ -42,6 +42,8 @@ enum reason {
     REASON_STORAGE_FULL,         /* 452 4.3.1 */
     REASON_STORAGE_FAULT,        /* 451 4.3.0 */
     REASON_MAIL_LOOP,            /* 554 5.4.6 RFC 5321 6.3 */
+    /* at RCPT, after relay-authenticated */
+    REASON_RELAY_LOCAL,
     REASON_COUNT
 };
 

@@ -11,8 +11,8 @@ const enum reason relay_sender_rules[] = {
 const enum reason relay_recipient_rules[] = {
     REASON_MALFORMED_RECIPIENT, REASON_POSTMASTER,          REASON_SECOND_ROUTING,    REASON_LOCAL_SENDER_NEEDS_AUTH,
     REASON_LOCAL_RECIPIENT,     REASON_RELAY_ALIAS,         REASON_UNKNOWN_RECIPIENT, REASON_FOREIGN_LITERAL,
-    REASON_OVER_QUOTA,          REASON_RELAY_AUTHENTICATED, REASON_RELAY_GRANTED,     REASON_RELAY_DOMAIN,
-    REASON_RELAY_TRUSTED,       REASON_RELAY_DENIED,        REASON_NOT_DECIDED,
+    REASON_OVER_QUOTA,          REASON_RELAY_AUTHENTICATED, REASON_RELAY_LOCAL,       REASON_RELAY_GRANTED,
+    REASON_RELAY_DOMAIN,        REASON_RELAY_TRUSTED,       REASON_RELAY_DENIED,      REASON_NOT_DECIDED,
 };
 
 /* Whether a rule applies, and the words for it. */
@@ -48,17 +48,21 @@ static enum fact principal(const struct relay_facts *facts) {
     return FACT_UNKNOWN;
 }
 
-static enum fact role_is_mx(const struct relay_facts *facts) {
+static enum fact role_is(const struct relay_facts *facts, enum relay_role role) {
     switch (facts->role) {
     case RELAY_ROLE_MX:
-        return FACT_YES;
     case RELAY_ROLE_SUBMISSION:
     case RELAY_ROLE_SUBMISSIONS:
-        return FACT_NO;
+    case RELAY_ROLE_LOCAL:
+        return is(facts->role == role);
     case RELAY_ROLE_UNKNOWN:
         break;
     }
     return FACT_UNKNOWN;
+}
+
+static enum fact role_is_mx(const struct relay_facts *facts) {
+    return role_is(facts, RELAY_ROLE_MX);
 }
 
 static enum fact recipient_is(const struct relay_facts *facts, enum relay_recipient kind) {
@@ -170,6 +174,13 @@ static struct finding relay_rule(enum reason rule, const struct relay_facts *fac
     switch (rule) {
     case REASON_RELAY_AUTHENTICATED:
         finding = and(finding, known(facts->identity), "no identity", "not known whether there is an identity");
+        finding = and(finding, no(role_is(facts, RELAY_ROLE_LOCAL)), "the identity is a system user's",
+                      "the role is not known");
+        return and_foreign(finding, facts);
+    case REASON_RELAY_LOCAL:
+        finding.why = "foreign recipient, system user of this host";
+        finding = and(finding, known(facts->identity), "no identity", "not known whether there is an identity");
+        finding = and(finding, role_is(facts, RELAY_ROLE_LOCAL), "the role is not local", "the role is not known");
         return and_foreign(finding, facts);
     case REASON_RELAY_GRANTED:
         finding.why = "foreign recipient, live grant, budget left";

@@ -9,7 +9,14 @@
  * because no other fact settles it, gives REASON_NOT_DECIDED. */
 enum fact { FACT_UNKNOWN = 0, FACT_NO, FACT_YES };
 
-enum relay_role { RELAY_ROLE_UNKNOWN = 0, RELAY_ROLE_MX, RELAY_ROLE_SUBMISSION, RELAY_ROLE_SUBMISSIONS };
+/* LOCAL: a system user of this host, by the local socket; the identity is what the kernel says of the peer. */
+enum relay_role {
+    RELAY_ROLE_UNKNOWN = 0,
+    RELAY_ROLE_MX,
+    RELAY_ROLE_SUBMISSION,
+    RELAY_ROLE_SUBMISSIONS,
+    RELAY_ROLE_LOCAL
+};
 
 /* What the classifier found of an address (auth/address.h) after the look-up in the store. */
 enum relay_recipient {
@@ -27,7 +34,7 @@ enum relay_recipient {
 
 struct relay_facts {
     enum relay_role role;
-    enum fact identity;  /* AUTH has succeeded in this session */
+    enum fact identity;  /* AUTH has succeeded in this session, or LOCAL: the peer's uid is a known system user's */
     enum fact granted;   /* a live grant whose user owns the sender; <> is nobody's own: NO. With identity: NO */
     enum fact suspended; /* the principal is suspended; needed only with a principal */
     enum fact sender_parses;

@@ -31,6 +31,7 @@ static void log_reason(struct peer *peer, enum log_event event, enum reason reas
     log_text(&line, KEY_RULE, reason_reply(reason)->name);
     log_span(&line, key, what);
     if (peer->client.user_id) log_span(&line, KEY_LOGIN, span_of(peer->exchange.login, peer->exchange.login_n));
+    if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
     if (why) log_text(&line, KEY_WHY, why);
     log_send(&line);
 }
@@ -84,14 +85,15 @@ static struct envelope make_envelope(const struct peer *peer, const struct facts
     if (principal && sender->facts.identity != FACT_YES) flags |= ENVELOPE_GRANT;
     if (parameters->body == BODY_8BITMIME) flags |= ENVELOPE_8BIT;
     if (parameters->smtputf8) flags |= ENVELOPE_UTF8;
+    if (peer->local) flags |= ENVELOPE_LOCAL;
     return (struct envelope){
         .session_number = peer->number,
         .session_name = peer_name(peer),
         .client = peer->client.address,
-        .local = peer->local,
+        .local = peer->here,
         .role = (uint8_t)peer->client.role,
         .flags = flags,
-        .helo = helo,
+        .helo = peer->client.system ? key_local(&peer->system.login) : helo,
         .tls = span_of(peer->tls, peer->tls_n),
         .principal = span_of(sender->login, principal ? sender->login_n : 0),
         .sender = sender->address.whole,
@@ -222,11 +224,12 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
     if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
     if (transaction->broken) return REASON_STORAGE_FAULT;
     if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
-    enum fact enabled = peer->client.user_id ? facts_enabled(&peer->auth->house, peer->client.user_id) : FACT_YES;
+    enum fact enabled = facts_enabled(&peer->auth->house, &peer->client);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
     if (enabled == FACT_YES) {
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);
         if (recipient.no_way_out) why = "delivery.foreign is refuse: no mail leaves this installation";
+        if (recipient.no_local_relay) why = "local.relay is false: system users reach local domains only";
         if (recipient.no_postmaster) why = "there is no user yet who could get postmaster's mail";
     }
     if (reason_reply(reason)->accepts) {

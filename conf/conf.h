@@ -44,6 +44,12 @@ struct conf_relay_domain {
     struct conf_list recipients; /* full addresses that we accept for it */
 };
 
+/* Whose rights a system user of this host has, who sends by `gatepost sendmail`. */
+struct conf_local_user {
+    char *name;
+    char *login; /* a user in a local domain */
+};
+
 /* More of them is a mistake. Names: of one certificate. */
 enum { CONF_CERTIFICATES_MAX = 32, CONF_CERTIFICATE_NAMES_MAX = 32, CONF_ADDRESSES_MAX = 32 };
 
@@ -142,6 +148,15 @@ struct conf {
         char *socket; /* syslog's; default /dev/log */
         bool json;
     } log;
+
+    struct {          /* system users of this host */
+        bool submit;  /* serve run_directory/submit.sock, default true */
+        bool relay;   /* they may send to everywhere, default true */
+        char *domain; /* of their addresses and of addresses without one; default the first local domain */
+        struct conf_list trusted; /* who may use any sender in a local domain; default root */
+        struct conf_local_user *users;
+        size_t n_users;
+    } local;
 
     struct { /* role users, needed only when started as root */
         char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;

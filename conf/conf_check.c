@@ -170,6 +170,28 @@ static void check_domains(const struct check *check) {
     }
 }
 
+static bool is_local(const struct conf *conf, const char *domain) {
+    for (size_t i = 0; i < conf->n_local_domains; i++)
+        if (conf->local_domains[i].name && strcmp(conf->local_domains[i].name, domain) == 0) return true;
+    return false;
+}
+
+static void check_local(const struct check *check) {
+    const struct conf *conf = check->conf;
+    if (is_set(check, &conf->local.domain) && *conf->local.domain && !is_local(conf, conf->local.domain))
+        MISTAKE(check, &conf->local.domain, "local.domain: \"%s\" is no local domain; name one of local_domains",
+                conf->local.domain);
+    for (size_t i = 0; i < conf->local.n_users; i++) {
+        const struct conf_local_user *user = &conf->local.users[i];
+        if (user->login && !is_local(conf, domain_of(user->login)))
+            MISTAKE(check, &user->login,
+                    "local.users.login: \"%s\" is in no local domain; name a user of this server", user->login);
+        for (size_t j = 0; j < i && user->name; j++)
+            if (conf->local.users[j].name && strcmp(conf->local.users[j].name, user->name) == 0)
+                MISTAKE(check, &user->name, "local.users.name: \"%s\" is listed twice; remove one", user->name);
+    }
+}
+
 /* What stat(2) said. That all is another user's is said once. */
 static void cannot_look(const struct check *check, char *const *field, const char *name) {
     int error = errno;
@@ -336,6 +358,7 @@ void conf_check(const struct conf *conf, const char *path, struct conf_mistakes 
     check_networks(&check);
     check_listeners(&check);
     check_domains(&check);
+    check_local(&check);
     check_files(&check);
     check_numbers(&check);
     check_smarthost(&check);

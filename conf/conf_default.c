@@ -47,6 +47,10 @@ void conf_default_derive(struct conf *conf) {
         free(conf->postmaster);
         if (asprintf(&conf->postmaster, "postmaster@%s", conf->local_domains[0].name) < 0) abort();
     }
+    if (!*conf->local.domain && conf->n_local_domains && conf->local_domains[0].name) {
+        free(conf->local.domain);
+        if (asprintf(&conf->local.domain, "%s", conf->local_domains[0].name) < 0) abort();
+    }
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role != CONF_LISTENER_MX && !conf_origin_find(conf, &conf->listeners[i].auth, false))
             conf->listeners[i].auth = true;

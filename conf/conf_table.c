@@ -63,6 +63,13 @@ static const struct conf_key certificate_keys[] = {
      .doc = "server names it is for; empty: those in the certificate"},
 };
 
+static const struct conf_key local_user_keys[] = {
+    {"local.users.name", .kind = CONF_KIND_LOGIN, FIELD(conf_local_user, name), NEEDED,
+     .doc = "a system user of this host"},
+    {"local.users.login", .kind = CONF_KIND_MAILBOX, FIELD(conf_local_user, login), NEEDED,
+     .doc = "the user as whom it sends, with that user's rights"},
+};
+
 const struct conf_key conf_keys[] = {
     {"hostname", .kind = CONF_KIND_DOMAIN, FIELD(conf, hostname), NEEDED,
      .doc = "full name of this server: greeting, Received, Message-ID"},
@@ -172,6 +179,17 @@ const struct conf_key conf_keys[] = {
      .doc = "file whose first line is the password, not readable by others"},
     {"delivery.smarthost.tls_insecure_ok", SWITCH, FIELD(conf, delivery.smarthost.tls_insecure_ok),
      .standard = "false", .doc = "allow a password without TLS or without verification"},
+
+    {"local.submit", SWITCH, FIELD(conf, local.submit), .standard = "true",
+     .doc = "take mail of system users by gatepost sendmail"},
+    {"local.relay", SWITCH, FIELD(conf, local.relay), .standard = "true",
+     .doc = "system users may send to everywhere"},
+    {"local.domain", .kind = CONF_KIND_DOMAIN, FIELD(conf, local.domain),
+     .doc = "domain of system users' addresses; empty: the first local domain"},
+    {"local.trusted", .kind = CONF_KIND_LOGIN, ITEMS(conf, local.trusted.items), .standard = "root",
+     .doc = "system users who may use any sender of ours"},
+    {"local.users", GROUPS(local_user_keys, false), ITEMS(conf, local.users),
+     .doc = "system users who send as somebody else than themselves"},
 
     {"log.to", .kind = CONF_KIND_CHOICE, FIELD(conf, log.to), .standard = "stderr", .choices = log_names,
      .doc = "stderr (the journal under systemd) or syslog"},

@@ -120,6 +120,7 @@ static size_t parse_domain(const struct conf_key *key, const char *text, void *o
     struct netaddr address;
     if (key->kind == CONF_KIND_HOST && (!*text || netaddr_parse(&address, span_text(text))))
         return keep(conf_copy(text, strlen(text)), out);
+    if (!*text && !key->many) return keep(conf_copy(text, 0), out); /* one that is required is not empty */
     char *name = conf_domain_normal(text, &reason);
     return name ? keep(name, out) : refuse(why, text, reason);
 }

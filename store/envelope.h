@@ -13,7 +13,8 @@ enum {
     ENVELOPE_GRANT = 8,     /* the principal comes from a grant */
     ENVELOPE_8BIT = 16,
     ENVELOPE_UTF8 = 32,
-    ENVELOPE_BOUNCE = 64 /* made by the queue: never bounced again */
+    ENVELOPE_BOUNCE = 64, /* made by the queue: never bounced again */
+    ENVELOPE_LOCAL = 128  /* from a system user of this host: `client` is no address, `helo` auth's word for who */
 };
 
 enum { ENVELOPE_TEXT_MAX = 1024 };

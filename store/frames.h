@@ -7,6 +7,7 @@
 enum {
     TRANSACTION_BYTES = 16,
     SESSION_NAME_MAX = 16,
+    SESSION_USER_MAX = 320,
     MESSAGE_NAME_MAX = 24,
     KEY_NAME_BYTES = 16,
     RCPT_GROUP_MAX = 64
@@ -41,6 +42,8 @@ enum frame_type {
     /* ---- listener to auth */
     POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
     POOL_EXIT,           /* u32 pid, u8 enum session_exit */
+    POOL_LOCAL,          /* u32 pid, u32 uid that the kernel names for who connected to the local socket; +fd as
+                            POOL_CHILD. That child may announce RELAY_ROLE_LOCAL, and nothing else */
 
     /* ---- session to auth (states in auth/peer.c) */
     SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once */
@@ -54,7 +57,8 @@ enum frame_type {
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
     /* auth to session; each answers the one request that is open */
-    SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name */
+    SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
+                                 text address of the system user (RELAY_ROLE_LOCAL, else empty) */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
     SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
     SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T */

@@ -125,7 +125,7 @@ static void put_head(struct buf *line, const struct log_speaker *speaker, const 
     put_pair(line, "event", span_text(event->name), json);
     if (speaker->who != LOG_WHO_SESSION) return;
     put_pair(line, "session", speaker->session, json);
-    if (speaker->client) put_pair(line, "client", span_text(netaddr_text(speaker->client, text)), json);
+    if (speaker->client) put_pair(line, "client", span_text(netaddr_text_client(speaker->client, text)), json);
 }
 
 /* What the writer adds by itself, sessions and agents may not say. */

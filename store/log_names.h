@@ -59,7 +59,7 @@
     KEY(KEY_MESSAGE, "message") KEY(KEY_BYTES, "bytes") KEY(KEY_RECIPIENTS, "recipients")                            \
     KEY(KEY_DESTINATION, "destination") KEY(KEY_REMOTE, "remote") KEY(KEY_ATTEMPTS, "attempts")                      \
     KEY(KEY_STATE, "state") KEY(KEY_OFFSET, "offset") KEY(KEY_PORT, "port") KEY(KEY_DELAY, "delay")                  \
-    KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user")
+    KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user") KEY(KEY_UID, "uid")
 
 enum log_event {
     LOG_NOTHING = 0,

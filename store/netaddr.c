@@ -81,6 +81,13 @@ const char *netaddr_text(const struct netaddr *address, char text_out[NETADDR_TE
     return text_out;
 }
 
+const char *netaddr_text_client(const struct netaddr *address, char text_out[NETADDR_TEXT_MAX]) {
+    static const uint8_t none[16] = {0};
+    if (memcmp(address->octets, none, sizeof none) != 0) return netaddr_text(address, text_out);
+    memcpy(text_out, "local", sizeof "local");
+    return text_out;
+}
+
 const char *netaddr_text_port(const struct netaddr *address, char text_out[NETADDR_TEXT_MAX]) {
     char host[NETADDR_TEXT_MAX];
     bool ipv4 = netaddr_is_ipv4(address);

@@ -36,6 +36,9 @@ bool netaddr_parse_port(struct netaddr *out, struct span text) MUST_USE;
 /* The address without its port, as RFC 5952 writes it. Returns text_out. */
 const char *netaddr_text(const struct netaddr *address, char text_out[NETADDR_TEXT_MAX]);
 
+/* The same for a client: "local" where it has no address (:: is nobody's), because it came by the local socket. */
+const char *netaddr_text_client(const struct netaddr *address, char text_out[NETADDR_TEXT_MAX]);
+
 /* With the port: "192.0.2.1:25" or "[2001:db8::1]:25". Returns text_out. */
 const char *netaddr_text_port(const struct netaddr *address, char text_out[NETADDR_TEXT_MAX]);
 

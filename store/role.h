@@ -26,14 +26,15 @@ const char *role_name(enum role role);
 
 enum role_descriptor {
     DESCRIPTOR_NONE = 0,
-    DESCRIPTOR_DIRECTORY,  /* index 0: the role's own, its root and working directory; 1..: dovecot, capture */
-    DESCRIPTOR_SOCKET,     /* listener: a listening socket, by index of the setup's list */
-    DESCRIPTOR_CONTROL,    /* auth, queue: listening control socket; index 0 */
-    DESCRIPTOR_KEY,        /* keys: PEM private key, by index of the setup's list */
-    DESCRIPTOR_CA,         /* outbound: PEM bundle */
-    DESCRIPTOR_RESOLV,     /* resolver: resolv.conf */
-    DESCRIPTOR_HOSTS,      /* resolver: hosts */
-    DESCRIPTOR_CERTIFICATE /* keys, as a judge: PEM certificate, by index of the setup's list */
+    DESCRIPTOR_DIRECTORY,   /* index 0: the role's own, its root and working directory; 1..: dovecot, capture */
+    DESCRIPTOR_SOCKET,      /* listener: a listening socket, by index of the setup's list */
+    DESCRIPTOR_CONTROL,     /* auth, queue: listening control socket; index 0 */
+    DESCRIPTOR_KEY,         /* keys: PEM private key, by index of the setup's list */
+    DESCRIPTOR_CA,          /* outbound: PEM bundle */
+    DESCRIPTOR_RESOLV,      /* resolver: resolv.conf */
+    DESCRIPTOR_HOSTS,       /* resolver: hosts */
+    DESCRIPTOR_CERTIFICATE, /* keys, as a judge: PEM certificate, by index of the setup's list */
+    DESCRIPTOR_SUBMIT       /* listener: the listening local socket, where there is one; index 0 */
 };
 
 /* Hardening that could not be had; CHILD_READY tells the master. */

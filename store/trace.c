@@ -29,6 +29,10 @@ static void put_plain(struct buf *b, struct span s, bool utf8, const char *besid
 
 /* RFC 3848, RFC 6531 4.3 */
 static void put_protocol(struct buf *b, uint8_t flags) {
+    if (flags & ENVELOPE_LOCAL) {
+        buf_put_text(b, "local");
+        return;
+    }
     bool known = flags & ENVELOPE_PRINCIPAL && !(flags & ENVELOPE_GRANT), tls = flags & ENVELOPE_TLS;
     if (!(flags & (ENVELOPE_ESMTP | ENVELOPE_UTF8)) && !known && !tls) {
         buf_put_text(b, "SMTP");
@@ -58,7 +62,10 @@ void trace_put(struct buf *b, const struct message *message, struct span hostnam
     else
         buf_put_text(b, "unknown");
     buf_put_octet(b, ' ');
-    put_client(b, &e->client);
+    if (e->flags & ENVELOPE_LOCAL)
+        buf_put_text(b, "(user of this host)");
+    else
+        put_client(b, &e->client);
     buf_put_text(b, "\r\n\tby ");
     put_plain(b, hostname, false, "-._");
     buf_put_text(b, " with ");

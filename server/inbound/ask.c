@@ -70,7 +70,7 @@ static bool ask(enum frame_type type, const struct buf *body, enum frame_type an
 }
 
 bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy,
-                 enum reason *refusal_out) {
+                 enum reason *refusal_out, struct span *user_out) {
     struct buf b = BUF_OVER(question);
     struct frame frame;
     wire_put_u8(&b, role);
@@ -81,6 +81,7 @@ bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netadd
     struct wire w = wire_over(frame.body);
     unsigned reason = wire_get_u8(&w);
     wire_get_span(&w, SESSION_NAME_MAX);
+    *user_out = wire_get_span(&w, SESSION_USER_MAX);
     *refusal_out = reason <= REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
     return wire_end(&w);
 }

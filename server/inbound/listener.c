@@ -126,6 +126,8 @@ static void drain(void) {
     }
     listener.draining = true;
     for (unsigned i = 0; i < setup.n_sockets; i++) close(wires->sockets[i]);
+    if (wires->submit >= 0) close(wires->submit);
+    wires->submit = -1;
     close(wires->idle[1]);
 }
 
@@ -171,14 +173,23 @@ static bool is_full(void) {
     return !listener.draining && listener.pool.n >= setup.connections && listener.pool.idle == 0;
 }
 
+/* The local socket, as long as there is a place for who connects. */
+static int local_socket(void) {
+    const struct pool *pool = &listener.pool;
+    bool serves = listener.accepting && !listener.draining && listener.auth_channel >= 0 &&
+                  pool->n < setup.connections + POOL_LOCAL_PLACES && clock_ms() >= pool->wait_until_ms;
+    return serves ? pool->wires.submit : -1;
+}
+
 /* One round; false: the master is gone. */
 static bool serve_round(struct role_start *start) {
-    enum { OWN = 4 };
+    enum { OWN = 5 };
     struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {
         {ROLE_CONTROL_FD, POLLIN, 0},
         {listener.auth_channel, 0, 0}, /* its end only: auth says nothing here */
         {listener.pool.wires.accepted[0], POLLIN, 0},
-        {listener.pool.wires.exits, POLLIN, 0}};
+        {listener.pool.wires.exits, POLLIN, 0},
+        {local_socket(), POLLIN, 0}};
     unsigned n_refusing = is_full() && overflow_may_refuse() ? setup.n_sockets : 0;
     for (unsigned i = 0; i < n_refusing; i++)
         waits[OWN + i] = (struct pollfd){listener.pool.wires.sockets[i], POLLIN, 0};
@@ -188,6 +199,7 @@ static bool serve_round(struct role_start *start) {
     if (waits[1].revents) listener.auth_channel = -1;
     if (waits[0].revents && !hear_master(start)) return false;
     if (listener.pool.accepted >= RENEW_AFTER) ask_for_renewal();
+    if (waits[4].revents && local_socket() >= 0) pool_serve_local(&listener.pool, listener.auth_channel);
     refill();
     for (unsigned i = 0; i < n_refusing && is_full(); i++)
         if (waits[OWN + i].revents) overflow_refuse(&setup.sockets[i], waits[OWN + i].fd);

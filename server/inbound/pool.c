@@ -58,11 +58,14 @@ static int share(struct pool *pool, struct role_start *start) {
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (move_up(ours[i], LISTENER_FROM_FD) != 0) return -1;
     for (size_t i = 0; i < start->n_descriptors; i++)
-        if (start->descriptors[i].kind == DESCRIPTOR_SOCKET &&
-            move_up(&start->descriptors[i].fd, SHARED_FROM_FD) != 0)
+        if ((start->descriptors[i].kind == DESCRIPTOR_SOCKET &&
+             move_up(&start->descriptors[i].fd, SHARED_FROM_FD) != 0) ||
+            (start->descriptors[i].kind == DESCRIPTOR_SUBMIT &&
+             move_up(&start->descriptors[i].fd, LISTENER_FROM_FD) != 0))
             return -1;
     for (unsigned i = 0; i < pool->setup->n_sockets; i++)
         wires->sockets[i] = role_descriptor(start, DESCRIPTOR_SOCKET, i);
+    wires->submit = role_descriptor(start, DESCRIPTOR_SUBMIT, 0);
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         if (move_up(shared[i], SHARED_FROM_FD) != 0 || *shared[i] >= LISTENER_FROM_FD) return -1;
     return 0;
@@ -71,7 +74,7 @@ static int share(struct pool *pool, struct role_start *start) {
 int pool_prepare(struct pool *pool, struct role_start *start, const struct session_setup *setup) {
     int one = 1;
     *pool = (struct pool){.start = start, .setup = setup};
-    pool->children = calloc(setup->connections, sizeof *pool->children);
+    pool->children = calloc(setup->connections + POOL_LOCAL_PLACES, sizeof *pool->children);
     pool->wires.exits = open_exits();
     if (!pool->children || pool->wires.exits < 0 || pipe2(pool->wires.idle, O_CLOEXEC) != 0 ||
         pipe2(pool->wires.stop, O_CLOEXEC) != 0 || frame_pair(pool->wires.accepted, false) != 0)
@@ -163,6 +166,24 @@ static bool take_place(int fd, int number) {
     return dup3(fd, number, O_CLOEXEC) == number && close(fd) == 0;
 }
 
+/* Where the client's descriptor lies, and a way to be confined that leaves no descriptor that is not the session's.
+ */
+static enum session_exit local_child(const struct pool *pool, int auth_fd, int client_fd) {
+    struct session_place place = {.setup = pool->setup,
+                                  .local_user = true,
+                                  .fd = SESSION_FREE_FD,
+                                  .auth_fd = SESSION_AUTH_FD,
+                                  .stop_fd = SESSION_STOP_FD};
+    /* The connection may have the number that another is to take. */
+    if (drop_listeners_ends(pool) != 0 || !take_place(auth_fd, SESSION_AUTH_FD) ||
+        !take_place(client_fd, SESSION_FREE_FD) || !take_place(pool->wires.stop[0], SESSION_STOP_FD) ||
+        close_range(SHARED_FROM_FD, ~0U, 0) != 0)
+        return SESSION_EXIT_FAULT;
+    end_without_fail(pool);
+    if (limit_descriptors() != 0 || confine_child(pool->start) != 0) return SESSION_EXIT_FAULT;
+    return session_run(&place);
+}
+
 static enum session_exit child(const struct pool *pool, int auth_fd) {
     struct session_place place = {.setup = pool->setup, .auth_fd = SESSION_AUTH_FD, .stop_fd = SESSION_STOP_FD};
     struct sockaddr_storage address;
@@ -194,14 +215,17 @@ static bool tell_auth(int channel, enum frame_type type, struct span body, int f
     return false;
 }
 
-static bool introduce(pid_t pid, int auth_channel, int auths_end) {
-    uint8_t storage[4];
+/* uid: of who connected to the local socket; NULL: a child of the pool. */
+static bool introduce(pid_t pid, const uid_t *uid, int auth_channel, int auths_end) {
+    uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
     wire_put_u32(&b, (uint32_t)pid);
-    return tell_auth(auth_channel, POOL_CHILD, buf_span(&b), auths_end);
+    if (uid) wire_put_u32(&b, (uint32_t)*uid);
+    return tell_auth(auth_channel, uid ? POOL_LOCAL : POOL_CHILD, buf_span(&b), auths_end);
 }
 
-bool pool_add(struct pool *pool, int auth_channel) {
+/* Forks one child; with a client it is a session at once, else it waits for one. */
+static bool add(struct pool *pool, int auth_channel, int client_fd, const uid_t *uid) {
     int ends[2], one = 1;
     pid_t pid = -1;
     if (frame_pair(ends, true) != 0) return false;
@@ -209,19 +233,38 @@ bool pool_add(struct pool *pool, int auth_channel) {
     if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0) pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        _exit((int)child(pool, ends[1]));
+        _exit((int)(uid ? local_child(pool, ends[1], client_fd) : child(pool, ends[1])));
     }
     int error = errno;
     close(ends[1]);
-    bool known = pid > 0 && introduce(pid, auth_channel, ends[0]);
+    bool known = pid > 0 && introduce(pid, uid, auth_channel, ends[0]);
     close(ends[0]); /* where auth got none, the child sees the end and leaves */
     if (pid < 0) {
         log_fault("forking a child", error);
         return false;
     }
-    pool->children[pool->n++] = (struct pool_child){pid, false, known ? pool->auth_number : 0};
-    pool->idle++;
+    pool->children[pool->n++] = (struct pool_child){pid, uid != NULL, known ? pool->auth_number : 0};
+    if (uid)
+        pool->accepted++;
+    else
+        pool->idle++;
     return known;
+}
+
+bool pool_add(struct pool *pool, int auth_channel) {
+    return add(pool, auth_channel, -1, NULL);
+}
+
+void pool_serve_local(struct pool *pool, int auth_channel) {
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    int fd = accept4(pool->wires.submit, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || n != sizeof peer)
+        log_fault("asking who connected to the local socket", errno);
+    else if (!add(pool, auth_channel, fd, &peer.uid))
+        pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS; /* its client sees the end, and comes again */
+    close(fd);
 }
 
 static struct pool_child *find(struct pool *pool, pid_t pid) {

@@ -10,6 +10,7 @@
 /* What listener and children share. Each child closes the ends that are not its own. */
 struct pool_wires {
     int sockets[SESSION_SOCKETS_MAX];
+    int submit;      /* the local socket, whose connections the listener accepts itself; -1: none */
     int accepted[2]; /* children say one octet on 1 when they have a connection; the kernel names them on 0 */
     int idle[2];     /* pipe: its end tells children without a connection to leave */
     int stop[2];     /* pipe: its end tells sessions that the server is stopping */
@@ -36,6 +37,13 @@ int pool_prepare(struct pool *pool, struct role_start *start, const struct sessi
 
 /* Forks one child and tells auth about it. False: auth's channel is broken, or there is no process to be had. */
 bool pool_add(struct pool *pool, int auth_channel) MUST_USE;
+
+/* Besides limits.connections: this host's own mail is taken while the net is busy. */
+enum { POOL_LOCAL_PLACES = 16 };
+
+/* Accepts one connection of the local socket, forks a child for it, and tells auth whose it is by the kernel's word.
+ */
+void pool_serve_local(struct pool *pool, int auth_channel);
 
 /* Handles what children said on `accepted`. */
 void pool_hear(struct pool *pool);

@@ -135,11 +135,13 @@ static bool read_proxy(void) {
 
 static bool refused(enum session_exit *exit_out) {
     enum reason reason;
-    if (!ask_welcome(session.smtp.role, &session.client, &session.local, session.by_proxy, &reason)) {
+    struct span user;
+    if (!ask_welcome(session.smtp.role, &session.client, &session.local, session.by_proxy, &reason, &user)) {
         *exit_out = end_by(CLIENT_ALONE);
         return true;
     }
     session.announced = true;
+    smtp_local_user(&session.smtp, user);
     if (reason == REASON_COUNT) return false;
     buf_clear(&out);
     reply_put_reason(&out, reason);
@@ -346,17 +348,20 @@ static enum session_exit serve(void) {
 /* It goes no further, but under the peer's own address the log can say why. */
 static enum session_exit without_proxy(const struct session_place *place) {
     enum reason ignored;
-    session.announced = ask_welcome(session.smtp.role, &place->client, &place->local, false, &ignored);
+    struct span nobody;
+    session.announced = ask_welcome(session.smtp.role, &place->client, &place->local, false, &ignored, &nobody);
     say_last(REPLY_PROXY);
     return leave("no usable PROXY header", SESSION_EXIT_FINE);
 }
 
 static enum session_exit begin(const struct session_place *place) {
-    const struct session_socket *socket = &place->setup->sockets[place->socket];
+    static const struct session_socket local = {.role = RELAY_ROLE_LOCAL};
+    const struct session_socket *socket = place->local_user ? &local : &place->setup->sockets[place->socket];
     enum session_exit result = SESSION_EXIT_FAULT;
     session.implicit_tls = socket->role == RELAY_ROLE_SUBMISSIONS;
-    smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available(), session.implicit_tls);
-    session.by_proxy = from_proxy(&place->client);
+    smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available() && !place->local_user,
+               session.implicit_tls);
+    session.by_proxy = !place->local_user && from_proxy(&place->client);
     if (session.by_proxy && !read_proxy()) return without_proxy(place);
     if (refused(&result)) return result;
     if (session.implicit_tls && !begin_with_tls(&result)) return result;

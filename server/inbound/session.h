@@ -7,6 +7,7 @@
 struct session_place {
     const struct session_setup *setup;
     unsigned socket;      /* of the setup's list: where the client came in */
+    bool local_user;      /* by the local socket instead: there are no addresses */
     int fd;               /* the client, connected, non-blocking */
     int auth_fd, stop_fd; /* auth's channel; readable when the server stops */
     struct netaddr client, local;

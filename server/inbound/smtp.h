@@ -54,6 +54,9 @@ struct smtp {
     const char *why;    /* it leaves, for the log */
     bool auth_has_mail; /* since the last reset auth may not have heard how a transaction ended */
 
+    uint8_t user[SESSION_USER_MAX]; /* address of the system user */
+    size_t user_bytes;
+
     uint8_t helo[SMTP_HELO_MAX];
     size_t helo_bytes;
 
@@ -78,6 +81,9 @@ struct smtp {
 /* tls_offered: certificates are there, and TLS is not in use from the first octet on. */
 void smtp_start(struct smtp *smtp, const struct session_setup *setup, uint8_t role, bool auth_offered,
                 bool tls_offered, bool tls);
+
+/* Whose mail this is by the local socket; EHLO tells it as XUSER, for gatepost sendmail. Empty: nobody's. */
+void smtp_local_user(struct smtp *smtp, struct span address);
 
 /* One line without its CRLF. Replies to waiting recipients come first. */
 enum smtp_next smtp_line(struct smtp *smtp, struct span line, struct buf *out) MUST_USE;

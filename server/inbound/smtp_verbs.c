@@ -37,6 +37,17 @@ static void put_limits(struct smtp *smtp, struct buf *out) {
     buf_put_text(out, "\r\n");
 }
 
+void smtp_local_user(struct smtp *smtp, struct span address) {
+    smtp->user_bytes = address.n <= sizeof smtp->user ? address.n : 0;
+    if (smtp->user_bytes) memcpy(smtp->user, address.p, smtp->user_bytes);
+}
+
+static void put_user(const struct smtp *smtp, struct buf *out) {
+    buf_put_text(out, "250-XUSER ");
+    buf_put_span(out, span_of(smtp->user, smtp->user_bytes));
+    buf_put_text(out, "\r\n");
+}
+
 enum smtp_next smtp_ehlo(struct smtp *smtp, struct span argument, struct buf *out) {
     size_t before = out->n;
     enum smtp_next next = take_hello(smtp, argument, true, out);
@@ -54,6 +65,7 @@ enum smtp_next smtp_ehlo(struct smtp *smtp, struct span argument, struct buf *ou
         /* For clients that know only the draft's form. */
         if (smtp->setup->legacy_auth_line) put_line(out, SPAN("AUTH=PLAIN LOGIN"), false);
     }
+    if (smtp->user_bytes) put_user(smtp, out);
     put_line(out, SPAN("HELP"), false);
     put_line(out, SPAN("ENHANCEDSTATUSCODES"), true);
     return SMTP_MORE;

@@ -146,6 +146,7 @@ static void tell_lasting_descriptors(struct child *child) {
     case ROLE_LISTENER:
         for (size_t i = 0; family->sockets && i < family->sockets->n; i++)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, (uint8_t)i, family->sockets->fds[i]);
+        if (family->submit >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SUBMIT, 0, family->submit);
         break;
     case ROLE_AUTH:
         if (family->auth_control >= 0)

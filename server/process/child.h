@@ -37,6 +37,7 @@ struct family {
     int log_fds[2];                /* [0] is what the log writer reads; our own processes write to [1] */
     int crowd_fds[2];              /* the same for those who meet strangers: what fills it leaves room in the other */
     int auth_control, queue_control; /* listening control sockets, or -1 */
+    int submit;                      /* where system users connect, or -1 */
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;

@@ -22,8 +22,9 @@ static const struct command_option check_options[] = {
 };
 
 static const struct command_option explain_options[] = {
-    {"ip", "ADDRESS", "the client's address", true},
-    {"role", "ROLE", "mx, submission or submissions", true},
+    {"ip", "ADDRESS", "the client's address; not for the role local", false},
+    {"role", "ROLE", "mx, submission, submissions or local", true},
+    {"system-user", "NAME", "who on this host sends, for the role local", false},
     {"tls", NULL, "TLS is on", false},
     {"auth", "USER", "the client has logged in as this user", false},
     {"granted", "USER", "this user has a live grant for the address", false},

@@ -58,7 +58,7 @@ static int open_log(struct family *family) {
 int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
-    family->auth_control = family->queue_control = -1;
+    family->auth_control = family->queue_control = family->submit = -1;
     if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key)
         return -1;
     if (open_log(family) != 0) {
@@ -68,9 +68,10 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
     if (!sockets) return 0;
     family->auth_control = sockets_control(conf->run_directory, "auth.sock");
     family->queue_control = sockets_control(conf->run_directory, "queue.sock");
-    if (family->auth_control >= 0 && family->queue_control >= 0) return 0;
-    fprintf(stderr, "gatepost: cannot make a control socket in %s: %s\n", conf->run_directory,
-            strerrordesc_np(errno));
+    if (conf->local.submit) family->submit = sockets_submit(conf->run_directory);
+    bool submits = family->submit >= 0 || !conf->local.submit;
+    if (family->auth_control >= 0 && family->queue_control >= 0 && submits) return 0;
+    fprintf(stderr, "gatepost: cannot make a socket in %s: %s\n", conf->run_directory, strerrordesc_np(errno));
     return -1;
 }
 
@@ -78,6 +79,7 @@ void family_close(struct family *family) {
     for (int i = 0; i < 2; i++) close(family->log_fds[i]), close(family->crowd_fds[i]);
     if (family->auth_control >= 0) close(family->auth_control);
     if (family->queue_control >= 0) close(family->queue_control);
+    if (family->submit >= 0) close(family->submit);
     material_close(&family->good);
     material_close(&family->fresh);
     explicit_bzero(&family->facts, sizeof family->facts);
@@ -343,6 +345,9 @@ bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *
     if (!same) return false;
     same = now->log.to == wanted->log.to && strcmp(now->log.socket, wanted->log.socket) == 0;
     if (!same) fprintf(errors, "log.to and log.socket cannot change while the server runs");
+    if (!same) return false;
+    same = now->local.submit == wanted->local.submit;
+    if (!same) fprintf(errors, "local.submit cannot change while the server runs");
     return same;
 }
 

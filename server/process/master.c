@@ -7,6 +7,7 @@
 #include "server/process/files.h"
 #include "server/process/judge.h"
 #include "server/process/notify.h"
+#include "server/process/system_users.h"
 #include "server/process/version.h"
 #include "store/clock.h"
 
@@ -241,6 +242,12 @@ static bool in_background(int *parent_status_out) {
     return true;
 }
 
+/* Auth is to know of a new user of this host before it sends its first mail. */
+static void system_users_changed(void) {
+    struct child *auth = child_find(&master.family, ROLE_AUTH, 0);
+    if (auth && auth->pid && child_setup(auth) != 0) log_fault("telling auth of the system's users", errno);
+}
+
 static int write_pid_file(void) {
     if (!master.options.pid_file) return 0;
     FILE *file = fopen(master.options.pid_file, "we");
@@ -269,6 +276,8 @@ static int prepare(void) {
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
     if (fit_files(master.conf, stderr) != 0) return -1; /* its log line needs the family's socket */
     if (family_serve_status(&master.family, &master.status) != 0) return -1;
+    if (!system_users_watch(&master.loop, &master.passwd, system_users_changed))
+        log_fault("watching /etc/passwd", errno);
     return write_pid_file();
 }
 

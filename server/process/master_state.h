@@ -16,7 +16,7 @@ struct master {
     struct master_options options;
     struct sockets sockets;
     struct control_server status;
-    struct loop_watch signals;
+    struct loop_watch signals, passwd;
     enum phase phase;
     uint64_t deadline_ms; /* of the phase */
     int background_fd;    /* told once ready; -1: none */

@@ -10,6 +10,7 @@
 #include "server/process/directories.h"
 #include "server/process/files.h"
 #include "server/process/sandbox.h"
+#include "server/process/system_users.h"
 #include "store/log.h"
 #include "store/log_setup.h"
 #include "store/queue_setup.h"
@@ -239,12 +240,19 @@ static int put_auth(const struct conf *conf, const struct setup_facts *facts, st
         .mail_uid = getuid(),
         .mail_gid = getgid(),
         .mail_directory = buf_span(&path),
+        .local_domain = span_text(conf->local.domain),
+        .local_relay = conf->local.relay,
     };
+    struct system_users users;
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
     if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
     auth_domains(conf, &setup);
+    system_users_read(&users, conf, SYSTEM_USERS_FILE);
+    setup.system_users = users.items;
+    setup.n_system_users = (uint32_t)users.n;
     auth_setup_put(b, &setup);
+    system_users_free(&users);
     free(setup.local_domains);
     free(setup.relay_domains);
     free(setup.relay_recipients);

@@ -145,7 +145,7 @@ void sockets_close(struct sockets *sockets) {
     sockets->n = 0;
 }
 
-int sockets_control(const char *directory, const char *name) {
+static int listen_at(const char *directory, const char *name, int type, mode_t without, int backlog) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct buf path = buf_over(address.sun_path, sizeof address.sun_path - 1);
     buf_put_format(&path, "%s/%s", directory, name);
@@ -153,14 +153,22 @@ int sockets_control(const char *directory, const char *name) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
     if (unlink(address.sun_path) != 0 && errno != ENOENT) goto bad;
-    mode_t before = umask(0177);
+    mode_t before = umask(without);
     int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
     umask(before);
-    if (bound == 0 && listen(fd, 16) == 0) return fd;
+    if (bound == 0 && listen(fd, backlog) == 0) return fd;
 bad:
     close(fd);
     return -1;
+}
+
+int sockets_control(const char *directory, const char *name) {
+    return listen_at(directory, name, SOCK_SEQPACKET, 0177, 16);
+}
+
+int sockets_submit(const char *directory) {
+    return listen_at(directory, SOCKETS_SUBMIT, SOCK_STREAM, 0111, BACKLOG);
 }

@@ -29,4 +29,8 @@ void sockets_close(struct sockets *sockets);
 /* A listening control socket at directory/name, for the owner alone; one left behind is replaced. -1 with errno. */
 int sockets_control(const char *directory, const char *name) MUST_USE;
 
+/* The listening socket at directory/SOCKETS_SUBMIT that every user of this host may connect to. -1 with errno. */
+#define SOCKETS_SUBMIT "submit.sock"
+int sockets_submit(const char *directory) MUST_USE;
+
 #endif

@@ -13,7 +13,7 @@ REASONS = """not-decided malformed-sender auth-required account-suspended sender
 malformed-recipient postmaster second-routing local-sender-needs-auth local-recipient relay-alias unknown-recipient
 foreign-literal relay-authenticated relay-granted relay-domain relay-trusted relay-denied bad-parameter
 unknown-parameter utf8-not-declared too-many-recipients too-many-messages too-many-failures too-many-connections
-server-busy message-too-large storage-full storage-fault mail-loop""".split()
+server-busy message-too-large storage-full storage-fault mail-loop relay-local""".split()
 WELCOME = len(REASONS)
 MX, SUBMISSION, SUBMISSIONS = 1, 2, 3
 ROLE_LISTENER, ROLE_AUTH = 2, 3
@@ -283,7 +283,7 @@ class World:
                 client, local = netaddr(body, 1), netaddr(body, 19)
                 self.announced.append((body[0], client, local, body[37], sender == pid))
                 verdict = self.on_welcome()
-                send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ"))
+                send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ") + text(""))
             elif kind == 0x0302:
                 mine, theirs = pair()
                 send(channel, 0x0382, b"\1", theirs.fileno()) if self.keys else send(channel, 0x0382, b"\0")

@@ -23,6 +23,12 @@ static const char *second_announcement(struct cell *cell) {
     return cell_ended(cell->auth) ? NULL : "the channel is still open";
 }
 
+/* Only the listener says who came by the local socket, with the uid of the kernel's. */
+static const char *local_announcement(struct cell *cell) {
+    if (cell_announce(cell, RELAY_ROLE_LOCAL, "127.0.0.1")) return "it passes for a system user";
+    return cell_ended(cell->auth) ? NULL : "the channel is still open";
+}
+
 static const char *before_announcement(struct cell *cell) {
     if (cell_mail(cell, "x", "<a@elsewhere.example>") != REASON_COUNT) return "MAIL was answered";
     return cell_ended(cell->auth) ? NULL : "the channel is still open";
@@ -324,6 +330,7 @@ static const char *sends_descriptor(struct cell *cell) {
 
 const struct attack attacks[] = {
     {"second announcement", second_announcement, false, 0},
+    {"announced as a system user's", local_announcement, false, 0},
     {"MAIL before the announcement", before_announcement, false, 0},
     {"RCPT before MAIL", recipient_before_sender, false, 0},
     {"foreign recipient", foreign_recipient, false, 0},

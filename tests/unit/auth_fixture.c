@@ -20,12 +20,14 @@ static struct auth_domain local_domains[2];
 static struct auth_relay_domain relay_domains[1];
 static struct span relay_recipients[1];
 static struct network trusted[1], senders[1];
+static struct auth_system_user system_users[1];
 
 void auth_fixture_setup(struct auth_fixture *fixture) {
     scratch_enter();
     local_domains[0] = (struct auth_domain){SPAN("example.test"), 1};
     local_domains[1] = (struct auth_domain){SPAN("other.test"), 0};
     relay_domains[0] = (struct auth_relay_domain){SPAN("backup.test"), 0, 1};
+    system_users[0] = (struct auth_system_user){33, SPAN("www-data"), {0}, 0};
     relay_recipients[0] = SPAN("known@backup.test");
     cr_assert(network_parse(&trusted[0], SPAN("192.0.2.0/28")) && network_parse(&senders[0], SPAN("192.0.2.32/28")));
     *fixture = (struct auth_fixture){.setup = {.hostname = SPAN("mail.example.test"),
@@ -59,7 +61,11 @@ void auth_fixture_setup(struct auth_fixture *fixture) {
                                                .login_ms = 60000,
                                                .mail_uid = 1234,
                                                .mail_gid = 1234,
-                                               .mail_directory = SPAN("/var/mail")},
+                                               .mail_directory = SPAN("/var/mail"),
+                                               .local_domain = SPAN("example.test"),
+                                               .local_relay = 1,
+                                               .system_users = system_users,
+                                               .n_system_users = 1},
                                      .listener = -1,
                                      .queue = -1,
                                      .keys = -1,
@@ -177,23 +183,37 @@ unsigned auth_fixture_welcomed(int session) {
     struct wire w = wire_over(frame.body);
     unsigned reason = wire_get_u8(&w);
     struct span name = wire_get_span(&w, SESSION_NAME_MAX);
+    (void)wire_get_span(&w, SESSION_USER_MAX);
     cr_expect(wire_end(&w) && name.n == 10);
     return reason;
+}
+
+static int channel(struct auth_fixture *fixture, enum frame_type type, struct span body) {
+    int ends[2], on = 1;
+    cr_assert_eq(frame_pair(ends, true), 0);
+    cr_assert_eq(setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+    cr_assert_eq(frame_send_fd(fixture->listener, (uint16_t)type, body, ends[1]), 0);
+    close(ends[1]);
+    return ends[0];
+}
+
+int auth_fixture_local(struct auth_fixture *fixture, pid_t pid, uint32_t uid) {
+    uint8_t octets[8];
+    struct buf b = BUF_OVER(octets);
+    wire_put_u32(&b, (uint32_t)pid);
+    wire_put_u32(&b, uid);
+    return channel(fixture, POOL_LOCAL, buf_span(&b));
 }
 
 int auth_fixture_session(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client) {
     uint8_t octets[4];
     struct buf b = BUF_OVER(octets);
-    int ends[2], on = 1;
-    cr_assert_eq(frame_pair(ends, true), 0);
-    cr_assert_eq(setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
     wire_put_u32(&b, (uint32_t)pid);
-    cr_assert_eq(frame_send_fd(fixture->listener, POOL_CHILD, buf_span(&b), ends[1]), 0);
-    close(ends[1]);
-    if (role == RELAY_ROLE_UNKNOWN) return ends[0];
-    auth_fixture_announce(ends[0], role, client);
-    cr_assert_eq(auth_fixture_welcomed(ends[0]), REASON_COUNT);
-    return ends[0];
+    int session = channel(fixture, POOL_CHILD, buf_span(&b));
+    if (role == RELAY_ROLE_UNKNOWN) return session;
+    auth_fixture_announce(session, role, client);
+    cr_assert_eq(auth_fixture_welcomed(session), REASON_COUNT);
+    return session;
 }
 
 struct auth_mail auth_fixture_mail(int session, const char *argument) {

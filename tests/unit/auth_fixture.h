@@ -31,6 +31,9 @@ const char *auth_fixture_hash(void);
 /* A session's channel of this pid; announced by us where `role` is not RELAY_ROLE_UNKNOWN, and welcomed. */
 int auth_fixture_session(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client);
 
+/* The channel of one who came by the local socket with this uid; not announced yet. */
+int auth_fixture_local(struct auth_fixture *fixture, pid_t pid, uint32_t uid);
+
 void auth_fixture_announce(int session, enum relay_role role, const char *client);
 /* The reason of SESSION_WELCOME. */
 unsigned auth_fixture_welcomed(int session);

@@ -154,6 +154,47 @@ Test(auth, senders) {
     }
 }
 
+/* The address that is announced with it gives nothing: 192.0.2.1 is in trusted_networks. */
+Test(auth, system_users) {
+    static const struct {
+        uint32_t uid;
+        const char *argument;
+        enum reason mail, foreign;
+    } rows[] = {
+        {33, "<www-data@example.test>", REASON_SENDER_ACCEPTED, REASON_RELAY_LOCAL},
+        {33, "<>", REASON_SENDER_ACCEPTED, REASON_RELAY_LOCAL},
+        {33, "<alice@example.test>", REASON_SENDER_NOT_YOURS, REASON_NOT_DECIDED},
+        {34, "<www-data@example.test>", REASON_AUTH_REQUIRED, REASON_NOT_DECIDED},
+        {34, "<>", REASON_AUTH_REQUIRED, REASON_NOT_DECIDED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int session = auth_fixture_local(&fixture, getpid(), rows[i].uid);
+        auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
+        cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
+        struct auth_mail mail = auth_fixture_mail(session, rows[i].argument);
+        cr_expect_eq(mail.reason, rows[i].mail, "%zu", i);
+        cr_expect_eq(mail.foreign, rows[i].foreign, "%zu", i);
+        close(session);
+    }
+}
+
+/* One uid counts as one address does, and the places of the net are not this host's. */
+Test(auth, connections_of_system_users) {
+    int session = -1;
+    for (size_t i = 0; i < 8; i++) {
+        session = auth_fixture_local(&fixture, getpid(), 33);
+        auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
+        cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
+    }
+    session = auth_fixture_local(&fixture, getpid(), 33);
+    auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
+    cr_expect_eq(auth_fixture_welcomed(session), REASON_TOO_MANY_CONNECTIONS);
+    session = auth_fixture_local(&fixture, getpid(), 34);
+    auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
+    cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
+    (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
+}
+
 Test(auth, connections_in_all) {
     static const char *const clients[] = {"192.0.2.1", "203.0.113.1", "2001:db8::1"};
     int session = -1;
@@ -387,6 +428,13 @@ Test(auth, announcements) {
     session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
     cr_assert_eq(frame_send(session, SESSION_RESET, span_of(NULL, 0)), 0);
     cr_expect(auth_fixture_ended(session), "a frame before the announcement");
+    /* A system user's, which only the listener can say; and the other way round. */
+    session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
+    cr_expect(auth_fixture_ended(session), "a session that says it is the local socket's");
+    session = auth_fixture_local(&fixture, getpid(), 33);
+    auth_fixture_announce(session, RELAY_ROLE_MX, "192.0.2.1");
+    cr_expect(auth_fixture_ended(session), "one of the local socket with an address");
     /* A role that there is not. */
     session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
     auth_fixture_announce(session, (enum relay_role)9, "192.0.2.1");

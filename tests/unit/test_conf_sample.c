@@ -109,7 +109,7 @@ static const char *kind_words(const struct conf_key *key) {
     case CONF_KIND_MAILBOX:
         return key->many ? "List of mail addresses" : "Mail address";
     case CONF_KIND_LOGIN:
-        return "Text";
+        return key->many ? "List of texts" : "Text";
     case CONF_KIND_DELIMITER:
         return "One character or none";
     case CONF_KIND_NETWORK:

@@ -9,11 +9,22 @@
 #include <unistd.h>
 
 static struct auth_domain locals[] = {{SPAN("example.test"), 1}, {SPAN("xn--bcher-kva.example"), 1}};
+static struct auth_system_user system_users[] = {{0, SPAN("root"), {0}, 1},
+                                                 {33, SPAN("www-data"), {0}, 0},
+                                                 {1000, SPAN("alice"), {0}, 0},
+                                                 {1001, SPAN("web"), SPAN("bob@example.test"), 0},
+                                                 {1002, SPAN("lost"), SPAN("gone@example.test"), 0},
+                                                 {1003, SPAN("no name"), {0}, 0},
+                                                 {33, SPAN("second-of-33"), {0}, 1}};
 static struct auth_setup setup = {.recipient_delimiter = SPAN("+"),
                                   .postmaster = SPAN("alice@example.test"),
                                   .local_domains = locals,
                                   .n_local_domains = 2,
-                                  .foreign = DESTINATION_SMARTHOST};
+                                  .foreign = DESTINATION_SMARTHOST,
+                                  .local_domain = SPAN("example.test"),
+                                  .local_relay = 1,
+                                  .system_users = system_users,
+                                  .n_system_users = sizeof system_users / sizeof *system_users};
 static struct house house = {NULL, &setup};
 static struct expansion ends;
 
@@ -206,7 +217,110 @@ Test(facts, senders) {
     cr_expect_eq(facts_mail(&house, &client, SPAN("<alice@example.test>"), &sender), REASON_ACCOUNT_SUSPENDED);
     cr_assert_eq(account_remove(house.db, SPAN("alice@example.test")), ACCOUNT_CHANGED);
     cr_expect_eq(facts_mail(&house, &client, SPAN("<alice@example.test>"), &sender), REASON_ACCOUNT_SUSPENDED);
-    cr_expect_eq(facts_enabled(&house, client.user_id), FACT_NO);
+    cr_expect_eq(facts_enabled(&house, &client), FACT_NO);
+}
+
+static enum reason as_system_user(const struct house *at, uint32_t uid, const char *from, struct facts_sender *out) {
+    struct system_user system;
+    bool known = system_user_of(at, uid, &system);
+    struct facts_client client = {.role = RELAY_ROLE_LOCAL, .system = known ? &system : NULL};
+    return facts_mail(at, &client, span_text(from), out);
+}
+
+Test(facts, senders_of_system_users) {
+    static const struct {
+        uint32_t uid;
+        const char *from;
+        enum reason reason;
+    } rows[] = {
+        {33, "<www-data@example.test>", REASON_SENDER_ACCEPTED},
+        {33, "<WWW-Data@Example.Test>", REASON_SENDER_ACCEPTED},
+        {33, "<>", REASON_SENDER_ACCEPTED},
+        {33, "<other@example.test>", REASON_SENDER_NOT_YOURS},
+        {33, "<www-data@xn--bcher-kva.example>", REASON_SENDER_NOT_YOURS},
+        {33, "<www-data@elsewhere.example>", REASON_SENDER_NOT_YOURS},
+        {33, "<alice@example.test>", REASON_SENDER_NOT_YOURS},
+        {33, "<www-data@example.test", REASON_MALFORMED_SENDER},
+        {0, "<root@example.test>", REASON_SENDER_ACCEPTED},
+        {0, "<alice@example.test>", REASON_SENDER_ACCEPTED},
+        {0, "<anybody@xn--bcher-kva.example>", REASON_SENDER_ACCEPTED},
+        {0, "<root@elsewhere.example>", REASON_SENDER_NOT_YOURS},
+        {1000, "<alice@example.test>", REASON_SENDER_ACCEPTED},
+        {1000, "<team@example.test>", REASON_SENDER_ACCEPTED},
+        {1000, "<alice+x@example.test>", REASON_SENDER_ACCEPTED},
+        {1000, "<allowed@elsewhere.example>", REASON_SENDER_ACCEPTED},
+        {1000, "<bob@example.test>", REASON_SENDER_NOT_YOURS},
+        {1001, "<bob@example.test>", REASON_SENDER_ACCEPTED},
+        {1001, "<web@example.test>", REASON_SENDER_NOT_YOURS},
+        {1002, "<gone@example.test>", REASON_ACCOUNT_SUSPENDED},
+        {1003, "<no@example.test>", REASON_AUTH_REQUIRED},
+        {4711, "<root@example.test>", REASON_AUTH_REQUIRED},
+        {4711, "<>", REASON_AUTH_REQUIRED},
+    };
+    struct facts_sender sender;
+    cr_assert_eq(account_allow(house.db, SPAN("alice@example.test"), SPAN("allowed@elsewhere.example")),
+                 ACCOUNT_CHANGED);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_eq(as_system_user(&house, rows[i].uid, rows[i].from, &sender), rows[i].reason, "%u %s", rows[i].uid,
+                     rows[i].from);
+    cr_assert_eq(account_enable(house.db, SPAN("alice@example.test"), false), ACCOUNT_CHANGED);
+    cr_expect_eq(as_system_user(&house, 1000, "<alice@example.test>", &sender), REASON_ACCOUNT_SUSPENDED);
+    cr_assert_geq(statement_run(database_statement(house.db, "DROP TABLE users")), 0);
+    cr_expect_eq(as_system_user(&house, 1000, "<team@example.test>", &sender), REASON_NOT_DECIDED);
+    cr_expect_eq(as_system_user(&house, 33, "<www-data@example.test>", &sender), REASON_NOT_DECIDED);
+}
+
+/* Root's mail is taken from everybody; that of other system users from this host, and what comes back to them. */
+Test(facts, recipients_who_are_system_users) {
+    static const struct {
+        const char *argument;
+        enum reason here, bounce, stranger;
+    } rows[] = {
+        {"<root@example.test>", REASON_LOCAL_RECIPIENT, REASON_LOCAL_RECIPIENT, REASON_LOCAL_RECIPIENT},
+        {"<Root@Example.Test>", REASON_LOCAL_RECIPIENT, REASON_LOCAL_RECIPIENT, REASON_LOCAL_RECIPIENT},
+        {"<www-data@example.test>", REASON_LOCAL_RECIPIENT, REASON_LOCAL_RECIPIENT, REASON_UNKNOWN_RECIPIENT},
+        {"<nobody-of-that-name@example.test>", REASON_UNKNOWN_RECIPIENT, REASON_UNKNOWN_RECIPIENT,
+         REASON_UNKNOWN_RECIPIENT},
+        {"<www-data@elsewhere.example>", REASON_RELAY_LOCAL, REASON_RELAY_DENIED, REASON_RELAY_DENIED},
+    };
+    struct facts_sender local, bounce, other;
+    struct facts_recipient recipient;
+    cr_assert_eq(as_system_user(&house, 33, "<www-data@example.test>", &local), REASON_SENDER_ACCEPTED);
+    cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &bounce), REASON_SENDER_ACCEPTED);
+    cr_assert_eq(facts_mail(&house, &stranger, SPAN("<x@elsewhere.example>"), &other), REASON_SENDER_ACCEPTED);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span to = span_text(rows[i].argument);
+        uint8_t storage[256];
+        struct buf b = BUF_OVER(storage);
+        cr_expect_eq(facts_rcpt(&house, &other.facts, to, &recipient, &ends), rows[i].stranger, "%s", to.p);
+        cr_expect_eq(facts_rcpt(&house, &bounce.facts, to, &recipient, &ends), rows[i].bounce, "%s", to.p);
+        cr_expect_eq(facts_rcpt(&house, &local.facts, to, &recipient, &ends), rows[i].here, "%s", to.p);
+        users(&b);
+        if (rows[i].here == REASON_LOCAL_RECIPIENT) cr_expect(span_equal(buf_span(&b), SPAN("alice ")));
+    }
+    cr_expect_eq(facts_route(&house, SPAN("www-data@example.test"), &ends), EXPAND_FOUND);
+    cr_expect_eq(facts_route(&house, SPAN("nobody-of-that-name@example.test"), &ends), EXPAND_NOBODY);
+    alias("root@example.test", "bob@example.test", false);
+    cr_expect_eq(facts_rcpt(&house, &local.facts, SPAN("<root@example.test>"), &recipient, &ends),
+                 REASON_LOCAL_RECIPIENT);
+    cr_expect(ends.found == 1 && span_equal(span_of(ends.entries[1].login, 3), SPAN("bob")));
+}
+
+Test(facts, system_users_without_relay) {
+    struct auth_setup closed = setup;
+    struct house at = {house.db, &closed};
+    struct facts_sender sender;
+    struct facts_recipient recipient;
+    closed.local_relay = 0;
+    cr_assert_eq(as_system_user(&at, 33, "<www-data@example.test>", &sender), REASON_SENDER_ACCEPTED);
+    cr_expect_eq(facts_foreign(&at, &sender.facts), REASON_RELAY_DENIED);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<x@elsewhere.example>"), &recipient, &ends),
+                 REASON_RELAY_DENIED);
+    cr_expect(recipient.no_local_relay && !recipient.no_way_out);
+    cr_expect_eq(facts_rcpt(&at, &sender.facts, SPAN("<bob@example.test>"), &recipient, &ends),
+                 REASON_LOCAL_RECIPIENT);
+    cr_expect(!recipient.no_local_relay);
+    cr_expect_eq(facts_foreign(&house, &sender.facts), REASON_RELAY_LOCAL);
 }
 
 Test(facts, no_way_out) {

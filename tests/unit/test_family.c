@@ -24,7 +24,7 @@ static void begin(void) {
     memset(&family, 0, sizeof family);
     family.generation = 1;
     family.good.generation = 1;
-    family.auth_control = family.queue_control = -1;
+    family.auth_control = family.queue_control = family.submit = -1;
 }
 
 TestSuite(test_family, .init = begin, .fini = fixture_end);

@@ -10,7 +10,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-enum { FACTS = 11, ROLES = 4, RECIPIENTS = RECIPIENT_FOREIGN + 1 };
+enum { FACTS = 11, ROLES = 5, RECIPIENTS = RECIPIENT_FOREIGN + 1 };
 enum { FACT_COMBINATIONS = 177147 /* 3 to the 11th */ };
 enum { SENDER_COMBINATIONS = ROLES * FACT_COMBINATIONS, COMBINATIONS = RECIPIENTS * SENDER_COMBINATIONS };
 
@@ -80,7 +80,8 @@ static enum reason policy_recipient(const struct relay_facts *f) {
         bool held;
         enum reason right;
     } rights[] = {
-        {f->identity == FACT_YES, REASON_RELAY_AUTHENTICATED},
+        {f->identity == FACT_YES && f->role != RELAY_ROLE_LOCAL, REASON_RELAY_AUTHENTICATED},
+        {f->identity == FACT_YES, REASON_RELAY_LOCAL},
         {f->granted == FACT_YES, REASON_RELAY_GRANTED},
         {f->recipient == RECIPIENT_RELAY_DOMAIN, REASON_RELAY_DOMAIN},
         {f->trusted_network == FACT_YES, REASON_RELAY_TRUSTED},
@@ -233,11 +234,11 @@ Test(test_relay, strange_numbers_are_unknown) {
 Test(test_relay, rules_stand_in_the_order_of_the_design) {
     static const char *const mail[] = {"malformed-sender", "auth-required", "account-suspended",
                                        "sender-not-yours", "over-quota",    "sender-accepted"};
-    static const char *const rcpt[] = {"malformed-recipient",     "postmaster",      "second-routing",
-                                       "local-sender-needs-auth", "local-recipient", "relay-alias",
-                                       "unknown-recipient",       "foreign-literal", "over-quota",
-                                       "relay-authenticated",     "relay-granted",   "relay-domain",
-                                       "relay-trusted",           "relay-denied"};
+    static const char *const rcpt[] = {
+        "malformed-recipient", "postmaster",          "second-routing",    "local-sender-needs-auth",
+        "local-recipient",     "relay-alias",         "unknown-recipient", "foreign-literal",
+        "over-quota",          "relay-authenticated", "relay-local",       "relay-granted",
+        "relay-domain",        "relay-trusted",       "relay-denied"};
     size_t n = 0;
     for (; relay_sender_rules[n]; n++) cr_assert_str_eq(reason_reply(relay_sender_rules[n])->name, mail[n]);
     cr_expect_eq(n, sizeof mail / sizeof *mail);

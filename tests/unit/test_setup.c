@@ -184,6 +184,10 @@ Test(test_setup, of_auth) {
               !setup.stand_alone);
     cr_expect_geq(start.common.files_max, 4 * (uint64_t)conf->limits.connections);
     cr_expect_eq(start.common.directory_is_empty, 0);
+    cr_expect(span_equal(setup.local_domain, SPAN("example.test")) && setup.local_relay);
+    cr_assert_geq(setup.n_system_users, 1u);
+    cr_expect(setup.system_users[0].uid == 0 && span_equal(setup.system_users[0].name, SPAN("root")) &&
+              setup.system_users[0].trusted);
     auth_setup_free(&setup);
 }
 

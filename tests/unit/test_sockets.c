@@ -170,6 +170,22 @@ Test(test_sockets, a_control_socket_is_for_its_owner_and_replaces_the_one_before
     cr_expect_eq(accept(first, NULL, NULL), -1);
 }
 
+/* Every user of this host may connect. */
+Test(test_sockets, submit_socket) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    umask(077);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/submit.sock", fixture_directory);
+    int fd = sockets_submit(fixture_directory);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(stat(address.sun_path, &status), 0);
+    cr_expect(S_ISSOCK(status.st_mode) && (status.st_mode & 0777) == 0666, "%o", status.st_mode);
+    cr_expect_eq(umask(0), 077u, "the umask is as it was");
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    cr_expect_geq(accept(fd, NULL, NULL), 0);
+}
+
 Test(test_sockets, control_sockets_that_cannot_be) {
     char name[200];
     memset(name, 'n', sizeof name);
