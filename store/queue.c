@@ -192,8 +192,17 @@ static void round_end(struct queue *queue) {
     queue_maintain(queue);
 }
 
+/* Without a server it serves one command, and ends with it. */
+static bool command_gone(const struct queue *queue) {
+    if (!queue->setup.stand_alone) return false;
+    for (size_t i = 0; i < CONTROL_PEERS; i++)
+        if (queue->control.peers[i]) return false;
+    return true;
+}
+
 /* Told to stop: nothing new begins, and agents have a moment to say what came of what they have. */
 static bool goes_on(struct queue *queue) {
+    if (command_gone(queue)) return false;
     if (!queue->draining) return true;
     if (clock_ms() - queue->draining_since_ms > DRAIN_MS) return false;
     for (const struct queue_agent *agent = queue->agents; agent; agent = agent->next)

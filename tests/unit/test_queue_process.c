@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct queue_driver driver;
@@ -599,6 +600,18 @@ Test(queue_process, a_large_export) {
     cr_expect_gt(bytes, CONTROL_BACKLOG_BYTES + (1 << 20));
     cr_expect_eq(drive_control(&driver, "queue status", NULL, NULL, &rows), CONTROL_OK, "the next question");
     drive_end(&driver, false);
+}
+
+/* Without a server it is there for one command. */
+Test(queue_process, alone_it_ends_with_its_command) {
+    int rows, status = -1;
+    driver.setup.stand_alone = 1;
+    drive_start(&driver);
+    cr_assert_eq(drive_control(&driver, "queue status", NULL, NULL, &rows), CONTROL_OK);
+    cr_assert_eq(shutdown(driver.command, SHUT_RDWR), 0);
+    for (int i = 0; i < 400 && waitpid(driver.pid, &status, WNOHANG) == 0; i++) usleep(10000);
+    cr_expect(status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0, "it stays");
+    drive_end(&driver, true);
 }
 
 /* What a backup has read in the log must still be there when it comes to the files. */
