@@ -195,6 +195,11 @@ int control_serve_peer(struct control_server *server, int fd) {
     return add_peer(server, fd);
 }
 
+void control_drop_copier(struct control_server *server) {
+    for (size_t i = 0; i < CONTROL_PEERS; i++)
+        if (server->peers[i] && server->peers[i] == server->copier) drop_peer(server->peers[i]);
+}
+
 void control_close(struct control_server *server) {
     for (size_t i = 0; i < CONTROL_PEERS; i++)
         if (server->peers[i]) drop_peer(server->peers[i]);

@@ -83,6 +83,9 @@ int control_serve(struct control_server *server, int fd) MUST_USE;
 /* Serves one connected peer (the offline case: the command line started this process itself and is believed). */
 int control_serve_peer(struct control_server *server, int fd) MUST_USE;
 
+/* Ends the connection of who copies our files, if anybody does. Not from a handler. */
+void control_drop_copier(struct control_server *server);
+
 /* Drops all peers. */
 void control_close(struct control_server *server);
 

@@ -5,6 +5,7 @@
 #include "store/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -315,7 +316,8 @@ bool queue_backup_runs(const struct queue *queue) {
     return queue->control.copier;
 }
 
-/* The command line copies our directory until it closes its connection. */
+/* The command line copies our directory until it closes its connection. A line for each segment says how far it is
+ * to be copied: so far all of it is durable, and what is appended from now on is not wanted in part. */
 static void answer_backup(struct queue *queue, struct control_peer *peer) {
     if (queue_backup_runs(queue)) {
         control_end(peer, CONTROL_REFUSED, "another backup is being made");
@@ -325,7 +327,19 @@ static void answer_backup(struct queue *queue, struct control_peer *peer) {
         control_end(peer, CONTROL_FAILED, "the queue's log could not be written");
         return;
     }
+    for (size_t i = 0; i < queue->journal.n; i++) {
+        const struct journal_segment *segment = &queue->journal.segments[i];
+        bool current = queue->journal.fd >= 0 && i + 1 == queue->journal.n;
+        char name[JOURNAL_NAME_MAX], line[JOURNAL_NAME_MAX + 32];
+        journal_name(segment->number, name);
+        (void)snprintf(line, sizeof line, "%s %llu\n", name,
+                       (unsigned long long)(current ? queue->journal.offset : segment->bytes));
+        control_row_open(&row);
+        control_row_line(&row, span_text(line));
+        if (!control_row_send(&row, peer)) return;
+    }
     queue->control.copier = peer;
+    queue->copied_since_ms = clock_ms();
     control_end(peer, CONTROL_OK, "");
 }
 

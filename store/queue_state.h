@@ -236,6 +236,7 @@ struct queue {
     /* maintenance */
     uint64_t maintain_ms;                            /* when it is time again */
     struct control_server control;                   /* nothing is removed as long as its copier is there */
+    uint64_t copied_since_ms;
     struct queue_export *exports;                    /* large messages that somebody reads */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };

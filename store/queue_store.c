@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64, MARKS_RECORD = 4 << 20 };
+enum { LOCK_TRIES = 100, INODES_MIN = 1000, MARK_BYTES = 64, MARKS_RECORD = 4 << 20, COPY_FULL_MS = 60000 };
 
 static int take_lock(struct queue *queue) {
     queue->lock = disk_calls()->open(queue->directory, "lock", O_RDWR | O_CREAT, 0600);
@@ -232,6 +232,13 @@ static void probe(struct queue *queue) {
         queue->stopped = false;
 }
 
+/* A copy holds back what would free space. It has a minute where space is short: mail goes before backups. */
+static void end_backup(struct queue *queue) {
+    if (!queue->full || !queue_backup_runs(queue) || clock_ms() - queue->copied_since_ms < COPY_FULL_MS) return;
+    log_fault("a backup that was being made is given up", ENOSPC);
+    control_drop_copier(&queue->control);
+}
+
 void queue_space_check(struct queue *queue, bool now) {
     uint64_t bytes = 0, inodes = 0, at = clock_ms();
     if (!now && at - queue->space_checked_ms < 1000) return;
@@ -240,6 +247,7 @@ void queue_space_check(struct queue *queue, bool now) {
         log_fault("free space", errno);
     else
         queue->full = bytes < queue->setup.reserve_bytes || inodes < INODES_MIN;
+    end_backup(queue);
     probe(queue);
     tell_space(queue);
 }

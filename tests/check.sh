@@ -26,7 +26,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients explain life smarthost intruder'
+all_parts='dialog session relay outside clients explain life restore smarthost intruder'
 
 # ---- reports
 

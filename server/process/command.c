@@ -58,6 +58,11 @@ static const struct command_option selection_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option restore_options[] = {
+    {"force", NULL, "move users and queue that are there aside", false},
+    {NULL, NULL, NULL, false},
+};
+
 /* clang-format off */
 #define PASSWORD_HELP \
     "A password has at least 8 characters. It is asked for without echo unless an option says otherwise, and\n" \
@@ -121,6 +126,9 @@ static const struct command commands[] = {
     {.name = "backup", .help = "Write users, queue and configuration to a directory, new or empty",
      .operands = {{.name = "directory"}}, .run = command_run_backup,
      .more = "Works with and without a running server. Keep it as safe as the original: it holds hashes and mail.\n"},
+    {.name = "restore", .help = "Put users and queue of a backup into an empty state directory",
+     .operands = {{.name = "directory"}}, .options = restore_options, .run = command_run_restore,
+     .more = "No server may run. Every file is checked before anything is touched; nothing is ever deleted.\n"},
 };
 /* clang-format on */
 

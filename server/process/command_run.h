@@ -10,6 +10,7 @@ int command_run_ask(const struct command_line *line);
 int command_run_serve(const struct command_line *line);
 int command_run_check(const struct command_line *line);
 int command_run_backup(const struct command_line *line);
+int command_run_restore(const struct command_line *line);
 
 /* user add, user passwd: the hash is made here, the password does not leave this process. */
 int command_run_password(const struct command_line *line);

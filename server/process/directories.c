@@ -62,6 +62,11 @@ int directories_make(const struct conf *conf, bool as_root, FILE *errors) {
     uint32_t uid = 0, gid = 0;
     const char *user;
     if (make(conf->state_directory, 0755, false, 0, 0, errors) != 0) return -1;
+    if (!path_of(path, sizeof path, conf->state_directory, DIRECTORIES_UNFINISHED)) return -1;
+    if (access(path, F_OK) == 0) {
+        fprintf(errors, "gatepost: a restore was cut short: %s is there; restore again\n", path);
+        return -1;
+    }
     if (make(conf->run_directory, 0755, false, 0, 0, errors) != 0) return -1;
     if (!path_of(path, sizeof path, conf->run_directory, "empty")) return -1;
     if (make(path, 0755, false, 0, 0, errors) != 0) return -1;

@@ -5,6 +5,9 @@
 #include "conf/conf.h"
 #include "store/role.h"
 
+/* There while a restore is not finished; nothing starts then. */
+#define DIRECTORIES_UNFINISHED "restore-unfinished"
+
 /* Makes what is missing: state_directory with auth, queue, mail, capture (each its role's own, 0700), run_directory
  * with an empty directory. One that is there must be its role's own. Prints why not, -1. */
 int directories_make(const struct conf *conf, bool as_root, FILE *errors) MUST_USE;

@@ -111,14 +111,6 @@ def _():
         expect("carol@example.test" in server.command("check", "--quiet").stderr, "check with no server does not warn")
 
 
-def own(path, like):
-    """Gives a restored tree to the user of the directory that it replaces."""
-    status = os.stat(like)
-    for directory, _, files in os.walk(path):
-        for name in [directory] + [directory + "/" + file for file in files]:
-            os.chown(name, status.st_uid, status.st_gid)
-
-
 def queued(server):
     return sorted((row["id"], row["sender"], row["bytes"]) for row in server.json("queue", "list"))
 
@@ -158,7 +150,7 @@ def _():
         wire.quit()
         equal(os.stat(live).st_mode & 0o7777, 0o700, "mode of the backup")
         equal(server.command("backup", live, check=False).returncode, 5, "exit code for a directory in use")
-        equal(sorted(os.listdir(live)), ["auth", "gatepost.conf", "included", "queue"], "what is in it")
+        equal(sorted(os.listdir(live)), ["auth", "gatepost.conf", "included", "manifest", "queue"], "what is in it")
         equal(os.listdir(live + "/included"), ["parts%log.conf"], "what the configuration includes")
         other_backup = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         other_backup.connect(server.run + "/auth.sock")
@@ -172,17 +164,7 @@ def _():
         os.mkdir(server.directory + "/cold")
         server.command("backup", server.directory + "/cold")
         for backup in (live, server.directory + "/cold"):
-            for part in ("auth", "queue"):
-                like, fresh = other.state + "/" + part, other.directory + "/fresh-" + part
-                if os.path.exists(like):
-                    os.rename(like, fresh)
-                else:
-                    os.mkdir(like)
-                    os.rename(like, fresh)
-                shutil.copytree(backup + "/" + part, like)
-                own(like, fresh)
-                os.chmod(like, os.stat(fresh).st_mode & 0o7777)
-                shutil.rmtree(fresh)
+            other.command("restore", backup, "--force")
             other.start()
             expect(set(before) <= set(queued(other)), "%s of %s are back" % (queued(other), before))
             for one in before:
