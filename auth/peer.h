@@ -19,6 +19,8 @@ enum peer_state {
 struct transaction {
     uint8_t name[TRANSACTION_BYTES];
     struct peer *hash_next;
+    uint8_t *head; /* TRANSACTION_OPEN: the queue hears of it with the first recipient, so of no refused one */
+    size_t head_n;
     bool open;   /* as far as auth knows: the queue may have closed it already */
     bool broken; /* a frame about it could not be sent: every recipient is answered 451 */
     bool utf8, esmtp;

@@ -44,7 +44,26 @@ static void forget(struct peer *peer) {
     struct peer **at = bucket(peer->auth, peer->transaction.name);
     while (peer->transaction.open && *at != peer) at = &(*at)->transaction.hash_next;
     if (peer->transaction.open) *at = peer->transaction.hash_next;
+    free(peer->transaction.head);
     peer->transaction = (struct transaction){0};
+}
+
+/* What the queue is to hear of the frame that is being handled: it goes in one packet. */
+static uint8_t told_storage[FRAME_BODY_MAX];
+static struct frame_bundle told = {.b = {.p = told_storage, .cap = sizeof told_storage}};
+
+static bool send_told(const struct peer *peer, int passed) {
+    struct span body;
+    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
+    enum frame_type type = frame_bundle_type(&told, &body);
+    bool ok = !told.frames || (queue && auth_tell(queue, type, body, passed));
+    frame_bundle_clear(&told);
+    return ok;
+}
+
+static bool tell_queue(const struct peer *peer, enum frame_type type, struct span body) {
+    return frame_bundle_add(&told, (uint16_t)type, body) ||
+           (send_told(peer, -1) && frame_bundle_add(&told, (uint16_t)type, body));
 }
 
 void transaction_close(struct peer *peer) {
@@ -52,7 +71,7 @@ void transaction_close(struct peer *peer) {
     struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
     /* The queue may have closed it already, and does not mind; a queue that cannot be told loses it with the
      * channel. */
-    if (transaction->open && queue &&
+    if (transaction->open && !transaction->head && queue &&
         !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
         log_fault("telling the queue of a closed transaction", errno);
     forget(peer);
@@ -105,7 +124,7 @@ static struct envelope make_envelope(const struct peer *peer, const struct facts
     };
 }
 
-/* Draws T and tells the queue. */
+/* Draws T, and keeps what the queue is told of it. */
 static enum reason open_transaction(struct peer *peer, const struct facts_sender *sender,
                                     const struct mail_parameters *parameters, struct span helo) {
     uint8_t storage[8192];
@@ -118,8 +137,9 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     struct envelope envelope = make_envelope(peer, sender, parameters, helo);
     wire_put_bytes(&b, transaction->name, TRANSACTION_BYTES);
     envelope_put(&b, &envelope);
-    if (!buf_ok(&b) || !auth_tell(auth_find_link(peer->auth, ROLE_QUEUE, 0), TRANSACTION_OPEN, buf_span(&b), -1))
-        return REASON_STORAGE_FAULT;
+    if (!buf_ok(&b) || !(transaction->head = malloc(b.n))) return REASON_STORAGE_FAULT;
+    memcpy(transaction->head, b.p, b.n);
+    transaction->head_n = b.n;
     struct peer **first = bucket(peer->auth, transaction->name);
     transaction->open = true;
     transaction->hash_next = *first;
@@ -170,9 +190,13 @@ int transaction_mail(struct peer *peer, struct frame *frame) {
 /* ---- RCPT */
 
 static bool send_recipients(struct peer *peer, struct buf *b) {
-    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
-    if (buf_ok(b) && queue && auth_tell(queue, TRANSACTION_RCPT, buf_span(b), -1)) return true;
-    peer->transaction.broken = true;
+    struct transaction *transaction = &peer->transaction;
+    bool ok =
+        !transaction->head || tell_queue(peer, TRANSACTION_OPEN, span_of(transaction->head, transaction->head_n));
+    free(transaction->head);
+    transaction->head = NULL;
+    if (ok && buf_ok(b) && tell_queue(peer, TRANSACTION_RCPT, buf_span(b))) return true;
+    transaction->broken = true;
     return false;
 }
 
@@ -185,7 +209,7 @@ static void begin_recipients(const struct peer *peer, struct buf *b) {
 /* The recipients of one command, in as many frames as it takes; false when they cannot be sent. */
 static bool tell_recipients(struct peer *peer, const struct facts_recipient *recipient,
                             const struct rcpt_parameters *parameters) {
-    static uint8_t storage[FRAME_BODY_MAX];
+    static uint8_t storage[FRAME_BODY_MAX - FRAME_BUNDLE_HEAD];
     struct buf b = BUF_OVER(storage);
     const struct expansion *ends = &peer->auth->ends;
     begin_recipients(peer, &b);
@@ -253,26 +277,27 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
     return reason;
 }
 
-/* With the first accepted recipient of a session each side gets an end of their channel. Returns the session's, or
- * -1. */
-static int hand_out_channel(struct peer *peer) {
+/* What was accepted is sent; with the first accepted recipient of a session, each side gets an end of their channel:
+ * *passed_out becomes the session's, or -1. */
+static bool send_accepted(struct peer *peer, int *passed_out) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
-    int ends[2];
-    struct auth_link *queue = auth_find_link(peer->auth, ROLE_QUEUE, 0);
-    if (!queue || frame_pair(ends, true) != 0) {
+    int ends[2] = {-1, -1};
+    *passed_out = -1;
+    if (peer->queue_given) return send_told(peer, -1);
+    if (frame_pair(ends, true) != 0) {
         log_fault("channel between session and queue", errno);
-        return -1;
+        frame_bundle_clear(&told);
+        return false;
     }
     wire_put_u64(&b, peer->number);
-    bool told = auth_tell(queue, TRANSACTION_CHANNEL, buf_span(&b), ends[0]);
+    peer->queue_given = tell_queue(peer, TRANSACTION_CHANNEL, buf_span(&b)) && send_told(peer, ends[0]);
     close(ends[0]);
-    if (told) {
-        peer->queue_given = true;
-        return ends[1];
-    }
-    close(ends[1]);
-    return -1;
+    if (peer->queue_given)
+        *passed_out = ends[1];
+    else
+        close(ends[1]);
+    return peer->queue_given;
 }
 
 int transaction_rcpt(struct peer *peer, struct frame *frame) {
@@ -288,11 +313,10 @@ int transaction_rcpt(struct peer *peer, struct frame *frame) {
     (void)wire_get_u16(&w);
     wire_put_u16(&b, (uint16_t)n);
     uint32_t before = peer->transaction.accepted;
+    frame_bundle_clear(&told);
     for (unsigned i = 0; i < n; i++) wire_put_u16(&b, (uint16_t)decide_rcpt(peer, wire_get_span(&w, ARGUMENT_MAX)));
-    if (peer->transaction.accepted > before && !peer->queue_given) {
-        passed = hand_out_channel(peer);
-        if (passed < 0) return -1; /* what was accepted could not be sent: the session ends with 421 */
-    }
+    /* Where what was accepted cannot be sent, the session ends with 421. */
+    if (peer->transaction.accepted > before && !send_accepted(peer, &passed)) return -1;
     bool answered = peer_answer_after_queue(peer, SESSION_RCPT_RESULT, buf_span(&b), passed);
     if (passed >= 0) close(passed);
     return answered ? 0 : -1;
@@ -326,10 +350,10 @@ static bool send_route(struct auth *auth, uint64_t request, struct buf *b, enum 
     wire_put_u64(&head, request);
     wire_put_u8(&head, (uint8_t)outcome);
     memcpy(b->p, storage, sizeof storage);
-    bool told = queue && buf_ok(b) && auth_tell(queue, ROUTE_RESULT, buf_span(b), -1);
-    if (queue && !told) log_fault("answering the queue", errno);
+    bool ok = queue && buf_ok(b) && auth_tell(queue, ROUTE_RESULT, buf_span(b), -1);
+    if (queue && !ok) log_fault("answering the queue", errno);
     b->n = sizeof storage;
-    return told;
+    return ok;
 }
 
 static int queue_route(void *context, struct frame *frame) {

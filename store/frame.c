@@ -145,10 +145,8 @@ int frame_send_plain(int fd, uint16_t type, struct span body) {
     return n < 0 ? -1 : 0;
 }
 
-enum { BUNDLED_HEAD_BYTES = 6 };
-
 bool frame_bundle_add(struct frame_bundle *bundle, uint16_t type, struct span body) {
-    if (bundle->b.cap - bundle->b.n < BUNDLED_HEAD_BYTES + body.n) return false;
+    if (bundle->b.cap - bundle->b.n < FRAME_BUNDLE_HEAD + body.n) return false;
     wire_put_u16(&bundle->b, type);
     wire_put_span(&bundle->b, body);
     bundle->frames++;

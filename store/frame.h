@@ -54,6 +54,7 @@ struct frame_bundle {
     struct buf b;
     size_t frames;
 };
+enum { FRAME_BUNDLE_HEAD = 6 }; /* octets before each frame in it */
 bool frame_bundle_add(struct frame_bundle *bundle, uint16_t type, struct span body) MUST_USE;
 /* What is to be sent: a bundle, or the one frame that is in it. */
 uint16_t frame_bundle_type(const struct frame_bundle *bundle, struct span *body_out);

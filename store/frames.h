@@ -66,7 +66,7 @@ enum frame_type {
 
     /* ---- session to queue, over the channel that auth handed out */
     BODY_DATA = 0x0401, /* T, span octets: dot-unstuffed, CRLF line ends */
-    BODY_COMMIT,        /* T, u32 number of accepted RCPT commands */
+    BODY_COMMIT,        /* T, u32 number of accepted RCPT commands, to the end: the body's last octets */
     BODY_ABORT,         /* T */
     BODY_RESULT = 0x0481, /* T, u8 enum body_outcome, text message name (BODY_DURABLE only, else empty) */
 
@@ -76,7 +76,8 @@ enum frame_type {
     SIGN_RESULT = 0x0581,  /* u64 request, u8 ok, span signature */
 
     /* ---- auth to queue */
-    TRANSACTION_OPEN = 0x0601, /* T, then struct envelope's head: see store/envelope.h */
+    TRANSACTION_OPEN = 0x0601, /* T, then struct envelope's head: see store/envelope.h; in a FRAME_BUNDLE with the
+                                  first TRANSACTION_RCPT and TRANSACTION_CHANNEL */
     TRANSACTION_RCPT,          /* T, u32 index of the RCPT command, then recipients: see store/envelope.h */
     TRANSACTION_CHANNEL,       /* u64 session number; +fd: queue's end of the session's channel */
     TRANSACTION_CLOSE,         /* T: dead */

@@ -144,22 +144,27 @@ static enum body_outcome keep(struct queue *queue, struct queue_transaction *tra
     return BODY_DURABLE; /* so far so good */
 }
 
-static int handle_data(void *context, struct frame *frame) {
-    struct queue_session *session = context;
-    struct wire w = wire_over(frame->body);
-    uint8_t name[TRANSACTION_BYTES];
-    wire_get_bytes(&w, name, sizeof name);
-    struct span octets = wire_get_span(&w, FRAME_BODY_MAX);
-    if (!wire_end(&w)) return -1;
+/* Octets of the body; what cannot be kept fails the transaction, and its commit is refused. Returns it, or NULL. */
+static struct queue_transaction *take_octets(struct queue_session *session, const uint8_t name[TRANSACTION_BYTES],
+                                             struct span octets) {
     struct queue_transaction *transaction = own(session, name);
     if (transaction && outgrows(transaction, octets)) { /* the trace is written now: all that auth has said counts */
         queue_auth_drain(session->queue);
         transaction = own(session, name);
     }
-    if (!transaction || transaction->committing || transaction->failed || !octets.n)
-        return 0; /* its commit is refused */
+    if (!transaction || transaction->committing || transaction->failed || !octets.n) return transaction;
     enum body_outcome outcome = keep(session->queue, transaction, octets);
     if (outcome != BODY_DURABLE) fail_body(session->queue, transaction, outcome);
+    return transaction;
+}
+
+static int handle_data(void *context, struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    uint8_t name[TRANSACTION_BYTES];
+    wire_get_bytes(&w, name, sizeof name);
+    struct span octets = wire_get_span(&w, FRAME_BODY_MAX);
+    if (!wire_end(&w)) return -1;
+    (void)take_octets(context, name, octets);
     return 0;
 }
 
@@ -195,8 +200,8 @@ static int handle_commit(void *context, struct frame *frame) {
     uint8_t name[TRANSACTION_BYTES];
     wire_get_bytes(&w, name, sizeof name);
     uint32_t recipients = wire_get_u32(&w);
-    if (!wire_end(&w)) return -1;
-    struct queue_transaction *transaction = own(session, name);
+    if (w.bad) return -1;
+    struct queue_transaction *transaction = take_octets(session, name, w.rest);
     if (!transaction || transaction->committing) {
         struct log_line line;
         if (++session->strays > STRAYS_MAX) return -1; /* each is a line of the log */

@@ -122,8 +122,7 @@ static int handle_channel(void *context, struct frame *frame) {
     *session =
         (struct queue_session){.queue = queue, .number = number, .watch = {frame->fd, queue_session_ready, session}};
     session->backlog.cap_bytes = SESSION_BACKLOG_BYTES;
-    /* O_NONBLOCK belongs to this end alone; the session's may block. */
-    if (fcntl(frame->fd, F_SETFL, O_NONBLOCK) != 0 || loop_add(&queue->loop, &session->watch, EPOLLIN) != 0) {
+    if (loop_add(&queue->loop, &session->watch, EPOLLIN) != 0) { /* auth has made it non-blocking */
         log_fault("a session's channel", errno);
         free(session);
         return 0;
@@ -155,11 +154,22 @@ static int handle_route(void *context, struct frame *frame) {
     return 0;
 }
 
+/* The descriptor of a bundle is that of the one frame in it that wants one. */
+static int handle_bundle(void *context, struct frame *bundle) {
+    struct wire w = wire_over(bundle->body);
+    struct frame frame;
+    while (frame_bundle_next(&w, &frame)) {
+        if (frame.type == TRANSACTION_CHANNEL) frame.fd = bundle->fd, bundle->fd = -1;
+        queue_auth_frame(context, &frame);
+    }
+    return w.bad ? -1 : 0;
+}
+
 void queue_auth_frame(struct queue *queue, struct frame *frame) {
     static const struct frame_row rows[] = {
         {TRANSACTION_OPEN, 1, handle_open},       {TRANSACTION_RCPT, 1, handle_rcpt},
         {TRANSACTION_CHANNEL, 1, handle_channel}, {TRANSACTION_CLOSE, 1, handle_close},
-        {ROUTE_RESULT, 1, handle_route},
+        {ROUTE_RESULT, 1, handle_route},          {FRAME_BUNDLE, 1, handle_bundle},
     };
     if (frame_dispatch(rows, sizeof rows / sizeof rows[0], 1, queue, frame) != 0)
         log_bug("frame from auth does not parse");

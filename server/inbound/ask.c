@@ -185,23 +185,24 @@ struct buf *ask_body_start(const uint8_t transaction[TRANSACTION_BYTES]) {
     return &body_octets;
 }
 
-bool ask_body_send(struct buf *body) {
-    struct buf length = buf_over(body_frame + TRANSACTION_BYTES, 4);
-    if (body->n == 0) return true;
-    wire_put_u32(&length, (uint32_t)body->n);
-    struct span all = span_of(body_frame, BODY_HEAD + body->n);
-    bool ok = buf_ok(body) && tell(channels.queue_fd, BODY_DATA, all);
-    buf_clear(body);
+/* BODY_DATA and BODY_COMMIT look alike: T, a number, octets. */
+static bool send_body(enum frame_type type, uint32_t number) {
+    struct buf place = buf_over(body_frame + TRANSACTION_BYTES, 4);
+    wire_put_u32(&place, number);
+    struct span all = span_of(body_frame, BODY_HEAD + body_octets.n);
+    bool ok = buf_ok(&body_octets) && tell(channels.queue_fd, type, all);
+    buf_clear(&body_octets);
     return ok;
 }
 
+bool ask_body_send(void) {
+    return body_octets.n == 0 || send_body(BODY_DATA, (uint32_t)body_octets.n);
+}
+
 bool ask_body_commit(uint32_t recipients, struct ask_body *out) {
-    struct buf b = BUF_OVER(question);
     struct frame frame;
     uint8_t transaction[TRANSACTION_BYTES];
-    wire_put_bytes(&b, body_frame, TRANSACTION_BYTES);
-    wire_put_u32(&b, recipients);
-    if (!tell(channels.queue_fd, BODY_COMMIT, buf_span(&b))) return false;
+    if (!send_body(BODY_COMMIT, recipients)) return false;
     if (!hear(channels.queue_fd, BODY_RESULT, false, &frame)) return false;
     struct wire w = wire_over(frame.body);
     wire_get_bytes(&w, transaction, sizeof transaction);

@@ -49,10 +49,10 @@ bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) 
 bool ask_reset(void) MUST_USE;
 bool ask_failure(enum session_failure failure) MUST_USE;
 
-/* The body on its way to the queue: octets are collected in place and sent when a frame is full or the message
- * ends. */
+/* The body on its way to the queue: octets are collected in place and sent when a frame is full; the last go with the
+ * commit. */
 struct buf *ask_body_start(const uint8_t transaction[TRANSACTION_BYTES]);
-bool ask_body_send(struct buf *body) MUST_USE;
+bool ask_body_send(void) MUST_USE;
 bool ask_body_commit(uint32_t recipients, struct ask_body *out) MUST_USE;
 bool ask_body_abort(void) MUST_USE;
 

@@ -22,7 +22,7 @@ static bool pass(struct smtp *smtp, uint64_t n, size_t *taken_out) {
     size_t room = body->cap - body->n - SPARE;
     *taken_out = data_take(&smtp->data, span_part(rest, 0, n < room ? (size_t)n : room), body);
     client_take(*taken_out);
-    return body->n < SEND_AT || ask_body_send(body);
+    return body->n < SEND_AT || ask_body_send();
 }
 
 static size_t drop(uint64_t n) {

@@ -204,7 +204,7 @@ enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) {
     struct ask_body answer;
     data_finish(&smtp->data, smtp->body);
     if (smtp->data.fault != DATA_FINE) return refuse_body(smtp, out);
-    if (!ask_body_send(smtp->body) || !ask_body_commit(smtp->accepted, &answer)) return smtp_broken(smtp, out);
+    if (!ask_body_commit(smtp->accepted, &answer)) return smtp_broken(smtp, out);
     /* The transaction ended with the commit, at auth too: there is nothing to reset. */
     smtp->tried = smtp->accepted = 0;
     smtp->state = SMTP_HELLO;

@@ -339,6 +339,7 @@ class World:
                 bodies[t] = bodies.get(t, b"") + octets
             elif kind == 0x0402:
                 count, = struct.unpack_from("<I", body, 16)
+                bodies[t] = bodies.get(t, b"") + body[20:]
                 outcome = self.on_commit(bodies.get(t, b""), count)
                 if outcome == 1:
                     self.messages.append((bodies.pop(t, b""), count))

@@ -82,6 +82,35 @@ static void new_session(size_t i, uint8_t role) {
 }
 
 /* No recipient abroad: nobody here may. */
+/* What the queue is told holds, whoever is behind it. */
+static void check_told(const struct frame *frame) {
+    struct wire w = wire_over(frame->body);
+    uint8_t name[TRANSACTION_BYTES];
+    if (frame->type == TRANSACTION_OPEN) {
+        struct envelope envelope;
+        wire_get_bytes(&w, name, sizeof name);
+        envelope_get(&w, &envelope);
+        HOLDS(wire_end(&w));
+        for (size_t i = 0; i < envelope.helo.n; i++) HOLDS(envelope.helo.p[i] > ' ' && envelope.helo.p[i] < 0x7f);
+        for (size_t i = 0; i < envelope.sender.n; i++)
+            HOLDS(envelope.sender.p[i] >= ' ' && envelope.sender.p[i] != 0x7f);
+    } else if (frame->type == TRANSACTION_RCPT) {
+        wire_get_bytes(&w, name, sizeof name);
+        (void)wire_get_u32(&w);
+        while (w.rest.n && !w.bad) {
+            struct recipient recipient;
+            recipient_get(&w, &recipient);
+            HOLDS(w.bad || recipient.kind == DESTINATION_MAILDIR || auth.peers);
+            if (!w.bad && recipient.kind != DESTINATION_MAILDIR) {
+                bool known = false;
+                for (struct peer *peer = auth.peers; peer; peer = peer->next) known = known || peer->client.user_id;
+                HOLDS(known);
+            }
+        }
+        HOLDS(wire_end(&w));
+    }
+}
+
 static void drain(void) {
     struct frame frame;
     for (size_t i = 0; i < SESSIONS; i++)
@@ -91,32 +120,13 @@ static void drain(void) {
         if (frame.fd >= 0) close(frame.fd);
     while (frame_receive(queue_end, storage, true, &frame) == FRAME_RECEIVED) {
         if (frame.fd >= 0) close(frame.fd);
-        struct wire w = wire_over(frame.body);
-        uint8_t name[TRANSACTION_BYTES];
-        if (frame.type == TRANSACTION_OPEN) {
-            struct envelope envelope;
-            wire_get_bytes(&w, name, sizeof name);
-            envelope_get(&w, &envelope);
-            HOLDS(wire_end(&w));
-            for (size_t i = 0; i < envelope.helo.n; i++) HOLDS(envelope.helo.p[i] > ' ' && envelope.helo.p[i] < 0x7f);
-            for (size_t i = 0; i < envelope.sender.n; i++)
-                HOLDS(envelope.sender.p[i] >= ' ' && envelope.sender.p[i] != 0x7f);
-        } else if (frame.type == TRANSACTION_RCPT) {
-            wire_get_bytes(&w, name, sizeof name);
-            (void)wire_get_u32(&w);
-            while (w.rest.n && !w.bad) {
-                struct recipient recipient;
-                recipient_get(&w, &recipient);
-                HOLDS(w.bad || recipient.kind == DESTINATION_MAILDIR || auth.peers);
-                if (!w.bad && recipient.kind != DESTINATION_MAILDIR) {
-                    bool known = false;
-                    for (struct peer *peer = auth.peers; peer; peer = peer->next)
-                        known = known || peer->client.user_id;
-                    HOLDS(known);
-                }
-            }
-            HOLDS(wire_end(&w));
+        struct wire bundled = wire_over(frame.body);
+        if (frame.type != FRAME_BUNDLE) {
+            check_told(&frame);
+            continue;
         }
+        while (frame_bundle_next(&bundled, &frame)) check_told(&frame);
+        HOLDS(wire_end(&bundled));
     }
     while (frame_receive(verifier_end, storage, false, &frame) == FRAME_RECEIVED) {
         struct wire w = wire_over(frame.body);

@@ -157,7 +157,7 @@ int drive_session(struct queue_driver *driver, uint64_t session) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
     int pair[2];
-    MUST(frame_pair(pair, false) == 0);
+    MUST(frame_pair(pair, false) == 0 && fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
     wire_put_u64(&b, session);
     MUST(frame_send_fd(driver->auth, TRANSACTION_CHANNEL, buf_span(&b), pair[1]) == 0);
     close(pair[1]);
