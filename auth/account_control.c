@@ -46,6 +46,11 @@ static void postmaster(struct auth *auth, struct control_peer *peer, const struc
     control_end(peer, warn ? CONTROL_REFUSED : CONTROL_OK, warn ? text : "");
 }
 
+void account_control_copied(void *context) {
+    (void)context;
+    (void)unlink(BACKUP_FILE);
+}
+
 static void backup(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     (void)request;
     if (auth->control.copier) {

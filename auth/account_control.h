@@ -12,4 +12,7 @@
 /* Handler of struct control_server; context is struct auth. Answers at once. */
 void account_control(void *context, struct control_peer *peer, const struct control_request *request);
 
+/* `copied` of the server: the copy of the database goes; one that a process left which ended goes with the next. */
+void account_control_copied(void *context);
+
 #endif

@@ -274,8 +274,11 @@ static int open_all(struct auth *auth) {
 }
 
 static int open_control(struct auth *auth) {
-    auth->control = (struct control_server){
-        .loop = &auth->loop, .owner_uid = getuid(), .handle = account_control, .context = auth};
+    auth->control = (struct control_server){.loop = &auth->loop,
+                                            .owner_uid = getuid(),
+                                            .handle = account_control,
+                                            .copied = account_control_copied,
+                                            .context = auth};
     int fd = role_descriptor(auth->start, DESCRIPTOR_CONTROL, 0);
     if (!auth->setup.stand_alone) return fd < 0 ? 0 : control_serve(&auth->control, fd);
     fd = role_channel(auth->start, ROLE_COMMAND, 0);

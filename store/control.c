@@ -110,7 +110,10 @@ static void drop_peer(struct control_peer *peer) {
     if (peer->busy && server->gone) server->gone(server->context, peer);
     for (size_t i = 0; i < CONTROL_PEERS; i++)
         if (server->peers[i] == peer) server->peers[i] = NULL;
-    if (server->copier == peer) server->copier = NULL;
+    if (server->copier == peer) {
+        server->copier = NULL;
+        if (server->copied) server->copied(server->context);
+    }
     loop_remove(server->loop, &peer->watch);
     close(peer->watch.fd);
     frame_backlog_free(&peer->backlog);

@@ -73,8 +73,9 @@ struct control_server {
     void (*gone)(void *context, struct control_peer *peer); /* may be NULL */
     void *context;
     struct control_peer *peers[CONTROL_PEERS];
-    /* Set by a handler: who copies our files; NULL again once that peer has left. */
+    /* Set by a handler: who copies our files; NULL again once that peer has left. `copied` is called then, or NULL. */
     const struct control_peer *copier;
+    void (*copied)(void *context);
 };
 
 /* Serves the listening socket `fd` in `loop`, which the caller has set in *server with handler and uid. 0 or -1. */

@@ -137,12 +137,10 @@ out:
     return result;
 }
 
-/* Auth has made a consistent copy of its database beside it, by SQLite's own means. */
+/* Auth has made a consistent copy of its database beside it, by SQLite's own means, and removes it when we leave. */
 static int copy_auth(int from, int to, const char *answer) {
     (void)answer;
-    int result = copy_file(from, "gatepost.db.backup", to, "auth", "gatepost.db", UINT64_MAX, true);
-    if (unlinkat(from, "gatepost.db.backup", 0) != 0 && errno != ENOENT) return fault("gatepost.db.backup");
-    return result;
+    return copy_file(from, "gatepost.db.backup", to, "auth", "gatepost.db", UINT64_MAX, true);
 }
 
 /* The log as it was when the queue answered: what is appended after that is not in the answer. */

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import Failure, Server, b64, body, case, equal, eventually, expect, main, marker  # noqa: E402
+from harness import GATEPOST, Failure, Server, b64, body, case, equal, eventually, expect, main, marker  # noqa: E402
 
 DEAD = {"delivery": {"foreign": "smarthost", "smarthost": {"host": "127.0.0.1", "port": 9, "tls": "none"}},
         "queue": {"retry": ["1h"], "segment": "1M"}}
@@ -173,6 +174,39 @@ def _():
         expect(done.returncode != 0 and "restore again" in done.stderr, "a restore that was cut short: %r" % done.stderr)
         restore(other, backup, "--force")
         equal(len(other.json("user", "list")), 2, "users at last")
+
+
+@case("restore: a backup during which a process was started anew is none")
+def _():
+    with Server("anew", config=DEAD) as server:
+        wire = server.login()
+        for _ in range(12):
+            equal(wire.mail("alice@example.test", "far@elsewhere.example", body(marker(), LARGE * 40000)).code, 250, "mail")
+        wire.quit()
+        for attempt in range(20):
+            place = "%s/backup%d" % (server.directory, attempt)
+            copier = subprocess.Popen([GATEPOST, "-c", server.config_path, "backup", place], stderr=subprocess.PIPE,
+                                      text=True)
+            while not glob.glob(place + "/queue/body/*") and copier.poll() is None:
+                pass
+            copier.send_signal(signal.SIGSTOP)
+            if not os.path.exists(place + "/gatepost.conf"):
+                break  # in the midst of the queue
+            copier.send_signal(signal.SIGCONT)
+            copier.communicate()
+        else:
+            raise Failure("every backup was too quick to be stopped")
+        expect(not glob.glob(server.state + "/auth/*.backup"), "the copy of the database stays")
+        old = server.pids("queue")
+        os.kill(old[0], signal.SIGKILL)
+        eventually(lambda: server.pids("queue") not in ([], old), "a new queue")
+        copier.send_signal(signal.SIGCONT)
+        said = copier.communicate()[1]
+        expect(copier.returncode == 1 and "meanwhile" in said and "do not use it" in said, said)
+        equal(server.stop(), 0, "exit code")
+        for part in ("auth", "queue"):
+            os.rename(server.state + "/" + part, server.directory + "/old-" + part)
+        expect("written last" in restore(server, place, code=5), "it is refused")
 
 
 @case("restore: a copier that stops for ever ends with its process, and the queue removes again")
