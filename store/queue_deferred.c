@@ -50,6 +50,10 @@ static int write_file(struct queue *queue, struct queue_message *message, struct
     int fd = disk_calls()->open(queue->deferred, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     int result = fd >= 0 && disk_write(fd, parts, 2, 0) == 0 ? disk_calls()->fsync(fd) : -1;
     if (fd >= 0 && disk_calls()->close(fd) != 0) result = -1;
+    int error = errno;
+    /* What there is of it takes space that may be short. */
+    if (fd >= 0 && result != 0) (void)disk_calls()->unlink(queue->deferred, name);
+    errno = error;
     free(payload);
     return result;
 }
@@ -65,7 +69,7 @@ static bool states(struct queue *queue, struct queue_message *message, struct bu
     return buf_ok(out);
 }
 
-/* Writes and syncs the message's file under a name that recovery throws away. */
+/* Writes and syncs the message's file under a name that recovery throws away. False with errno. */
 static bool prepare(struct queue *queue, struct queue_message *message) {
     char name[DEFERRED_NAME_MAX + 4], directory[3] = {0};
     struct buf marks = {0};
@@ -77,9 +81,11 @@ static bool prepare(struct queue *queue, struct queue_message *message) {
     if (made >= 0) (void)disk_calls()->close(made);
     memcpy(name + strlen(name), ".new", 5);
     bool ok = made >= 0 && states(queue, message, &marks) && write_file(queue, message, buf_span(&marks), name) == 0;
-    if (!ok) log_fault("a deferred message cannot be written", errno);
+    int error = errno;
+    if (!ok) log_fault("a deferred message cannot be written", error);
     free(marks.p);
     if (!was_resident) queue_unload(queue, message);
+    errno = error;
     return ok;
 }
 
@@ -127,7 +133,12 @@ static int move_some(struct queue *queue, uint64_t number) {
     queue->walks.move = at;
     for (; at && n < MOVE_AT_ONCE && steps < WALK_AT_ONCE; steps++, at = at->next) {
         if (at->place.segment != RECORD_FILE && at->place.segment > number) break;
-        if (at->place.segment == number && !at->unreadable && prepare(queue, at)) messages[n++] = at;
+        if (at->place.segment == number && !at->unreadable) {
+            if (prepare(queue, at))
+                messages[n++] = at;
+            else if (!at->unreadable && errno == ENOSPC)
+                break; /* nor for those behind it */
+        }
         if (clock_ms() - began > ROUND_MS) break;
     }
     if (!n) return steps < WALK_AT_ONCE ? -1 : 0;
