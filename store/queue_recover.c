@@ -137,7 +137,6 @@ static int take_body(void *context, const char *name) {
 
 /* Finishes what is done, and lets the rest go on where it was. */
 static void resume(struct queue *queue) {
-    uint64_t now = clock_wall_ms();
     for (struct queue_message *message = queue->oldest, *next; message; message = next) {
         next = message->next;
         if (!message->n_open) {
@@ -145,9 +144,8 @@ static void resume(struct queue *queue) {
             continue;
         }
         for (uint16_t i = 0; i < message->n_parts; i++) {
-            struct queue_part *part = &message->parts[i];
-            /* The process may have died between a delivery and its mark. */
-            if (message->arrival_ms < now) part->again = 1;
+            /* The process may have died between a delivery and its mark, and the clock may have been set back. */
+            message->parts[i].again = 1;
         }
         queue_schedule_message(queue, message);
         queue_report_consider(queue, message);
