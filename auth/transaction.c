@@ -395,6 +395,7 @@ static const struct frame_row queue_rows[] = {
     {TRANSACTION_CLOSED, 1, queue_closed},
     {ROUTE_REQUEST, 1, queue_route},
     {QUEUE_SPACE, 1, queue_space},
+    {FRAME_BUNDLE, 1, NULL},
 };
 
 void transaction_queue_frame(struct auth *auth, struct frame *frame) {

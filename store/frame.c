@@ -171,11 +171,21 @@ bool frame_bundle_next(struct wire *w, struct frame *out) {
     return !w->bad;
 }
 
+static int dispatch_bundle(const struct frame_row *rows, size_t n, uint32_t state, void *peer,
+                           const struct frame *bundle) {
+    struct wire w = wire_over(bundle->body);
+    struct frame frame = {.sender = bundle->sender};
+    while (frame_bundle_next(&w, &frame))
+        if (frame_dispatch(rows, n, state, peer, &frame) != 0) return -1;
+    return wire_end(&w) ? 0 : -1;
+}
+
 int frame_dispatch(const struct frame_row *rows, size_t n, uint32_t state, void *peer, struct frame *frame) {
     int result = -1;
     for (size_t i = 0; i < n; i++) {
         if (rows[i].type != frame->type) continue;
-        if (rows[i].states & state) result = rows[i].handle(peer, frame);
+        if (rows[i].states & state)
+            result = rows[i].handle ? rows[i].handle(peer, frame) : dispatch_bundle(rows, n, state, peer, frame);
         break;
     }
     if (frame->fd >= 0) {

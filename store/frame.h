@@ -66,7 +66,8 @@ static inline void frame_bundle_clear(struct frame_bundle *bundle) {
 bool frame_bundle_next(struct wire *w, struct frame *out) MUST_USE;
 
 /* One row of a receiver's table: `states` is the set of peer states (bits) in which the type is permitted. The
- * handler returns 0, or -1 when the frame is malformed or a lie. */
+ * handler returns 0, or -1 when the frame is malformed or a lie. A row of FRAME_BUNDLE has none: it permits bundles
+ * of what the other rows permit in that state. */
 struct frame_row {
     uint16_t type;
     uint32_t states;

@@ -82,7 +82,7 @@ enum frame_type {
     TRANSACTION_CHANNEL,       /* u64 session number; +fd: queue's end of the session's channel */
     TRANSACTION_CLOSE,         /* T: dead */
     ROUTE_RESULT,              /* u64 request, u8 enum route_outcome, then recipients */
-    /* queue to auth */
+    /* queue to auth; also in bundles */
     TRANSACTION_CLOSED = 0x0681, /* T, u8 1 committed 0 not, u32 recipients queued */
     ROUTE_REQUEST,               /* u64 request, u8 enum route_purpose, text address (empty for notices) */
     QUEUE_SPACE,                 /* u8 1 enough, 0: MAIL gets 452 4.3.1 */
@@ -103,7 +103,7 @@ enum frame_type {
     AGENT_READY = 0x0981,  /* u32 agent; +fd: the queue's end of its channel */
     AGENT_FAILED,          /* u32 agent, text why */
 
-    /* ---- queue to agent and back */
+    /* ---- queue to agent and back; also in bundles */
     JOB_OPEN = 0x0a01, /* u64 job, u8 may have been delivered before (look for it), u64 arrival (seconds since 1970),
                           text message name, u8 flags (JOB_8BIT, JOB_UTF8), u8 dsn_return, text envid, text sender,
                           u64 body bytes, u16 n, n times: u16 index, text address, text original, u8 notify, text

@@ -130,7 +130,9 @@ static void master_ready(void *context, uint32_t events) {
     (void)events;
     switch (role_listen(queue->start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
+        log_flush();
         (void)queue_marks_flush(queue);
+        log_flush();
         _exit(0);
     case ROLE_EVENT_SETUP:
         reload(queue);
@@ -185,11 +187,16 @@ static int wait_ms(struct queue *queue, int schedule_ms) {
 
 static void round_end(struct queue *queue) {
     queue_commit_round(queue);
-    if (queue->marks.n && clock_ms() - queue->marks_since_ms >= QUEUE_MARK_MS) (void)queue_marks_flush(queue);
+    if (queue->marks.n && clock_ms() - queue->marks_since_ms >= QUEUE_MARK_MS) {
+        log_flush();
+        (void)queue_marks_flush(queue);
+    }
     queue_sessions_sweep(queue);
     queue_space_check(queue, false);
     queue_report_sweep(queue);
     queue_maintain(queue);
+    queue_closed_flush(queue);
+    log_flush();
 }
 
 /* Without a server it serves one command, and ends with it. */
@@ -226,8 +233,10 @@ int queue_run(struct role_start *start, uint32_t missing) {
     struct queue *queue = queue_begin(start);
     if (!queue) return 1;
     role_ready(missing);
+    log_gather();
     while (goes_on(queue)) queue_round(queue, INT_MAX);
     (void)queue_marks_flush(queue);
+    log_flush();
     control_close(&queue->control);
     return 0;
 }

@@ -1,6 +1,5 @@
-/* queue_agent.c - agents: asking delivery for them, handing them jobs, hearing what came of it.
- * Runs in: queue. Trusts: delivery; agents for the results of the jobs that they have. Never: gives an agent more
- * than its one message at a time, blocks on it. */
+/* queue_agent.c - agents: asking delivery for them, hearing what came of their jobs, letting them go.
+ * Runs in: queue. Trusts: delivery; agents for the results of the jobs that they have. Never: blocks on an agent. */
 #include "store/queue_state.h"
 
 #include "store/clock.h"
@@ -11,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { AGENT_BACKLOG_BYTES = 4 << 20, ASKED_MS = 30000, FRAMES_AT_ONCE = 64, CHUNK_BYTES = 60 << 10, LOAD_MS = 15 };
+enum { AGENT_BACKLOG_BYTES = 4 << 20, ASKED_MS = 30000, FRAMES_AT_ONCE = 64 };
 
 bool queue_agent_ask(struct queue *queue, struct queue_destination *destination) {
     uint8_t storage[2048];
@@ -75,121 +74,9 @@ void queue_agent_drop(struct queue *queue, struct queue_agent *agent) {
     queue_destination_release(queue, destination);
 }
 
-static void lose(struct queue *queue, struct queue_agent *agent) {
+void queue_agent_lose(struct queue *queue, struct queue_agent *agent) {
     if (agent->n_jobs && !agent->destination->timer.place) queue_destination_failed(queue, agent->destination, NULL);
     queue_agent_drop(queue, agent);
-}
-
-static void idle(struct queue *queue, struct queue_agent *agent) {
-    if (agent->n_jobs) return;
-    if (agent->failed || queue_crowded(queue, agent) || queue->draining)
-        queue_agent_drop(queue, agent);
-    else if (queue_timer_set(&queue->timers, &agent->timer, clock_ms() + QUEUE_AGENT_IDLE_MS) != 0)
-        queue_agent_drop(queue, agent);
-}
-
-static bool agent_send(struct queue *queue, struct queue_agent *agent, uint16_t type, struct span body, int passed) {
-    if (frame_backlog_send(&agent->backlog, agent->watch.fd, type, body, passed) != 0) return false;
-    if (frame_backlog_empty(&agent->backlog) || agent->polling_out) return true;
-    agent->polling_out = true;
-    return loop_change(&queue->loop, &agent->watch, EPOLLIN | EPOLLOUT) == 0;
-}
-
-static bool send_open(struct queue *queue, struct queue_agent *agent, struct queue_job *job, int fd) {
-    static uint8_t storage[FRAME_BODY_MAX];
-    struct buf b = BUF_OVER(storage);
-    return queue_job_put(&b, job) && agent_send(queue, agent, JOB_OPEN, buf_span(&b), fd);
-}
-
-static bool send_body(struct queue *queue, struct queue_agent *agent, const struct queue_job *job) {
-    static uint8_t storage[FRAME_BODY_MAX];
-    struct span body = queue_body(job->part->message);
-    for (size_t at = 0; at < body.n; at += CHUNK_BYTES) {
-        struct buf b = BUF_OVER(storage);
-        wire_put_u64(&b, job->number);
-        wire_put_span(&b, span_part(body, at, CHUNK_BYTES));
-        if (!agent_send(queue, agent, JOB_BODY, buf_span(&b), -1)) return false;
-    }
-    return true;
-}
-
-/* The message cannot be read: the part waits, and its sender is told when it expires. */
-static void cannot_read(struct queue *queue, struct queue_part *part) {
-    struct queue_message *message = part->message;
-    uint16_t index = (uint16_t)(part - message->parts);
-    struct queue_note *note =
-        queue_note_new(SPAN("4.3.0"), SPAN("the stored message cannot be read"), (struct span){0});
-    for (uint32_t i = 0; i < message->n_recipients; i++)
-        if (message->recipients[i].part == index && message->recipients[i].state == RECIPIENT_WAITING) {
-            message->recipients[i].in_job = 1;
-            queue_note_set(&message->recipients[i].note, note);
-        }
-    if (note && !note->references) free(note);
-    queue_part_ended(queue, part);
-}
-
-/* Hands the part to the agent. False: the agent is lost. */
-static bool give(struct queue *queue, struct queue_agent *agent, struct queue_part *part) {
-    struct queue_message *message = part->message;
-    struct queue_job *job = agent->jobs;
-    char name[MESSAGE_NAME_SIZE];
-    int fd = -1;
-    while (job->number) job++;
-    message->active++;
-    part->state = PART_ACTIVE;
-    message_name(message->number, name);
-    uint64_t before = clock_ms();
-    bool ok = queue_load(queue, message);
-    queue->load_ms += clock_ms() - before;
-    if (ok && message->flags & MESSAGE_OWN_FILE && (fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0)) < 0) {
-        log_fault("a message's body cannot be opened", errno);
-        ok = false;
-    }
-    if (!ok) {
-        cannot_read(queue, part);
-        return true;
-    }
-    *job = (struct queue_job){++queue->last_job, part};
-    if (!agent->n_jobs++) agent->heard_ms = clock_ms();
-    agent->turn_jobs++;
-    ok = send_open(queue, agent, job, fd) && (fd >= 0 || send_body(queue, agent, job));
-    if (fd >= 0) (void)disk_calls()->close(fd);
-    /* The agent's copy is on its way; another attempt reads it again. */
-    if (queue->resident_bytes > QUEUE_RESIDENT_BYTES) queue_unload(queue, message);
-    return ok;
-}
-
-void queue_agent_fill(struct queue *queue, struct queue_agent *agent) {
-    struct queue_destination *destination = agent->destination;
-    if (agent->handling) return; /* its results come first; then it is filled */
-    while (destination->n_ready && !queue->draining && agent->n_jobs < QUEUE_WINDOW &&
-           frame_backlog_empty(&agent->backlog)) {
-        /* After a failure one job finds out whether the destination is back. */
-        if (agent->failed || destination->timer.place || (destination->failures && agent->n_jobs)) break;
-        if (queue_turn_over(queue, agent)) break;
-        if (queue->load_ms > LOAD_MS) {
-            agent->hungry = queue->hungry = true;
-            return;
-        }
-        struct queue_part *part = queue_lane_turn(destination);
-        queue_timer_clear(&queue->timers, &agent->timer);
-        queue_part_unschedule(queue, part);
-        if (give(queue, agent, part)) continue;
-        lose(queue, agent);
-        return;
-    }
-    idle(queue, agent);
-}
-
-void queue_agents_feed(struct queue *queue) {
-    while (queue->hungry && queue->load_ms <= LOAD_MS) {
-        struct queue_agent *agent = queue->agents;
-        while (agent && !agent->hungry) agent = agent->next;
-        queue->hungry = agent;
-        if (!agent) return;
-        agent->hungry = false;
-        queue_agent_fill(queue, agent);
-    }
 }
 
 /* The final address. Whoever holds the message unloads it. */
@@ -290,7 +177,18 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
     return 0;
 }
 
-static int handle_frame(struct queue *queue, struct queue_agent *agent, struct frame *frame) {
+static int handle_frame(struct queue *queue, struct queue_agent *agent, const struct frame *frame);
+
+static int handle_bundle(struct queue *queue, struct queue_agent *agent, const struct frame *bundle) {
+    struct wire w = wire_over(bundle->body);
+    struct frame frame = {0};
+    while (frame_bundle_next(&w, &frame))
+        if (handle_frame(queue, agent, &frame) != 0) return -1;
+    return wire_end(&w) ? 0 : -1;
+}
+
+static int handle_frame(struct queue *queue, struct queue_agent *agent, const struct frame *frame) {
+    if (frame->type == FRAME_BUNDLE) return handle_bundle(queue, agent, frame);
     struct wire w = wire_over(frame->body);
     uint64_t number = wire_get_u64(&w);
     struct queue_job *job = NULL;
@@ -312,7 +210,7 @@ static void agent_ready(void *context, uint32_t events) {
     struct frame frame;
     if (events & EPOLLOUT) {
         if (frame_backlog_flush(&agent->backlog, agent->watch.fd) != 0) {
-            lose(queue, agent);
+            queue_agent_lose(queue, agent);
             return;
         }
         if (frame_backlog_empty(&agent->backlog) && agent->polling_out) {
@@ -321,7 +219,6 @@ static void agent_ready(void *context, uint32_t events) {
         }
     }
     agent->heard_ms = clock_ms();
-    agent->handling = true;
     for (int i = 0; i < FRAMES_AT_ONCE; i++) {
         enum frame_status status = frame_receive(agent->watch.fd, storage, false, &frame);
         if (status == FRAME_NONE) break;
@@ -332,11 +229,10 @@ static void agent_ready(void *context, uint32_t events) {
             log_text(&line, KEY_PROCESS, "agent");
             log_send(&line);
         }
-        lose(queue, agent);
+        queue_agent_lose(queue, agent);
         return;
     }
-    agent->handling = false;
-    queue_agent_fill(queue, agent);
+    queue_agent_hungry(queue, agent);
 }
 
 static struct queue_agent *find_asked(struct queue *queue, uint32_t number) {
@@ -376,9 +272,9 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
     agent->watch = (struct loop_watch){frame->fd, agent_ready, agent};
     frame->fd = -1;
     if (loop_add(&queue->loop, &agent->watch, EPOLLIN) != 0)
-        lose(queue, agent);
+        queue_agent_lose(queue, agent);
     else
-        queue_agent_fill(queue, agent);
+        queue_agent_hungry(queue, agent);
 }
 
 void queue_agents_lost(struct queue *queue, uint8_t role) {

@@ -118,7 +118,9 @@ static void refuse(struct queue *queue, struct queue_transaction *transaction, e
     queue_session_answer(queue, transaction, outcome, 0);
 }
 
-static void finish(struct queue *queue, struct queue_transaction *transaction, bool durable) {
+/* Makes it a message of the queue's, and says so to everybody but the session. */
+static void settle(struct queue *queue, struct queue_transaction **batched, bool durable) {
+    struct queue_transaction *transaction = *batched;
     struct queue_message *message = transaction->message;
     if (!durable || queue_file(queue, message) != 0) {
         /* Its record may be on the disk all the same: a mark says that it does not count. */
@@ -126,11 +128,17 @@ static void finish(struct queue *queue, struct queue_transaction *transaction, b
         transaction->message = NULL;
         queue_forget(queue, message);
         refuse(queue, transaction, errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED);
+        *batched = NULL;
         return;
     }
-    uint64_t number = message->number;
     log_queued(transaction);
     queue->accepted++;
+    queue_session_closed(queue, transaction, true);
+}
+
+static void finish(struct queue *queue, struct queue_transaction *transaction) {
+    struct queue_message *message = transaction->message;
+    uint64_t number = message->number;
     queue_session_answer(queue, transaction, BODY_DURABLE, number);
     queue_schedule_message(queue, message);
     message = queue_find(queue, number);
@@ -155,14 +163,19 @@ static void write_batch(struct queue *queue) {
             refuse(queue, transaction,
                    outcome == BODY_DURABLE ? errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED : outcome);
     }
+    if (marks) log_flush(); /* "delivered" is in the log before it is on the disk */
     errno = 0;
     bool durable = journal_flush(&queue->journal) == 0;
     int error = errno;
     if (marks) queue_marks_flushed(queue, durable);
     for (size_t i = 0; i < n; i++) {
         errno = error;
-        finish(queue, batch[i], durable);
+        settle(queue, &batch[i], durable);
     }
+    log_flush();
+    queue_closed_flush(queue);
+    for (size_t i = 0; i < n; i++)
+        if (batch[i]) finish(queue, batch[i]);
     if (!durable) queue_space_check(queue, true);
 }
 

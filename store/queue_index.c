@@ -242,9 +242,15 @@ void queue_note_set(struct queue_note **place, struct queue_note *note) {
     *place = note;
 }
 
+static uint16_t draw(void) {
+    static uint16_t stock[64];
+    static size_t left;
+    if (!left && getrandom(stock, sizeof stock, 0) == sizeof stock) left = sizeof stock / sizeof *stock;
+    return left ? stock[--left] : 0;
+}
+
 uint64_t queue_draw_number(struct queue *queue) {
-    uint16_t random = 0;
-    if (getrandom(&random, sizeof random, 0) != sizeof random) random = 0;
+    uint16_t random = draw();
     uint64_t number = clock_wall_ms() << 16 | random;
     if (number <= queue->last_number) number = queue->last_number + 1 + (random & 0xff);
     queue->last_number = number;

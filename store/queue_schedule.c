@@ -74,7 +74,7 @@ static void make_ready(struct queue *queue, struct queue_part *part) {
     part->state = PART_READY;
     queue_lane_add(queue, part);
     if (destination->agent && destination->agent->watch.fd >= 0 && !destination->timer.place)
-        queue_agent_fill(queue, destination->agent);
+        queue_agent_hungry(queue, destination->agent);
     else
         queue_destination_want(queue, destination);
 }
@@ -275,7 +275,7 @@ static void timer_due(struct queue *queue, struct queue_timer *timer) {
     case TIMER_DESTINATION: {
         struct queue_destination *destination = OWNER(timer, struct queue_destination, timer);
         if (destination->agent && destination->agent->watch.fd >= 0)
-            queue_agent_fill(queue, destination->agent);
+            queue_agent_hungry(queue, destination->agent);
         else
             queue_destination_want(queue, destination);
         break;

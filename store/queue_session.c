@@ -14,13 +14,26 @@
 
 enum { FRAMES_AT_ONCE = 16, STRAYS_MAX = 16 };
 
-static void say_closed(struct queue *queue, const struct queue_transaction *transaction, bool committed) {
+void queue_closed_flush(struct queue *queue) {
+    struct span body;
+    if (!queue->closed.bundle.frames) return;
+    uint16_t type = frame_bundle_type(&queue->closed.bundle, &body);
+    (void)queue_link_send(&queue->links[0], type, body, -1);
+    frame_bundle_clear(&queue->closed.bundle);
+}
+
+void queue_session_closed(struct queue *queue, struct queue_transaction *transaction, bool committed) {
     uint8_t storage[TRANSACTION_BYTES + 8];
     struct buf b = BUF_OVER(storage);
     wire_put_bytes(&b, transaction->name, TRANSACTION_BYTES);
     wire_put_u8(&b, committed);
     wire_put_u32(&b, committed ? transaction->n_recipients : 0);
-    (void)queue_link_send(&queue->links[0], TRANSACTION_CLOSED, buf_span(&b), -1);
+    if (!queue->closed.bundle.b.p) queue->closed.bundle.b = BUF_OVER(queue->closed.storage);
+    transaction->closed_told = true;
+    if (frame_bundle_add(&queue->closed.bundle, TRANSACTION_CLOSED, buf_span(&b))) return;
+    queue_closed_flush(queue);
+    if (!frame_bundle_add(&queue->closed.bundle, TRANSACTION_CLOSED, buf_span(&b)))
+        log_bug("a frame outgrew its bundle");
 }
 
 /* Its transactions die at once; the rest of it at the end of the round, because a batch may still name it. */
@@ -33,7 +46,7 @@ static void drop_session(struct queue *queue, struct queue_session *session) {
         session->transactions = transaction->session_next;
         transaction->session = NULL;
         if (transaction->message) continue; /* its batch is being written, and ends it */
-        say_closed(queue, transaction, false);
+        queue_session_closed(queue, transaction, false);
         queue_transaction_free(queue, transaction);
     }
     struct queue_session **at = &queue->sessions[session->number % QUEUE_HASH];
@@ -56,6 +69,7 @@ void queue_sessions_sweep(struct queue *queue) {
 
 void queue_auth_lost(struct queue *queue) {
     queue->route.open = false;
+    frame_bundle_clear(&queue->closed.bundle);
     for (size_t i = 0; i < QUEUE_HASH; i++) {
         while (queue->sessions[i]) drop_session(queue, queue->sessions[i]);
         while (queue->transactions[i]) queue_transaction_free(queue, queue->transactions[i]);
@@ -185,7 +199,8 @@ static void answer(struct queue_session *session, const uint8_t name[TRANSACTION
 
 void queue_session_answer(struct queue *queue, struct queue_transaction *transaction, enum body_outcome outcome,
                           uint64_t number) {
-    say_closed(queue, transaction, outcome == BODY_DURABLE);
+    if (!transaction->closed_told) queue_session_closed(queue, transaction, outcome == BODY_DURABLE);
+    queue_closed_flush(queue);
     struct queue_session *session = transaction->session;
     uint8_t name[TRANSACTION_BYTES];
     memcpy(name, transaction->name, sizeof name);
@@ -228,7 +243,7 @@ static int handle_abort(void *context, struct frame *frame) {
     if (!wire_end(&w)) return -1;
     struct queue_transaction *transaction = own(session, name);
     if (!transaction || transaction->committing) return 0;
-    say_closed(session->queue, transaction, false);
+    queue_session_closed(session->queue, transaction, false);
     queue_transaction_free(session->queue, transaction);
     return 0;
 }
@@ -271,5 +286,6 @@ void queue_session_ready(void *context, uint32_t events) {
             bad_frame(session);
             return;
         }
+        if (frame.type == BODY_COMMIT) return; /* it waits for its answer now */
     }
 }

@@ -112,7 +112,6 @@ struct queue_agent {
     bool hungry;                /* it may be filled as soon as the round has time */
     bool failed;                /* a result said that the destination cannot be reached */
     bool polling_out;
-    bool handling; /* its frames are being read */
     struct queue_job jobs[QUEUE_WINDOW];
 };
 
@@ -158,6 +157,7 @@ struct queue_transaction {
     uint8_t failed; /* enum body_outcome and 1; 0: sound */
     bool committing;
     struct queue_message *message; /* while its batch is being written */
+    bool closed_told;              /* auth knows of its end */
 };
 
 struct queue_domain { /* of senders without a principal: how many bounces this hour */
@@ -217,6 +217,10 @@ struct queue {
     struct queue_transaction *transactions[QUEUE_HASH], *first_commit, **last_commit;
     struct queue_session *sessions[QUEUE_HASH], *dropped;
     size_t n_sessions, n_transactions, in_flight;
+    struct { /* ends of transactions that auth is told of together */
+        struct frame_bundle bundle;
+        uint8_t storage[4096];
+    } closed;
     /* space */
     uint64_t space_checked_ms, probe_ms;
     bool full, stopped, space_told;
@@ -327,15 +331,20 @@ void queue_release(struct queue *queue, struct queue_message *message);
 
 /* ---- queue_agent.c: channels to delivery, outbound and agents */
 bool queue_agent_ask(struct queue *queue, struct queue_destination *destination);
-void queue_agent_fill(struct queue *queue, struct queue_agent *agent);
-/* Fills those that the round before had no time for. */
-void queue_agents_feed(struct queue *queue);
 void queue_agents_lost(struct queue *queue, uint8_t role);
 void queue_agent_drop(struct queue *queue, struct queue_agent *agent);
+/* It fails: what it had waits again. */
+void queue_agent_lose(struct queue *queue, struct queue_agent *agent);
 void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct frame *frame);
 /* One line; the message is active, and may be loaded for it. */
 void queue_log_result(struct queue *queue, enum log_event event, struct queue_message *message, uint32_t index,
                       const struct queue_note *note);
+
+/* ---- queue_feed.c: what waits goes to agents */
+/* It is given what there is for it, together with what else comes in this round. */
+void queue_agent_hungry(struct queue *queue, struct queue_agent *agent);
+/* Fills the hungry, as far as the round has time. */
+void queue_agents_feed(struct queue *queue);
 
 /* ---- queue_job.c: what an agent is told */
 /* The body of JOB_OPEN: the recipients of the part that wait, share the sender of the first of them, and fit; they
@@ -361,6 +370,9 @@ void queue_recipients_free(struct queue_transaction *transaction);
 void queue_session_ready(void *context, uint32_t events);
 void queue_auth_lost(struct queue *queue);
 void queue_sessions_sweep(struct queue *queue);
+/* Auth hears of the end of a transaction no later than its session: with queue_closed_flush, of many at once. */
+void queue_session_closed(struct queue *queue, struct queue_transaction *transaction, bool committed);
+void queue_closed_flush(struct queue *queue);
 void queue_session_answer(struct queue *queue, struct queue_transaction *transaction, enum body_outcome outcome,
                           uint64_t number);
 

@@ -49,6 +49,7 @@ static void commit(void) {
         job_finish(room.inbox, waiting->job, &answer);
         job_free(waiting->job);
     }
+    job_flush(room.inbox);
     batch->n = 0;
 }
 
@@ -110,6 +111,7 @@ static int refuse_all(const struct job_answer *answer) {
     enum job_status status;
     while ((status = job_receive(room.inbox, BROKEN_WAIT_MS, &job)) == JOB_COMPLETE) {
         job_finish(room.inbox, job, answer);
+        job_flush(room.inbox);
         job_free(job);
     }
     return 0;
@@ -128,7 +130,9 @@ static int open_user(const char *domain, const char *local, int directory) {
 
 int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) {
     static char domain[MAILDIR_NAME_SIZE], local[MAILDIR_NAME_SIZE];
+    static uint8_t results[16 << 10];
     room.agent = agent, room.inbox = inbox, room.batch.maildir = &room.maildir;
+    job_gather(inbox, results, sizeof results);
     if (!agent->capture) {
         if (!maildir_path(agent->destination, domain, local)) return NO_NAME;
         *directory = open_user(domain, local, *directory);

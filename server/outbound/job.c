@@ -100,12 +100,25 @@ static bool is_cut(const struct job_inbox *inbox) {
     return poll(&wait, 1, 0) > 0;
 }
 
-enum job_status job_receive(struct job_inbox *inbox, int wait_ms, struct job **out) {
+/* The next frame, of a bundle or by itself. */
+static enum frame_status next_frame(struct job_inbox *inbox, struct frame *out) {
     static uint8_t storage[FRAME_MAX];
-    struct frame frame;
-    if (is_cut(inbox)) return JOB_GONE; /* also while there is more to do: the queue gives it to another */
     for (;;) {
-        enum frame_status status = frame_receive(inbox->channel, storage, true, &frame);
+        if (frame_bundle_next(&inbox->rest, out)) return FRAME_RECEIVED;
+        if (!wire_end(&inbox->rest)) return FRAME_MALFORMED;
+        enum frame_status status = frame_receive(inbox->channel, storage, true, out);
+        if (status != FRAME_RECEIVED || out->type != FRAME_BUNDLE) return status;
+        if (out->fd >= 0) log_bug("bundle with a descriptor");
+        inbox->rest = wire_over(out->body);
+    }
+}
+
+enum job_status job_receive(struct job_inbox *inbox, int wait_ms, struct job **out) {
+    struct frame frame;
+    /* Also while there is more to do: the queue gives it to another. */
+    if (!inbox->rest.rest.n && is_cut(inbox)) return JOB_GONE;
+    for (;;) {
+        enum frame_status status = next_frame(inbox, &frame);
         if (status == FRAME_RECEIVED) {
             struct job **place = take_frame(inbox, &frame);
             if (!is_whole(*place)) continue;
@@ -150,6 +163,24 @@ static void send_frame(struct job_inbox *inbox, uint16_t type, struct span body)
     }
 }
 
+void job_gather(struct job_inbox *inbox, void *storage, size_t n) {
+    inbox->outgoing = (struct frame_bundle){.b = buf_over(storage, n)};
+}
+
+void job_flush(struct job_inbox *inbox) {
+    struct span body;
+    if (!inbox->outgoing.frames) return;
+    uint16_t type = frame_bundle_type(&inbox->outgoing, &body);
+    send_frame(inbox, type, body);
+    frame_bundle_clear(&inbox->outgoing);
+}
+
+static void say(struct job_inbox *inbox, uint16_t type, struct span body) {
+    if (inbox->outgoing.b.p && frame_bundle_add(&inbox->outgoing, type, body)) return;
+    job_flush(inbox);
+    if (!inbox->outgoing.b.p || !frame_bundle_add(&inbox->outgoing, type, body)) send_frame(inbox, type, body);
+}
+
 static void put_printable(struct buf *b, struct span text) {
     uint8_t storage[JOB_DIAGNOSTIC_MAX];
     struct buf clean = BUF_OVER(storage);
@@ -171,7 +202,7 @@ void job_answer(struct job_inbox *inbox, struct job *job, size_t recipient, cons
     wire_put_text(&b, answer->status);
     put_printable(&b, answer->diagnostic);
     put_printable(&b, answer->remote);
-    send_frame(inbox, JOB_RESULT, buf_span(&b));
+    say(inbox, JOB_RESULT, buf_span(&b));
 }
 
 void job_finish(struct job_inbox *inbox, struct job *job, const struct job_answer *answer) {
@@ -179,5 +210,5 @@ void job_finish(struct job_inbox *inbox, struct job *job, const struct job_answe
     struct buf b = BUF_OVER(storage);
     for (size_t i = 0; i < job->n_recipients; i++) job_answer(inbox, job, i, answer);
     wire_put_u64(&b, job->number);
-    send_frame(inbox, JOB_DONE, buf_span(&b));
+    say(inbox, JOB_DONE, buf_span(&b));
 }

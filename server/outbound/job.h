@@ -33,6 +33,8 @@ struct job_inbox {
     int channel;  /* to the queue, non-blocking */
     int lifeline; /* hangs up when the process that forked the agent is gone, or -1 */
     struct job *open[JOB_OPEN_MAX];
+    struct wire rest;             /* of a bundle that came */
+    struct frame_bundle outgoing; /* with a place for octets, results wait here for job_flush */
 };
 
 enum job_status {
@@ -58,6 +60,10 @@ struct job_answer {
 
 /* Reports one recipient, once: later answers for it are ignored. */
 void job_answer(struct job_inbox *inbox, struct job *job, size_t recipient, const struct job_answer *answer);
+
+/* From now on results go together: job_flush sends them, or their number does. */
+void job_gather(struct job_inbox *inbox, void *storage, size_t n);
+void job_flush(struct job_inbox *inbox);
 
 /* Answers every recipient that has none yet, and says that the job is done. */
 void job_finish(struct job_inbox *inbox, struct job *job, const struct job_answer *answer);
