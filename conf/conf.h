@@ -173,6 +173,10 @@ struct conf {
  * the result. Changes the working directory while it parses, so: not beside another thread. */
 struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
 
+/* run_directory alone, for clients who may not read the whole; the default where the file cannot be read or does not
+ * say. False: it does not fit. */
+bool conf_run_directory(const char *path, char *out, size_t size) MUST_USE;
+
 void conf_free(struct conf *conf);
 
 /* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to

@@ -4,6 +4,7 @@
 
 #include "server/process/command_ask.h"
 #include "server/process/command_run.h"
+#include "server/process/command_sendmail.h"
 #include "server/process/version.h"
 
 #include <errno.h>
@@ -121,6 +122,9 @@ static const struct command commands[] = {
     {.name = "queue export", .help = "Write the octets of one message to standard output",
      .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .run = command_run_export},
 
+    {.name = "sendmail", .help = "Send the message on standard input, as cron, PHP and scripts call sendmail",
+     .run = command_run_sendmail, .more = "Takes the options of sendmail, see gatepost-sendmail(8).\n"},
+
     {.name = "status", .help = "Show versions, processes, logins and queue", .json = true, .run = command_run_status,
      .more = "Exit code 69 when the server is not running.\n"},
     {.name = "backup", .help = "Write users, queue and configuration to a directory, new or empty",
@@ -141,6 +145,8 @@ int command_run_ask(const struct command_line *line) {
 
 int command_main(int argc, char **argv) {
     struct command_line line;
+    int own = command_sendmail_at(argc, argv);
+    if (own >= 0) return command_sendmail(argc - own, argv + own, own ? argv : NULL);
     int code = command_parse(&command_table, argc, argv, &line, stderr);
     if (code) return code;
     if (line.version)

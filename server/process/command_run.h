@@ -22,4 +22,7 @@ int command_run_export(const struct command_line *line);
 
 int command_run_status(const struct command_line *line);
 
+/* In the table for its help: command_main hands sendmail its own arguments. */
+int command_run_sendmail(const struct command_line *line);
+
 #endif
