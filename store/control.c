@@ -12,6 +12,7 @@ struct control_peer {
     struct loop_watch watch;
     struct frame_backlog backlog;
     void (*more)(void *context, struct control_peer *peer, void *state);
+    void (*release)(void *context, void *state);
     void *state;
     bool busy; /* a request is being answered */
     bool lost; /* a part of the answer was: the rest must not look whole */
@@ -27,6 +28,16 @@ bool control_given(const struct control_request *request, const char *name) {
     for (size_t i = 0; i < request->n; i++)
         if (strcmp(request->arguments[i].name, name) == 0) return true;
     return false;
+}
+
+uint32_t control_uid(const struct control_peer *peer) {
+    struct ucred other;
+    socklen_t n = sizeof other;
+    return getsockopt(peer->watch.fd, SOL_SOCKET, SO_PEERCRED, &other, &n) == 0 ? other.uid : UINT32_MAX;
+}
+
+bool control_waits(const struct control_peer *peer) {
+    return peer->lost || !frame_backlog_empty(&peer->backlog);
 }
 
 void control_row_open(struct control_row *row) {
@@ -83,13 +94,14 @@ bool control_row_send(struct control_row *row, struct control_peer *peer) {
 }
 
 static void forget_more(struct control_peer *peer) {
-    free(peer->state);
+    void *state = peer->state;
     peer->state = NULL, peer->more = NULL;
+    if (state) peer->release(peer->server->context, state);
 }
 
 void control_later(struct control_peer *peer, void (*more)(void *context, struct control_peer *peer, void *state),
-                   void *state) {
-    peer->more = more, peer->state = state;
+                   void (*release)(void *context, void *state), void *state) {
+    peer->more = more, peer->release = release, peer->state = state;
     if (loop_change(peer->server->loop, &peer->watch, EPOLLIN | EPOLLOUT) == 0) return;
     peer->lost = true;
     shutdown(peer->watch.fd, SHUT_RDWR);
@@ -107,7 +119,6 @@ void control_end(struct control_peer *peer, enum control_exit code, const char *
 
 static void drop_peer(struct control_peer *peer) {
     struct control_server *server = peer->server;
-    if (peer->busy && server->gone) server->gone(server->context, peer);
     for (size_t i = 0; i < CONTROL_PEERS; i++)
         if (server->peers[i] == peer) server->peers[i] = NULL;
     if (server->copier == peer) {

@@ -42,9 +42,14 @@ struct control_request {
 struct span control_argument(const struct control_request *request, const char *name);
 bool control_given(const struct control_request *request, const char *name);
 
-/* One open answer. Handlers may keep it and answer later; it is void after control_end, or when the peer has gone
- * (then `gone` of the server is called). */
+/* One open answer. A handler may answer later (control_later); it is void after control_end, or when the peer has
+ * gone. */
 struct control_peer;
+
+/* Who asks, by the kernel's word; UINT32_MAX when that is not to be had. */
+uint32_t control_uid(const struct control_peer *peer);
+/* Whether something of the answer waits until the peer has read more: an answer of any length pauses then. */
+bool control_waits(const struct control_peer *peer);
 
 /* A row: open, put values in order, send. A row that does not fit one frame is a bug of the caller's. */
 struct control_row {
@@ -60,9 +65,9 @@ void control_row_line(struct control_row *row, struct span value);
 /* False when the peer has gone or does not read. */
 bool control_row_send(struct control_row *row, struct control_peer *peer);
 /* For an answer of any length: `more` is called with the server's context, from the loop, each time the peer has read
- * what was sent so far, until control_end. `state` is malloc'ed, and freed at the end or when the peer goes. */
+ * what was sent so far, until control_end. `release` gets `state` back at the end or when the peer goes. */
 void control_later(struct control_peer *peer, void (*more)(void *context, struct control_peer *peer, void *state),
-                   void *state);
+                   void (*release)(void *context, void *state), void *state);
 void control_end(struct control_peer *peer, enum control_exit code, const char *message);
 
 struct control_server {
@@ -70,7 +75,6 @@ struct control_server {
     struct loop_watch watch; /* the listening socket */
     uint32_t owner_uid;      /* besides 0, the uid that may ask */
     void (*handle)(void *context, struct control_peer *peer, const struct control_request *request);
-    void (*gone)(void *context, struct control_peer *peer); /* may be NULL */
     void *context;
     struct control_peer *peers[CONTROL_PEERS];
     /* Set by a handler: who copies our files; NULL again once that peer has left. `copied` is called then, or NULL. */

@@ -48,7 +48,8 @@
     EVENT(LOG_AGENT, "agent", INFO, AGENT)                                                                           \
     EVENT(LOG_POSTMASTER, "postmaster", WARNING, SERVER)                                                             \
     EVENT(LOG_LIMIT_LOWERED, "limit-lowered", WARNING, SERVER)                                                       \
-    EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)
+    EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)                                                           \
+    EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \

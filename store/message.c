@@ -42,18 +42,23 @@ size_t message_bytes(const struct message *message) {
            message->recipients.n;
 }
 
+bool message_get_head(struct wire *w, struct message *out) {
+    out->number = wire_get_u64(w);
+    out->arrival_ms = wire_get_u64(w);
+    out->body_bytes = wire_get_u64(w);
+    out->flags = wire_get_u8(w);
+    out->n_recipients = wire_get_u32(w);
+    envelope_get(w, &out->envelope);
+    out->recipients = wire_get_span(w, SIZE_MAX);
+    (void)wire_get_u32(w);
+    return !w->bad && out->n_recipients <= MESSAGE_RECIPIENTS_MAX;
+}
+
 bool message_get(struct span payload, struct message *out, size_t *body_at_out) {
     struct wire w = wire_over(payload);
-    out->number = wire_get_u64(&w);
-    out->arrival_ms = wire_get_u64(&w);
-    out->body_bytes = wire_get_u64(&w);
-    out->flags = wire_get_u8(&w);
-    out->n_recipients = wire_get_u32(&w);
-    envelope_get(&w, &out->envelope);
-    out->recipients = wire_get_span(&w, SIZE_MAX);
-    (void)wire_get_u32(&w);
+    bool whole = message_get_head(&w, out);
     *body_at_out = payload.n - w.rest.n;
-    if (w.bad || out->n_recipients > MESSAGE_RECIPIENTS_MAX) return false;
+    if (!whole) return false;
     return out->flags & MESSAGE_OWN_FILE ? w.rest.n == 0 : w.rest.n == out->body_bytes;
 }
 

@@ -34,6 +34,8 @@ size_t message_bytes(const struct message *message);
 /* Reads a payload of RECORD_MESSAGE; the body, when it is in there, begins at *body_at_out. Views into the
  * payload. */
 bool message_get(struct span payload, struct message *out, size_t *body_at_out) MUST_USE;
+/* The same of what goes before the body alone, which is all that the wire must hold. */
+bool message_get_head(struct wire *w, struct message *out) MUST_USE;
 
 enum recipient_state {
     RECIPIENT_WAITING = 0,
@@ -48,6 +50,9 @@ enum { MARK_ALL = UINT32_MAX, MARK_TEXT_MAX = 400, MARK_STATUS_MAX = 12 };
 
 /* What has become of one recipient of one message (or of all: index MARK_ALL, the message is gone). */
 enum { MARK_DELAY_TOLD = 0x80 }; /* in `again`, about the whole message: its sender knows that it waits */
+
+/* Further bits there, about the whole message too: what was said last of holding it. Neither: nothing. */
+enum { MARK_HELD = 0x40, MARK_RELEASED = 0x20, MARK_AGAIN = 0x1f /* what is left for `again` */ };
 
 struct mark {
     uint64_t number;

@@ -116,6 +116,7 @@ static bool unlink_message(struct queue *queue, struct queue_message *message) {
     while (*at && *at != message) at = &(*at)->hash_next;
     if (!*at) return false;
     *at = message->hash_next;
+    queue_walk_left(queue, message);
     if (message->previous)
         message->previous->next = message->next;
     else

@@ -28,6 +28,8 @@ static void damaged(struct recovery *recovery, const char *file, const char *why
 }
 
 static void apply(struct queue_message *message, const struct mark *mark) {
+    if (mark->again & (MARK_HELD | MARK_RELEASED) && mark->index != MARK_ALL)
+        message->hold = mark->again & MARK_HELD ? HOLD_HELD : HOLD_RELEASED;
     for (uint32_t i = 0; i < message->n_recipients; i++) {
         struct queue_recipient *recipient = &message->recipients[i];
         struct queue_part *part = &message->parts[recipient->part];
@@ -36,7 +38,7 @@ static void apply(struct queue_message *message, const struct mark *mark) {
         recipient->state = mark->state;
         if (mark->state == RECIPIENT_DONE) message->n_open--;
         if (mark->attempts >= part->attempts) part->attempts = mark->attempts, part->next_ms = mark->next_ms;
-        part->again |= mark->again & (uint8_t)~MARK_DELAY_TOLD;
+        part->again |= mark->again & MARK_AGAIN;
         message->delay_told |= (mark->again & MARK_DELAY_TOLD) != 0;
         if (mark->diagnostic.n || mark->status.n)
             queue_note_set(&recipient->note, queue_note_new(mark->status, mark->diagnostic, mark->remote));

@@ -330,6 +330,7 @@ static bool hears_of_delay(const struct queue *queue, const struct queue_message
     if (!queue->setup.delay_ms || message->delay_told || !(message->envelope_flags & ENVELOPE_PRINCIPAL))
         return false;
     if (message->envelope_flags & ENVELOPE_BOUNCE || message->active || message->reporting) return false;
+    if (message->hold == HOLD_HELD) return false;
     return wall_ms >= message->arrival_ms + queue->setup.delay_ms;
 }
 

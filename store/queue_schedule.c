@@ -86,9 +86,10 @@ void queue_part_unschedule(struct queue *queue, struct queue_part *part) {
     part->state = PART_WAITING;
 }
 
-/* The part may go as soon as there is an agent, or waits until its time. */
+/* The part may go as soon as there is an agent, or waits until its time; for ever when it is held. */
 static void schedule(struct queue *queue, struct queue_part *part) {
     part->state = PART_WAITING;
+    if (part->message->hold == HOLD_HELD) return;
     uint64_t at = wall_to_clock(part->next_ms);
     if (at <= clock_ms())
         make_ready(queue, part);
@@ -99,7 +100,7 @@ static void schedule(struct queue *queue, struct queue_part *part) {
 uint64_t queue_part_next_ms(const struct queue_part *part) {
     const struct queue_timer *held = &part->destination->timer;
     uint64_t now = clock_ms(), next = part->state == PART_WAITING ? part->next_ms : 0;
-    if (part->state != PART_WAITING && part->state != PART_READY) return 0;
+    if ((part->state != PART_WAITING && part->state != PART_READY) || part->message->hold == HOLD_HELD) return 0;
     if (!held->place || held->at_ms <= now) return next;
     uint64_t free = clock_wall_ms() + (held->at_ms - now);
     return free > next ? free : next;
@@ -217,6 +218,7 @@ static void defer_part(struct queue *queue, struct queue_part *part, bool lost) 
         part->attempts++;
         part->next_ms = queue_retry_at(&queue->setup, message->arrival_ms, now, part->attempts, draw());
     }
+    if (message->hold == HOLD_HELD && !part->next_ms) part->next_ms = now;
     bool over = part->next_ms == 0;
     for (uint32_t i = 0; i < message->n_recipients; i++) {
         struct queue_recipient *recipient = &message->recipients[i];
@@ -252,17 +254,67 @@ void queue_part_ended(struct queue *queue, struct queue_part *part) {
     let_go(queue, message);
 }
 
-void queue_retry_now(struct queue *queue, struct queue_message *message) {
+bool queue_retry_now(struct queue *queue, struct queue_message *message) {
+    bool any = false;
+    if (message->hold == HOLD_HELD) return false;
     message->active++;
     for (uint16_t i = 0; i < message->n_parts; i++) {
         struct queue_part *part = &message->parts[i];
         if (part->state != PART_WAITING && part->state != PART_READY) continue;
         queue_timer_clear(&queue->timers, &part->destination->timer);
         queue_part_unschedule(queue, part);
+        any = true;
         part->next_ms = 0;
         schedule(queue, part);
     }
     queue_release(queue, message);
+    return any;
+}
+
+static bool waits(const struct queue_part *part) {
+    return part->state == PART_WAITING || part->state == PART_READY || part->state == PART_ACTIVE;
+}
+
+bool queue_hold(struct queue *queue, struct queue_message *message) {
+    bool any = false;
+    if (message->hold == HOLD_HELD) return false;
+    for (uint16_t i = 0; i < message->n_parts; i++) any |= waits(&message->parts[i]);
+    if (!any) return false;
+    message->hold = HOLD_HELD;
+    for (uint16_t i = 0; i < message->n_parts; i++) queue_part_unschedule(queue, &message->parts[i]);
+    queue_mark(queue, message, 0);
+    return true;
+}
+
+bool queue_hold_end(struct queue *queue, struct queue_message *message) {
+    if (message->hold != HOLD_HELD) return false;
+    message->hold = HOLD_RELEASED;
+    queue_mark(queue, message, 0);
+    message->active++;
+    for (uint16_t i = 0; i < message->n_parts; i++)
+        if (message->parts[i].state == PART_WAITING) schedule(queue, &message->parts[i]);
+    queue_release(queue, message);
+    return true;
+}
+
+bool queue_give_up(struct queue *queue, struct queue_message *message, struct span why) {
+    bool any = false;
+    if (message->active) return false;
+    struct queue_note *note = queue_note_new(SPAN("5.0.0"), why, (struct span){0});
+    message->active++;
+    for (uint16_t i = 0; i < message->n_parts; i++) {
+        if (!waits(&message->parts[i])) continue;
+        queue_part_unschedule(queue, &message->parts[i]);
+        message->parts[i].state = PART_DONE;
+    }
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        if (message->recipients[i].state != RECIPIENT_WAITING) continue;
+        queue_recipient_failed(queue, message, i, note);
+        any = true;
+    }
+    if (note && !note->references) free(note);
+    let_go(queue, message);
+    return any;
 }
 
 #define OWNER(pointer, type, member) ((type *)(void *)((uint8_t *)(pointer)-offsetof(type, member)))

@@ -57,6 +57,8 @@ struct queue_recipient {
     uint8_t in_job, in_report;
 };
 
+enum queue_hold { HOLD_NEVER = 0, HOLD_HELD, HOLD_RELEASED };
+
 /* A message that is not done. Envelope and body lie in the log or in a file; `resident` holds them while they are
  * used. */
 struct queue_message {
@@ -70,6 +72,7 @@ struct queue_message {
     uint8_t flags, envelope_flags, reporting;
     bool delay_told;     /* its sender knows that it waits, or is not to */
     bool unreadable;     /* when it was last wanted; this was logged */
+    uint8_t hold;        /* enum queue_hold: while held nothing is tried, nothing expires, no sender is warned */
     uint32_t sender_key; /* of its lanes */
     uint8_t *resident;
     struct queue_part *parts;
@@ -238,10 +241,10 @@ struct queue {
     uint64_t suppressed_told, suppressed_told_ms;
     uint64_t swept_ms;
     /* maintenance */
-    uint64_t maintain_ms;                            /* when it is time again */
-    struct control_server control;                   /* nothing is removed as long as its copier is there */
+    uint64_t maintain_ms;          /* when it is time again */
+    struct control_server control; /* nothing is removed as long as its copier is there */
     uint64_t copied_since_ms;
-    struct queue_export *exports;                    /* large messages that somebody reads */
+    struct queue_walk *answers;                      /* answers that go through the messages */
     uint64_t accepted, delivered, failed, deferrals; /* since start */
 };
 
@@ -325,7 +328,14 @@ void queue_expire_ready(struct queue *queue, struct queue_message *message);
 void queue_part_ended(struct queue *queue, struct queue_part *part);
 void queue_recipient_failed(struct queue *queue, struct queue_message *message, uint32_t index,
                             struct queue_note *note);
-void queue_retry_now(struct queue *queue, struct queue_message *message);
+/* False when nothing of it could be tried now: it is held, being delivered, or only a report is missing. */
+bool queue_retry_now(struct queue *queue, struct queue_message *message);
+/* False when there is nothing to hold, or to release. What an agent has is not taken back. */
+bool queue_hold(struct queue *queue, struct queue_message *message);
+bool queue_hold_end(struct queue *queue, struct queue_message *message);
+/* Gives up who still waits, as if it had expired: reports go their way. False when nobody waits, or an agent has
+ * it. */
+bool queue_give_up(struct queue *queue, struct queue_message *message, struct span why);
 /* Undoes `active++` of somebody who kept the message from ending; if it should have ended meanwhile, it soon does. */
 void queue_release(struct queue *queue, struct queue_message *message);
 
@@ -392,10 +402,16 @@ void queue_report_sweep(struct queue *queue);
 bool queue_backup_runs(const struct queue *queue);
 int queue_control_open(struct queue *queue) MUST_USE;
 
-/* ---- queue_export.c: a whole message for the command line */
+/* ---- queue_list.c, queue_change.c, queue_export.c, queue_stats.c: answers to it */
+void queue_list_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_show_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_change_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
 void queue_export_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-/* A peer with an open answer has left. */
-void queue_export_gone(void *context, struct control_peer *peer);
+void queue_stats_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+
+/* ---- queue_walk.c */
+/* The message leaves: answers that would go on with it pass it over. */
+void queue_walk_left(struct queue *queue, const struct queue_message *message);
 
 /* ---- queue.c */
 /* The process's one queue, recovered and ready for rounds; NULL when it cannot be had (logged). */

@@ -81,10 +81,11 @@ void queue_mark(struct queue *queue, struct queue_message *message, uint32_t ind
     const struct queue_recipient *recipient = &message->recipients[index];
     const struct queue_part *part = &message->parts[recipient->part];
     const struct queue_note *note = recipient->state == RECIPIENT_DONE ? NULL : recipient->note;
+    uint8_t held = message->hold == HOLD_HELD ? MARK_HELD : message->hold == HOLD_RELEASED ? MARK_RELEASED : 0;
     struct mark mark = {.number = message->number,
                         .index = index,
                         .state = recipient->state,
-                        .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0)),
+                        .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0) | held),
                         .attempts = part->attempts,
                         .next_ms = part->next_ms,
                         .status = note ? span_text(note->status) : (struct span){0},
@@ -97,7 +98,7 @@ void queue_mark(struct queue *queue, struct queue_message *message, uint32_t ind
 void queue_mark_whole(struct queue *queue, struct queue_message *message) {
     queue_marks_from(queue, message, 0);
     for (uint32_t i = 0; i < message->n_recipients; i++)
-        if (message->recipients[i].state != RECIPIENT_WAITING || message->delay_told ||
+        if (message->recipients[i].state != RECIPIENT_WAITING || message->delay_told || message->hold ||
             message->parts[message->recipients[i].part].attempts)
             queue_mark(queue, message, i);
 }

@@ -57,3 +57,12 @@ bool record_open(const uint8_t key[RECORD_KEY_BYTES], struct span s, struct reco
     out->type = type < RECORD_TYPES ? (enum record_type)type : RECORD_NONE;
     return true;
 }
+
+bool record_peek(struct span s, struct record_place place, size_t payload_bytes) {
+    struct wire w = wire_over(span_part(s, 0, RECORD_HEAD_BYTES));
+    bool same = wire_get_u32(&w) == magic;
+    same &= wire_get_u32(&w) == payload_bytes;
+    same &= wire_get_u64(&w) == place.segment;
+    same &= wire_get_u64(&w) == place.offset;
+    return same && s.n >= RECORD_HEAD_BYTES;
+}

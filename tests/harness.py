@@ -343,7 +343,8 @@ class Server:
         return done
 
     def json(self, *words):
-        return json.loads(self.command(*words, "--json").stdout)
+        text = self.command(*words, "--json").stdout
+        return [json.loads(line) for line in text.splitlines()] if words[0] == "queue" else json.loads(text)
 
     def add_user(self, user, password=None):
         login = user if "@" in user else user + "@example.test"

@@ -45,16 +45,29 @@ static const struct command_option alias_options[] = {
     {NULL, NULL, NULL, false},
 };
 
-static const struct command_option filter_options[] = {
-    {"sender", "ADDRESS", "messages from this sender; <> for bounces", false},
-    {"recipient", "ADDRESS", "messages to this recipient; @domain for all in it", false},
-    {"limit", "NUMBER", "at most so many; 10000 unless told", false},
+#define FILTERS                                                                                                      \
+    {"from", "SENDER", "messages from this sender", false}, {"to", "RECIPIENT", "to this recipient", false},         \
+        {"destination", "NAME", "to this destination, or all of a kind: maildir, capture, smarthost", false},        \
+        {"older-than", "AGE", "that came longer ago: 90s, 30m, 2h, 3d, 1w", false},                                  \
+        {"younger-than", "AGE", "that came since", false}, {                                                         \
+        "state", "STATE", "ready, deferred, active, held or reporting", false                                        \
+    }
+
+static const struct command_option list_options[] = {
+    FILTERS,
+    {"limit", "NUMBER", "at most so many", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option stats_options[] = {
+    FILTERS,
+    {"by", "WHAT", "destination (unless told), sender, domain (of recipients) or age", false},
+    {"limit", "NUMBER", "at most so many rows", false},
     {NULL, NULL, NULL, false},
 };
 
 static const struct command_option selection_options[] = {
-    {"sender", "ADDRESS", "messages from this sender; <> for bounces", false},
-    {"recipient", "ADDRESS", "messages to this recipient; @domain for all in it", false},
+    FILTERS,
     {"all", NULL, "all messages", false},
     {NULL, NULL, NULL, false},
 };
@@ -64,10 +77,29 @@ static const struct command_option restore_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option remove_options[] = {
+    FILTERS,
+    {"all", NULL, "all messages", false},
+    {"bounce", NULL, "tell their senders, as when delivery fails", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option export_options[] = {
+    FILTERS,
+    {"all", NULL, "all messages", false},
+    {"directory", "DIRECTORY", "where to; it is made with mode 0700 if it is not there", true},
+    {NULL, NULL, NULL, false},
+};
+
 /* clang-format off */
 #define PASSWORD_HELP \
     "A password has at least 8 characters. It is asked for without echo unless an option says otherwise, and\n" \
     "kept only as an Argon2id hash. With --generate the password alone goes to standard output.\n"
+
+#define FILTER_HELP \
+    "Options together mean messages that fit all of them. SENDER and RECIPIENT are an address, @domain for all\n" \
+    "in a domain, <> for the empty sender, or a pattern with * and ?. Recipients that have the message already do\n" \
+    "not count.\n"
 
 static const struct command commands[] = {
     {.name = "serve", .help = "Run the server in the foreground", .options = serve_options, .run = command_run_serve,
@@ -111,16 +143,33 @@ static const struct command commands[] = {
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
-     .options = filter_options, .asks = ROLE_QUEUE, .json = true, .run = command_run_ask},
+     .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,
+     .run = command_run_ask},
+    {.name = "queue stats", .help = "Count messages that wait, by destination, sender, domain or age",
+     .options = stats_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,
+     .run = command_run_ask},
     {.name = "queue show", .help = "Show one message: envelope, attempts, what went wrong",
-     .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .json = true, .tall = true, .run = command_run_ask},
-    {.name = "queue retry", .help = "Try to deliver now", .operands = {{.name = "id", .optional = true}},
-     .options = selection_options, .asks = ROLE_QUEUE, .json = true, .run = command_run_selected},
-    {.name = "queue remove", .help = "Remove messages without telling their senders",
-     .operands = {{.name = "id", .optional = true}}, .options = selection_options, .asks = ROLE_QUEUE, .json = true,
-     .run = command_run_selected},
-    {.name = "queue export", .help = "Write the octets of one message to standard output",
-     .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .run = command_run_export},
+     .operands = {{.name = "id"}}, .asks = ROLE_QUEUE, .json = true, .tall = true, .lines = true,
+     .run = command_run_ask},
+    {.name = "queue cat", .help = "Print the octets of one message", .operands = {{.name = "id"}},
+     .asks = ROLE_QUEUE, .run = command_run_cat,
+     .more = "As they will be delivered, but for Return-Path and Delivered-To. On a terminal control characters\n"
+             "show as \\xHH; into a file or a pipe they go as they are.\n"},
+    {.name = "queue retry", .help = "Try to deliver now, and not when it is due",
+     .operands = {{.name = "id", .optional = true}}, .options = selection_options, .more = FILTER_HELP,
+     .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_selected},
+    {.name = "queue hold", .help = "Do not try to deliver until released; a held message does not expire",
+     .operands = {{.name = "id", .optional = true}}, .options = selection_options, .more = FILTER_HELP,
+     .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_selected},
+    {.name = "queue release", .help = "Let held messages go on with their schedule",
+     .operands = {{.name = "id", .optional = true}}, .options = selection_options, .more = FILTER_HELP,
+     .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_selected},
+    {.name = "queue remove", .help = "Remove messages; their senders are not told unless --bounce is given",
+     .operands = {{.name = "id", .optional = true}}, .options = remove_options, .more = FILTER_HELP,
+     .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_selected},
+    {.name = "queue export", .help = "Write messages to a directory: ID.eml, and ID.json, what queue show says",
+     .operands = {{.name = "id", .optional = true}}, .options = export_options, .more = FILTER_HELP,
+     .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_export},
 
     {.name = "sendmail", .help = "Send the message on standard input, as cron, PHP and scripts call sendmail",
      .run = command_run_sendmail, .more = "Takes the options of sendmail, see gatepost-sendmail(8).\n"},
@@ -140,7 +189,8 @@ const struct command_table command_table = {commands, sizeof commands / sizeof c
 
 int command_run_ask(const struct command_line *line) {
     enum print_form form = line->command->tall ? PRINT_TALL : PRINT_TABLE;
-    return command_ask(line, line->json ? PRINT_JSON : form);
+    if (line->json) form = line->command->lines ? PRINT_LINES : PRINT_JSON;
+    return command_ask(line, form);
 }
 
 int command_main(int argc, char **argv) {

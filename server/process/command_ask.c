@@ -82,7 +82,7 @@ static int say_end(struct span body, struct command_print *print) {
     return code;
 }
 
-/* The answer until its end. */
+/* The answer until its end: 0, or an exit code. */
 static int receive_answer(int fd, struct command_print *print, struct frame *end) {
     static uint8_t storage[FRAME_MAX];
     char late[80];
@@ -90,13 +90,16 @@ static int receive_answer(int fd, struct command_print *print, struct frame *end
     for (;;) {
         enum frame_status status = frame_receive(fd, storage, false, end);
         if (status == FRAME_RECEIVED && end->type == CONTROL_END) return 0;
-        if (status == FRAME_RECEIVED && end->type == CONTROL_ROW && command_print_row(print, end->body)) continue;
+        if (status == FRAME_RECEIVED && end->type == CONTROL_ROW && command_print_row(print, end->body)) {
+            if (print->stop || ferror(print->out)) return CONTROL_FAILED; /* the output is why, and main says so */
+            continue;
+        }
         const char *why = "the server's answer is malformed";
         if (status == FRAME_NONE) why = late;
         if (status == FRAME_CLOSED) why = "the server ended the connection before its answer was complete";
         if (status == FRAME_ERROR) why = strerror(errno);
         fprintf(stderr, "gatepost: %s\n", why);
-        return -1;
+        return CONTROL_UNAVAILABLE;
     }
 }
 
@@ -109,7 +112,7 @@ int command_exchange(int fd, const char *verb, const struct command_value *value
     }
     int result = receive_answer(fd, print, &end);
     command_print_close(print);
-    return result == 0 ? say_end(end.body, print) : CONTROL_UNAVAILABLE;
+    return result == 0 ? say_end(end.body, print) : result;
 }
 
 const char *command_why(int error) {
@@ -129,12 +132,17 @@ int command_reach(const struct conf *conf, enum role role) {
 int command_ask_values(const struct command_line *line, const struct conf *conf, const struct command_value *values,
                        size_t n, enum print_form form) {
     struct command_print print;
+    command_print_open(&print, stdout, form);
+    return command_ask_print(line, conf, values, n, &print);
+}
+
+int command_ask_print(const struct command_line *line, const struct conf *conf, const struct command_value *values,
+                      size_t n, struct command_print *print) {
     int fd = command_reach(conf, line->command->asks);
     if (fd < 0) return CONTROL_UNAVAILABLE;
-    command_print_open(&print, stdout, form);
-    int code = command_exchange(fd, line->command->name, values, n, &print);
-    if (form == PRINT_JSON) fputc('\n', stdout);
-    fflush(stdout);
+    int code = command_exchange(fd, line->command->name, values, n, print);
+    if (print->form == PRINT_JSON) fputc('\n', print->out);
+    fflush(print->out);
     stand_alone_end(fd);
     return code;
 }

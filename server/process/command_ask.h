@@ -17,6 +17,10 @@ int command_ask(const struct command_line *line, enum print_form form);
 int command_ask_values(const struct command_line *line, const struct conf *conf, const struct command_value *values,
                        size_t n, enum print_form form);
 
+/* The same, into a print of the caller's. */
+int command_ask_print(const struct command_line *line, const struct conf *conf, const struct command_value *values,
+                      size_t n, struct command_print *print);
+
 /* For one of several questions: connects to the control socket of a running server. The descriptor, or -1 with errno:
  * ENOENT or ECONNREFUSED when no server runs, EAGAIN when it does not answer. */
 int command_connect(const struct conf *conf, enum role role) MUST_USE;

@@ -48,6 +48,7 @@ struct command {
     enum role asks;                       /* who answers, for command_run_ask */
     bool json;                            /* its output is data */
     bool tall;                            /* one value per line, not a table */
+    bool lines;                           /* with --json an object per line, not an array */
     int (*run)(const struct command_line *line);
 };
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { COLUMNS_MAX = 64, NAME_MAX_OCTETS = 32 };
+enum { COLUMNS_MAX = PRINT_COLUMNS, NAME_MAX_OCTETS = 32 };
 
 struct print_cell {
     char name[NAME_MAX_OCTETS];
@@ -158,6 +158,16 @@ static struct print_row *parse_row(struct span octets) {
     return smaller ? smaller : row;
 }
 
+/* With names and kinds alone. */
+static struct print_row *copy_row(const struct print_row *row) {
+    if (!row) return NULL;
+    struct print_row *copy = malloc(sizeof *copy + row->n * sizeof copy->cells[0]);
+    if (!copy) abort();
+    memcpy(copy, row, sizeof *copy + row->n * sizeof copy->cells[0]);
+    copy->octets = NULL;
+    return copy;
+}
+
 static size_t next_of_name(const struct print_row *row, size_t i) {
     const char *name = row->cells[i].name;
     while (++i < row->n && strcmp(row->cells[i].name, name) != 0) {
@@ -209,6 +219,17 @@ static void put_line(struct span text, FILE *out) {
     fputc('\n', out);
 }
 
+/* Line ends stay, and what else moves the cursor does not. */
+static void put_shown(struct span text, FILE *out) {
+    while (text.n) {
+        size_t n = 0;
+        while (n < text.n && text.p[n] != '\n' && text.p[n] != '\r' && text.p[n] != '\t') n++;
+        put_clean(span_part(text, 0, n), out);
+        if (n < text.n && text.p[n] != '\r') fputc(text.p[n], out);
+        text = span_from(text, n + 1);
+    }
+}
+
 /* ---- the table */
 
 /* Rows of one table: those with fewer columns than others lack the last ones. */
@@ -250,29 +271,45 @@ static const struct print_row *longest_row(const struct command_print *print) {
     return longest;
 }
 
+static void free_head(struct command_print *print) {
+    free_row(print->head);
+    print->head = NULL;
+    memset(print->widths, 0, sizeof print->widths);
+}
+
+/* Prints what is held. A long table comes in parts: columns may grow from one to the next, the head comes once. */
 static void flush_table(struct command_print *print) {
-    size_t widths[COLUMNS_MAX] = {0};
-    const struct print_row *head = longest_row(print);
+    const struct print_row *longest = longest_row(print);
+    bool first = !print->head;
+    if (first) print->head = copy_row(longest);
+    const struct print_row *head = print->head;
     for (size_t i = 0; head && i < head->n; i++) {
-        widths[i] = strlen(head->cells[i].name);
+        if (first) print->widths[i] = strlen(head->cells[i].name);
         for (size_t j = 0; j < print->n_held; j++) {
             size_t n = put_column(print->held[j], i, NULL);
-            if (n > widths[i]) widths[i] = n;
+            if (n > print->widths[i]) print->widths[i] = n;
         }
     }
-    if (head) put_columns(head, NULL, widths, print->out);
-    for (size_t j = 0; j < print->n_held; j++) put_columns(head, print->held[j], widths, print->out);
+    if (head && first) put_columns(head, NULL, print->widths, print->out);
+    for (size_t j = 0; j < print->n_held; j++) put_columns(head, print->held[j], print->widths, print->out);
     for (size_t j = 0; j < print->n_held; j++) free_row(print->held[j]);
     free(print->held);
     print->held = NULL;
     print->n_held = 0;
 }
 
+static void end_table(struct command_print *print) {
+    flush_table(print);
+    free_head(print);
+}
+
 static void hold(struct command_print *print, struct print_row *row) {
-    if (print->n_held && !same_head(print->held[0], row)) {
-        flush_table(print);
+    const struct print_row *before = print->n_held ? print->held[0] : print->head;
+    if (before && !same_head(before, row)) {
+        end_table(print);
         fputc('\n', print->out);
     }
+    if (print->n_held == PRINT_HELD) flush_table(print);
     if ((print->n_held & (print->n_held - 1)) == 0) { /* room doubles at powers of two */
         size_t room = print->n_held ? 2 * print->n_held : 1;
         print->held = reallocarray(print->held, room, sizeof(struct print_row *));
@@ -285,21 +322,27 @@ static void hold(struct command_print *print, struct print_row *row) {
 
 void command_print_open(struct command_print *print, FILE *out, enum print_form form) {
     *print = (struct command_print){.out = out, .form = form};
-    if (form == PRINT_JSON) fputc('[', out);
 }
 
 bool command_print_row(struct command_print *print, struct span octets) {
+    if (!octets.n) return true; /* a sign of life */
+    if (print->take && print->take(print->context, octets)) return true;
     struct print_row *row = parse_row(octets);
     if (!row) return false;
     const struct print_cell *line = find_line(row);
     bool first = print->rows++ == 0;
     if (print->form == PRINT_JSON) {
-        fputs(first ? "\n  " : ",\n  ", print->out);
+        fputs(first ? "[\n  " : ",\n  ", print->out);
         put_row_json(row, print->out);
+    } else if (print->form == PRINT_LINES) {
+        put_row_json(row, print->out);
+        fputc('\n', print->out);
     } else if (print->form == PRINT_OCTETS) {
         if (line) fwrite(line->text.p, 1, line->text.n, print->out);
+    } else if (print->form == PRINT_SHOWN) {
+        if (line) put_shown(line->text, print->out);
     } else if (line) {
-        flush_table(print);
+        end_table(print);
         put_line(line->text, print->out);
     } else if (print->form == PRINT_TALL) {
         if (!first) fputc('\n', print->out);
@@ -312,7 +355,15 @@ bool command_print_row(struct command_print *print, struct span octets) {
     return true;
 }
 
+bool command_print_row_json(struct span octets, FILE *out) {
+    struct print_row *row = parse_row(octets);
+    if (!row) return false;
+    put_row_json(row, out);
+    free_row(row);
+    return true;
+}
+
 void command_print_close(struct command_print *print) {
-    flush_table(print);
-    if (print->form == PRINT_JSON) fputs(print->rows ? "\n]" : "]", print->out);
+    end_table(print);
+    if (print->form == PRINT_JSON) fputs(print->rows ? "\n]" : "[]", print->out);
 }

@@ -15,9 +15,11 @@ int command_run_restore(const struct command_line *line);
 /* user add, user passwd: the hash is made here, the password does not leave this process. */
 int command_run_password(const struct command_line *line);
 
-/* queue retry and remove: only with a selection or --all. */
+/* queue retry, hold, release, remove: only with a selection or --all. */
 int command_run_selected(const struct command_line *line);
-/* queue export: the octets of one message. */
+/* queue cat: the octets of one message. */
+int command_run_cat(const struct command_line *line);
+/* queue export: a file for each message, and one with what is known of it. */
 int command_run_export(const struct command_line *line);
 
 int command_run_status(const struct command_line *line);

@@ -168,7 +168,7 @@ def _():
             other.start()
             expect(set(before) <= set(queued(other)), "%s of %s are back" % (queued(other), before))
             for one in before:
-                expect(len(other.command("queue", "export", one[0], text=False).stdout) == one[2], "a body is not whole")
+                expect(len(other.command("queue", "cat", one[0], text=False).stdout) == one[2], "a body is not whole")
             other.login("submission").quit()
             expect("info@example.test" in other.command("alias", "list").stdout, "the alias is gone")
             expect("damaged" not in other.log(), "recovery found damage:\n" + other.log())
@@ -186,7 +186,7 @@ def _():
             server.log_has("event=deferred")
         wire.quit()
         rows = server.json("queue", "list")
-        equal([row["state"] for row in rows], ["waiting"] * 2, "states")
+        equal([row["state"] for row in rows], ["deferred"] * 2, "states")
         expect(all(row["next"] for row in rows), "one has no time: %r" % rows)
         shown = server.json("queue", "show", rows[1]["id"])
         expect(shown[-1]["next"], "show has none: %r" % shown)
@@ -1123,7 +1123,7 @@ def _():
         expect("a@b.example" in str(rows), "queue list: %r" % rows)
         name = next(str(v) for k, v in rows[0].items() if k in ("id", "message", "name"))
         expect("alice@example.test" in server.command("queue", "show", name).stdout, "queue show")
-        expect(mark in server.command("queue", "export", name).stdout, "queue export")
+        expect(mark in server.command("queue", "cat", name).stdout, "queue cat")
         server.command("queue", "remove", name)
         equal(server.json("queue", "list"), [], "the queue after remove")
         for pid in server.pids("delivery") + server.pids("agent"):

@@ -91,7 +91,7 @@ def _():
         whole = [row for row in other.json("queue", "list") if row["bytes"] > 262144]
         expect(whole, "a large message waits")
         for row in whole[:2]:
-            equal(len(other.command("queue", "export", row["id"], text=False).stdout), row["bytes"], "octets of a body")
+            equal(len(other.command("queue", "cat", row["id"], text=False).stdout), row["bytes"], "octets of a body")
         # What had been delivered lies there still: it is found, and not delivered twice.
         shutil.copytree(server.state + "/mail", other.state + "/mail", dirs_exist_ok=True)
         if os.geteuid() == 0:

@@ -41,7 +41,7 @@ static void answer(void *context, struct control_peer *peer, const struct contro
     if (strcmp(request->verb, "user remove") == 0) _exit(0); /* dies without an answer */
     for (size_t i = 0; i < request->n; i++) {
         control_row_open(&row);
-        if (strcmp(request->verb, "queue export") == 0) {
+        if (strcmp(request->verb, "queue cat") == 0) {
             control_row_line(&row, SPAN("From: a\r\n\0\xff"));
         } else {
             control_row_text(&row, "name", span_text(request->arguments[i].name));
@@ -149,7 +149,7 @@ static char *run_into_file(const char *text, int *code_out) {
 Test(command_ask, export, .init = open_world, .fini = close_world) {
     int code;
     serve("queue");
-    char *octets = run_into_file("queue export 1", &code);
+    char *octets = run_into_file("queue cat 1", &code);
     cr_assert_eq(code, CONTROL_OK);
     cr_expect(span_equal(span_of(octets, 12), SPAN("From: a\r\n\0\xff\0")));
 }

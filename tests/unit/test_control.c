@@ -28,6 +28,16 @@ static struct {
     unsigned rows_wanted;
 } seen;
 
+static void gone(void *context, void *state) {
+    cr_expect(context == &seen && state == &seen);
+    seen.gone++;
+}
+
+/* Never has anything to say. */
+static void more(void *context, struct control_peer *peer, void *state) {
+    cr_expect(context == &seen && state == &seen && !control_waits(peer));
+}
+
 static void answer(void *context, struct control_peer *peer, const struct control_request *request) {
     cr_expect_eq(context, &seen);
     seen.calls++;
@@ -37,7 +47,10 @@ static void answer(void *context, struct control_peer *peer, const struct contro
     struct span value = control_argument(request, "name");
     snprintf(seen.value, sizeof seen.value, "%.*s", (int)value.n, value.n ? (const char *)value.p : "");
     seen.given = control_given(request, "name");
-    if (strcmp(request->verb, "later") == 0) return;
+    if (strcmp(request->verb, "later") == 0) {
+        control_later(peer, more, gone, &seen);
+        return;
+    }
     seen.sent_all = true;
     for (unsigned i = 0; i < seen.rows_wanted && seen.sent_all; i++) {
         static uint8_t filling[1000];
@@ -49,17 +62,11 @@ static void answer(void *context, struct control_peer *peer, const struct contro
     control_end(peer, CONTROL_NOT_FOUND, "no such thing");
 }
 
-static void gone(void *context, struct control_peer *peer) {
-    cr_expect(context == &seen && peer == seen.peer);
-    seen.gone++;
-}
-
 static void begin(void) {
     signal(SIGPIPE, SIG_IGN);
     cr_assert_eq(loop_open(&loop), 0);
     memset(&seen, 0, sizeof seen);
-    server = (struct control_server){
-        .loop = &loop, .owner_uid = getuid(), .handle = answer, .gone = gone, .context = &seen};
+    server = (struct control_server){.loop = &loop, .owner_uid = getuid(), .handle = answer, .context = &seen};
 }
 
 static void end(void) {

@@ -483,12 +483,12 @@ Test(queue_process, control_verbs) {
         int code, rows;
     } cases[] = {
         {"queue list", NULL, NULL, 0, 2},
-        {"queue list", "sender", "A@CLIENT.example", 0, 1},
-        {"queue list", "sender", "@client.example", 0, 2},
-        {"queue list", "recipient", "alice@example.test", 0, 0},
+        {"queue list", "from", "A@CLIENT.example", 0, 1},
+        {"queue list", "from", "@client.example", 0, 2},
+        {"queue list", "to", "alice@example.test", 0, 0},
         {"queue show", "id", name, 0, 2},
         {"queue show", "id", "0000000000000", CONTROL_NOT_FOUND, 0},
-        {"queue export", "id", name, 0, 1},
+        {"queue cat", "id", name, 0, 1},
         {"queue retry", "id", name, 0, 1},
         {"queue retry", NULL, NULL, CONTROL_USAGE, 0},
         {"queue status", NULL, NULL, 0, 1},
@@ -528,7 +528,7 @@ Test(queue_process, a_long_list) {
     cr_expect_eq(rows, 1201);
     cr_expect_eq(drive_control(&driver, "queue list", "limit", "700", &rows), CONTROL_OK);
     cr_expect_eq(rows, 700);
-    cr_expect_eq(drive_control(&driver, "queue list", "sender", "b@client.example", &rows), CONTROL_OK);
+    cr_expect_eq(drive_control(&driver, "queue list", "from", "b@client.example", &rows), CONTROL_OK);
     cr_expect_eq(rows, 601);
     drive_end(&driver, false);
 }
@@ -547,15 +547,15 @@ Test(queue_process, unreadable_message) {
     drive_end(&driver, true);
     driver.setup.stand_alone = 1;
     drive_start(&driver);
-    cr_assert_eq(drive_control(&driver, "queue export", "id", large_name, &rows), CONTROL_OK);
+    cr_assert_eq(drive_control(&driver, "queue cat", "id", large_name, &rows), CONTROL_OK);
     snprintf(command, sizeof command, "truncate -s 1000 %s/body/*", driver.path);
     cr_assert_eq(system(command), 0);
-    cr_expect_eq(drive_control(&driver, "queue export", "id", large_name, &rows), CONTROL_FAILED);
+    cr_expect_eq(drive_control(&driver, "queue cat", "id", large_name, &rows), CONTROL_FAILED);
     /* In the log, or moved out of it already. */
     snprintf(command, sizeof command, "find %s/log %s/deferred -type f -exec truncate -s 64 {} +", driver.path,
              driver.path);
     cr_assert_eq(system(command), 0);
-    cr_expect_eq(drive_control(&driver, "queue export", "id", name, &rows), CONTROL_FAILED);
+    cr_expect_eq(drive_control(&driver, "queue cat", "id", name, &rows), CONTROL_FAILED);
     cr_expect_eq(drive_control(&driver, "queue show", "id", name, &rows), CONTROL_OK);
     cr_expect_eq(rows, 1);
     cr_expect_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), CONTROL_OK);
@@ -590,7 +590,7 @@ Test(queue_process, a_large_export) {
     drive_end(&driver, true);
     driver.setup.stand_alone = 1;
     drive_start(&driver);
-    wire_put_text(&b, "queue export");
+    wire_put_text(&b, "queue cat");
     wire_put_text(&b, "id");
     wire_put_text(&b, name);
     cr_assert_eq(frame_send(driver.command, CONTROL_REQUEST, buf_span(&b)), 0);
@@ -694,7 +694,7 @@ Test(queue_process, old_segments_give_way_to_files) {
     drive_start(&driver);
     cr_assert_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), 0);
     cr_assert_eq(rows, 12);
-    for (int i = 0; i < 12; i++) cr_assert_eq(drive_control(&driver, "queue export", "id", names[i], &rows), 0);
+    for (int i = 0; i < 12; i++) cr_assert_eq(drive_control(&driver, "queue cat", "id", names[i], &rows), 0);
     cr_assert_eq(drive_control(&driver, "queue remove", "id", names[3], &rows), 0);
     drive_end(&driver, false);
     cr_assert_eq(count_files("deferred"), 11);
