@@ -17,6 +17,10 @@ static inline struct buf buf_over(void *storage, size_t cap) {
 }
 #define BUF_OVER(array) buf_over((array), sizeof(array))
 
+/* For static storage of many pages in a program that forks: it lies behind all that is small, so that what each child
+ * writes to shares few pages. */
+#define BUF_LARGE __attribute__((section(".bss.large")))
+
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;
 }

@@ -14,10 +14,10 @@ static struct {
     uint64_t wait_ms;
 } channels = {-1, -1, 0};
 
-static uint8_t question[FRAME_MAX], answer[FRAME_MAX];
+static BUF_LARGE uint8_t frame_storage[FRAME_MAX]; /* the question, and when that is asked the answer */
 
 enum { BODY_HEAD = TRANSACTION_BYTES + 4 }; /* before the octets of BODY_DATA */
-static uint8_t body_frame[FRAME_BODY_MAX];
+static BUF_LARGE uint8_t body_frame[FRAME_BODY_MAX];
 static struct buf body_octets;
 
 void ask_open(int auth_fd, uint64_t wait_ms) {
@@ -55,7 +55,7 @@ static bool hear(int fd, enum frame_type type, bool fd_wanted, struct frame *out
     uint64_t deadline = clock_ms() + channels.wait_ms;
     for (;;) {
         if (!wait_for(fd, POLLIN, deadline)) return false;
-        enum frame_status status = frame_receive(fd, answer, fd_wanted, out);
+        enum frame_status status = frame_receive(fd, frame_storage, fd_wanted, out);
         if (status == FRAME_NONE) continue;
         if (status == FRAME_RECEIVED && out->type == type) return true;
         if (status == FRAME_RECEIVED && out->fd >= 0) close(out->fd);
@@ -71,7 +71,7 @@ static bool ask(enum frame_type type, const struct buf *body, enum frame_type an
 
 bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy,
                  enum reason *refusal_out, struct span *user_out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     struct frame frame;
     wire_put_u8(&b, role);
     wire_put_netaddr(&b, client);
@@ -87,7 +87,7 @@ bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netadd
 }
 
 bool ask_keys(int *fd_out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     struct frame frame;
     *fd_out = -1;
     if (!ask(SESSION_KEYS, &b, SESSION_CHANNEL, true, &frame)) return false;
@@ -98,16 +98,16 @@ bool ask_keys(int *fd_out) {
 }
 
 bool ask_tls(const char *description) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     wire_put_text(&b, description);
     return tell(channels.auth_fd, SESSION_TLS, buf_span(&b));
 }
 
 static bool ask_sasl(enum frame_type type, struct buf *b, struct ask_auth *out) {
     struct frame frame;
-    bool ok = ask(type, b, SESSION_AUTH_RESULT, false, &frame);
+    bool asked = buf_ok(b) && tell(channels.auth_fd, type, buf_span(b));
     explicit_bzero(b->p, b->n);
-    if (!ok) return false;
+    if (!asked || !hear(channels.auth_fd, SESSION_AUTH_RESULT, false, &frame)) return false;
     struct wire w = wire_over(frame.body);
     out->outcome = (enum auth_outcome)wire_get_u8(&w);
     out->challenge = wire_get_span(&w, FRAME_BODY_MAX);
@@ -116,7 +116,7 @@ static bool ask_sasl(enum frame_type type, struct buf *b, struct ask_auth *out) 
 }
 
 bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     wire_put_u8(&b, tls);
     wire_put_span(&b, mechanism);
     wire_put_u8(&b, initial);
@@ -125,7 +125,7 @@ bool ask_auth(bool tls, struct span mechanism, bool initial, struct span respons
 }
 
 bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     wire_put_u8(&b, cancelled);
     wire_put_span(&b, response);
     return ask_sasl(SESSION_AUTH_NEXT, &b, out);
@@ -137,7 +137,7 @@ static enum reason get_reason(struct wire *w) {
 }
 
 bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     struct frame frame;
     wire_put_u8(&b, esmtp);
     wire_put_span(&b, helo);
@@ -157,7 +157,7 @@ static void take_queue(int fd) {
 }
 
 bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) {
-    struct buf b = BUF_OVER(question);
+    struct buf b = BUF_OVER(frame_storage);
     struct frame frame;
     wire_put_u16(&b, (uint16_t)n);
     for (size_t i = 0; i < n; i++) wire_put_span(&b, arguments[i]);

@@ -18,7 +18,7 @@ static struct {
     size_t from, to; /* of what was received and not taken */
 } client = {.fd = -1, .auth_fd = -1, .stop_fd = -1};
 
-static uint8_t received[CLIENT_BUFFER_BYTES];
+static BUF_LARGE uint8_t received[CLIENT_BUFFER_BYTES];
 
 void client_open(int fd, int auth_fd, int stop_fd, uint64_t stop_ms) {
     client.fd = fd;

@@ -29,7 +29,7 @@ static struct {
     const char *why;           /* it ended, for the log */
 } session;
 
-static uint8_t out_storage[OUT_BYTES];
+static BUF_LARGE uint8_t out_storage[OUT_BYTES];
 static struct buf out;
 
 static uint64_t sooner(uint64_t a, uint64_t b) {

@@ -3,7 +3,7 @@
 #include "server/inbound/base64.h"
 #include "server/inbound/smtp.h"
 
-static uint8_t response_storage[SMTP_AUTH_LINE_MAX];
+static BUF_LARGE uint8_t response_storage[SMTP_AUTH_LINE_MAX];
 
 static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answer, struct buf *out) {
     smtp->state = SMTP_HELLO;

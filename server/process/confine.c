@@ -90,13 +90,11 @@ static int drop_user(uint32_t uid, uint32_t gid) {
 }
 
 static int install_filter(struct span filter) {
-    struct sock_filter program[1024];
-    if (filter.n % sizeof *program || filter.n > sizeof program) {
+    struct sock_fprog all = {(unsigned short)(filter.n / sizeof *all.filter), (void *)(uintptr_t)filter.p};
+    if (filter.n % sizeof *all.filter || filter.n / sizeof *all.filter > BPF_MAXINSNS) {
         errno = EINVAL;
         return -1;
     }
-    memcpy(program, filter.p, filter.n);
-    struct sock_fprog all = {(unsigned short)(filter.n / sizeof *program), program};
     return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &all);
 }
 
