@@ -11,6 +11,7 @@ static void put_domains(struct buf *b, const struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_local_domains; i++) {
         wire_put_span(b, setup->local_domains[i].name);
         wire_put_u8(b, setup->local_domains[i].sender_needs_auth);
+        wire_put_span(b, setup->local_domains[i].lmtp);
     }
     wire_put_u32(b, setup->n_relay_domains);
     for (uint32_t i = 0; i < setup->n_relay_domains; i++) {
@@ -79,6 +80,7 @@ static void get_domains(struct wire *w, struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_local_domains; i++) {
         setup->local_domains[i].name = wire_get_span(w, SETUP_TEXT_MAX);
         setup->local_domains[i].sender_needs_auth = wire_get_u8(w);
+        setup->local_domains[i].lmtp = wire_get_span(w, SETUP_TEXT_MAX);
     }
     setup->relay_domains = get_array(w, AUTH_DOMAINS_MAX, sizeof *setup->relay_domains, &setup->n_relay_domains);
     for (uint32_t i = 0; i < setup->n_relay_domains; i++) {

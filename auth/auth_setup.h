@@ -14,6 +14,7 @@ enum {
 struct auth_domain {
     struct span name; /* A-labels, lower case; sorted by octets */
     uint8_t sender_needs_auth;
+    struct span lmtp; /* the server that its users' mail goes to (store/endpoint.h); empty: their Maildirs */
 };
 
 /* A system user of this host: who has this uid, and as whom it sends. */

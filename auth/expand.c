@@ -134,6 +134,39 @@ static size_t delimiter_at(const struct house *house, const struct key *key) {
     return local.n;
 }
 
+/* The mailbox's own address. The written one may have its domain in another form, and be an alias's. */
+static struct span mailbox_of(const struct house *house, const struct expansion_entry *entry, struct key *storage) {
+    struct span login = span_of(entry->login, entry->login_n);
+    struct buf b = BUF_OVER(storage->octets);
+    struct key written;
+    size_t at = login.n;
+    while (at > 0 && login.p[at - 1] != '@') at--;
+    if (at == 0 || !key_parse(&written, entry_address(entry))) return login;
+    size_t cut = delimiter_at(house, &written);
+    struct span local = span_part(login, 0, at - 1), tag = span_from(key_local(&written), cut);
+    if (tag.n == 0 || !span_equal(span_part(key_local(&written), 0, cut), local)) return login;
+    buf_put_span(&b, local);
+    buf_put_span(&b, tag);
+    buf_put_span(&b, span_from(login, at - 1));
+    return buf_ok(&b) ? buf_span(&b) : login;
+}
+
+void expand_way(const struct house *house, const struct expansion_entry *entry, struct key *storage,
+                struct recipient *out) {
+    struct span login = span_of(entry->login, entry->login_n);
+    size_t at = login.n;
+    out->kind = entry->kind;
+    out->destination = login;
+    out->address = entry_address(entry);
+    if (entry->kind != DESTINATION_MAILDIR) return;
+    while (at > 0 && login.p[at - 1] != '@') at--;
+    const struct auth_domain *domain = house_local_domain(house, span_from(login, at));
+    if (!domain || domain->lmtp.n == 0) return;
+    out->kind = DESTINATION_LMTP;
+    out->destination = domain->lmtp;
+    out->address = mailbox_of(house, entry, storage);
+}
+
 static bool second_routing(const struct key *key) {
     struct address address;
     return address_parse_plain(&address, key_span(key)) && address_second_routing(&address);

@@ -4,6 +4,7 @@
 
 #include "auth/account.h"
 #include "auth/auth_setup.h"
+#include "store/envelope.h"
 
 /* What facts are established from. */
 struct house {
@@ -70,6 +71,11 @@ enum expand_outcome expand_address(const struct house *house, const struct key *
 /* Whose name mail that an alias forwards abroad bears as its envelope sender, and who gets its bounces: owner-ALIAS
  * where mail for that stays here, else postmaster at the alias's domain. */
 void expand_owner(const struct house *house, const struct expansion_entry *entry, struct buf *out);
+
+/* The way to an end: sets kind, destination and address of `out`, which are views into the entry, the setup and
+ * `storage`. An LMTP server is told the user's login, with the tag of plus-addressing. */
+void expand_way(const struct house *house, const struct expansion_entry *entry, struct key *storage,
+                struct recipient *out);
 
 /* One user as the only end. */
 void expand_user(const struct account *account, struct expansion *out);

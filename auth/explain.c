@@ -152,6 +152,13 @@ static void say_owner(struct explanation *to, const struct relay_facts *facts, c
     say_fact(to, "with the sender", buf_span(&b));
 }
 
+static void say_way(struct explanation *to, const struct expansion_entry *end) {
+    struct recipient way = {0};
+    struct key mailbox;
+    expand_way(&to->auth->house, end, &mailbox, &way);
+    if (way.kind == DESTINATION_LMTP) say_fact(to, "by LMTP through", way.destination);
+}
+
 static void explain_recipient(struct explanation *to, struct relay_facts *facts, struct span text) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
@@ -165,6 +172,7 @@ static void explain_recipient(struct explanation *to, struct relay_facts *facts,
             say_fact(to, ends->entries[i].kind == DESTINATION_MAILDIR ? "delivered to" : "sent on to",
                      ends->entries[i].login_n ? span_of(ends->entries[i].login, ends->entries[i].login_n)
                                               : span_of(ends->entries[i].address, ends->entries[i].address_n));
+            say_way(to, &ends->entries[i]);
             say_owner(to, facts, &ends->entries[i]);
         }
     say_rules(to, "rcpt", relay_recipient_rules, relay_rule_recipient, facts);

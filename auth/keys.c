@@ -255,6 +255,7 @@ static void master_ready(void *context, uint32_t events) {
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_DESCRIPTOR:
+    case ROLE_EVENT_DIALED:
         break;
     }
 }

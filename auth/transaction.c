@@ -226,15 +226,15 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
         if (entry->alias_n && peer->transaction.facts.sender_empty == FACT_NO)
             expand_owner(&peer->auth->house, entry, &owner);
         bool reports = !owner.n; /* what the sender asked for is told of the alias, not of where it leads */
-        recipient_put(&b, &(struct recipient){
-                              .kind = entry->kind,
-                              .destination = span_of(entry->login, entry->login_n),
-                              .address = span_of(entry->address, entry->address_n),
-                              .original = span_of(recipient->original, recipient->original_n),
-                              .notify = reports ? (uint8_t)parameters->notify : (uint8_t)DSN_NOTIFY_DEFAULT,
-                              .orcpt = reports ? parameters->orcpt : span_of(NULL, 0),
-                              .sender = buf_span(&owner),
-                          });
+        struct key mailbox;
+        struct recipient end = {
+            .original = span_of(recipient->original, recipient->original_n),
+            .notify = reports ? (uint8_t)parameters->notify : (uint8_t)DSN_NOTIFY_DEFAULT,
+            .orcpt = reports ? parameters->orcpt : span_of(NULL, 0),
+            .sender = buf_span(&owner),
+        };
+        expand_way(&peer->auth->house, entry, &mailbox, &end);
+        recipient_put(&b, &end);
     }
     return send_recipients(peer, &b);
 }
@@ -374,11 +374,10 @@ static int queue_route(void *context, struct frame *frame) {
         bool abroad = entry->kind != DESTINATION_MAILDIR;
         if (entry->kind == DESTINATION_NONE || (abroad && auth->setup.foreign == DESTINATION_NONE)) continue;
         if (b.cap - b.n < RECIPIENT_BYTES_MAX && !send_route(auth, request, &b, ROUTE_MORE)) return 0;
-        struct span to = span_of(entry->address, entry->address_n);
-        recipient_put(&b, &(struct recipient){.kind = entry->kind,
-                                              .destination = span_of(entry->login, entry->login_n),
-                                              .address = to,
-                                              .original = to});
+        struct key mailbox;
+        struct recipient end = {.original = span_of(entry->address, entry->address_n)};
+        expand_way(&auth->house, entry, &mailbox, &end);
+        recipient_put(&b, &end);
     }
     (void)send_route(auth, request, &b, outcome == EXPAND_FAILED ? ROUTE_LATER : ROUTE_WHOLE);
     return 0;

@@ -185,6 +185,7 @@ static void read_master(void) {
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
+    case ROLE_EVENT_DIALED:
         break;
     }
 }

@@ -37,6 +37,7 @@ struct conf_listener {
 struct conf_domain {
     char *name;             /* A-labels, lower case */
     bool sender_needs_auth; /* mail from a sender here needs a principal on mx; default true */
+    char *delivery;         /* as delivery.local, which is the default */
 };
 
 struct conf_relay_domain {
@@ -141,6 +142,7 @@ struct conf {
         char *capture_directory; /* Maildir for foreign = capture; default STATE/capture */
         char *resolv_file;       /* names the DNS servers for the smarthost's name; default /etc/resolv.conf */
         uint32_t agents;         /* agents at once, default 20 */
+        char *local;             /* "maildir", or "lmtp:" and what store/endpoint.h reads; default maildir */
     } delivery;
 
     struct {

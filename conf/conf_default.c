@@ -54,6 +54,16 @@ void conf_default_derive(struct conf *conf) {
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role != CONF_LISTENER_MX && !conf_origin_find(conf, &conf->listeners[i].auth, false))
             conf->listeners[i].auth = true;
+    if (conf->delivery.local && !*conf->delivery.local) {
+        free(conf->delivery.local);
+        conf->delivery.local = conf_copy("maildir", 7);
+    }
+    for (size_t i = 0; i < conf->n_local_domains; i++) {
+        struct conf_domain *domain = &conf->local_domains[i];
+        if (!domain->delivery || *domain->delivery || !conf->delivery.local) continue;
+        free(domain->delivery);
+        domain->delivery = conf_copy(conf->delivery.local, strlen(conf->delivery.local));
+    }
     if (!*conf->delivery.capture_directory) {
         free(conf->delivery.capture_directory);
         if (asprintf(&conf->delivery.capture_directory, "%s/capture", conf->state_directory) < 0) abort();

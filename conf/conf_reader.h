@@ -99,6 +99,10 @@ bool conf_value_quoted(enum conf_kind kind);
  * not one. RFC 5321 4.1.2, RFC 5890. */
 char *conf_domain_normal(const char *text, const char **why_out) MUST_USE;
 
+/* Where local mail goes, allocated: "maildir", or "lmtp:" and what store/endpoint.h reads, with names as above; NULL
+ * with the reason. */
+char *conf_delivery_normal(const char *text, char why[CONF_WHY_MAX]) MUST_USE;
+
 /* Frees the text that a char * field points to; and the items of a list that is no list of groups. */
 void conf_text_free(void *field);
 void conf_items_free(const struct conf_key *key, struct conf_array array);

@@ -45,6 +45,8 @@ static const struct conf_key domain_keys[] = {
     {"local_domains.name", .kind = CONF_KIND_DOMAIN, FIELD(conf_domain, name), NEEDED, .doc = "a domain of ours"},
     {"local_domains.sender_needs_auth", SWITCH, FIELD(conf_domain, sender_needs_auth), .standard = "true",
      .doc = "refuse senders of this domain on mx unless they logged in"},
+    {"local_domains.delivery", .kind = CONF_KIND_DELIVERY, FIELD(conf_domain, delivery),
+     .doc = "where this domain's mail goes; empty: as delivery.local says"},
 };
 
 static const struct conf_key relay_domain_keys[] = {
@@ -157,6 +159,8 @@ const struct conf_key conf_keys[] = {
 
     {"delivery.foreign", .kind = CONF_KIND_CHOICE, FIELD(conf, delivery.foreign), .standard = "refuse",
      .choices = foreign_names, .doc = "mail for elsewhere: refuse it, hand it to the smarthost, or capture it"},
+    {"delivery.local", .kind = CONF_KIND_DELIVERY, FIELD(conf, delivery.local), .standard = "maildir",
+     .doc = "mail for our users: maildir, or an LMTP server: lmtp:unix:/path, lmtp:host:port"},
     {"delivery.agents", COUNT, FIELD(conf, delivery.agents), .standard = "20", RANGE(1, 1000),
      .doc = "deliveries at the same time"},
     {"delivery.capture_directory", PATH, FIELD(conf, delivery.capture_directory),

@@ -18,6 +18,7 @@ enum conf_kind {
     CONF_KIND_USER,      /* char *, a system user's name */
     CONF_KIND_MAILBOX,   /* char *, local@domain */
     CONF_KIND_LOGIN,     /* char *, any text without control octets */
+    CONF_KIND_DELIVERY,  /* char *, "maildir" or "lmtp:" and an endpoint */
     CONF_KIND_DELIMITER, /* char *, one octet or none */
     CONF_KIND_NETWORK,   /* struct network */
     CONF_KIND_LISTEN,    /* struct netaddr; "*:25" makes two */

@@ -243,6 +243,10 @@ size_t conf_value_parse(const struct conf_key *key, const char *text, void *out,
         return keep(conf_copy(text, strlen(text)), out);
     case CONF_KIND_DELIMITER:
         return parse_delimiter(text, out, why);
+    case CONF_KIND_DELIVERY: {
+        char *value = conf_delivery_normal(text, why);
+        return value ? keep(value, out) : 0;
+    }
     case CONF_KIND_NETWORK:
         return parse_network(text, out, why);
     case CONF_KIND_LISTEN:
@@ -307,6 +311,7 @@ void conf_value_text(const struct conf_key *key, const void *item, struct buf *o
     case CONF_KIND_USER:
     case CONF_KIND_MAILBOX:
     case CONF_KIND_LOGIN:
+    case CONF_KIND_DELIVERY:
     case CONF_KIND_DELIMITER:
         break;
     }

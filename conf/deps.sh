@@ -2,8 +2,8 @@
 # deps.sh [--test] [--list] - installs the Debian packages that are missing; says nothing when none is. The only list
 # of them.
 #   without options: to build, and to run `make run` and the lines that it prints
-#   --test:          also what `make test` and `make check` need, and a Postfix unpacked in build/postfix: installed, it
-#                    would take the place of this machine's mail server
+#   --test:          also what `make test` and `make check` need, and a Postfix and a Dovecot unpacked in build/:
+#                    installed, they would take the place of this machine's mail servers
 #   --list:          only prints the names
 set -eu
 
@@ -17,10 +17,10 @@ run='openssl passwd curl swaks libnet-ssleay-perl'
 test='libcriterion-dev python3 msmtp clang valgrind procps git'
 
 list="$build $run"
-only_list=no postfix=no
+only_list=no peers=no
 for option; do
     case $option in
-    --test) list="$list $test" postfix=yes ;;
+    --test) list="$list $test" peers=yes ;;
     --list) only_list=yes ;;
     *) echo "deps.sh: unknown option $option" >&2; exit 2 ;;
     esac
@@ -49,30 +49,39 @@ apt() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1
 }
 
-# Without it its test is skipped, so nothing here is a reason to stop. Its libraries and SASL's mechanisms may be
-# installed.
-fetch_postfix() {
-    there=$(dirname "$0")/../build/postfix
-    if [ -e "$there/usr/lib/postfix/sbin/smtpd" ] || [ -e /usr/lib/postfix/sbin/smtpd ] || [ -e "$there/tried" ]; then return 0; fi
+# fetch_peer NAME PROBE PACKAGE... - unpacks a server in build/NAME, where tests start it, unless PROBE is there or
+# installed. Without it its tests are skipped, so nothing here is a reason to stop. Its libraries may be installed.
+fetch_peer() {
+    name=$1 probe=$2 there=$(dirname "$0")/../build/$1
+    shift 2
+    if [ -e "$there$probe" ] || [ -e "$probe" ] || [ -e "$there/tried" ]; then return 0; fi
     mkdir -p "$there" || return 0
-    if ! (cd "$there" && { apt-get -q download postfix || { apt update && apt-get -q download postfix; }; }) >"$log" 2>&1; then
-        echo "Postfix could not be fetched; its test will be skipped (rm -r build/postfix to try again): $(tail -1 "$log")" >&2
+    # shellcheck disable=SC2015 # both may fail
+    if ! (cd "$there" && { apt-get -q download "$@" || { apt update && apt-get -q download "$@"; }; }) >"$log" 2>&1; then
+        echo "$name could not be fetched; its tests will be skipped (rm -r build/$name to try again): $(tail -1 "$log")" >&2
         : >"$there/tried"
         return 0
     fi
-    libraries=libsasl2-modules
-    for library in $(dpkg-deb -f "$there"/postfix_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ (|]*\).*/\1/p'); do
+    libraries=
+    for library in $peer_libraries $(for package in "$there"/*.deb; do dpkg-deb -f "$package" Depends; done | tr ',' '\n' |
+        sed -n 's/^ *\(lib[^ (|]*\).*/\1/p' | grep -v '^libpam-runtime$'); do
         installed "$library" || libraries="$libraries $library"
     done
-    installed libsasl2-modules && [ "$libraries" = libsasl2-modules ] || apt install --no-install-recommends $libraries ||
-        echo "What Postfix needs could not be installed; its test will be skipped: $libraries" >&2
-    dpkg-deb -x "$there"/postfix_*.deb "$there" && rm -f "$there"/postfix_*.deb
+    # shellcheck disable=SC2086 # words
+    [ -z "$libraries" ] || apt install --no-install-recommends $libraries ||
+        echo "What $name needs could not be installed; its tests will be skipped:$libraries" >&2
+    for package in "$there"/*.deb; do dpkg-deb -x "$package" "$there" && rm -f "$package"; done
+}
+
+fetch_peers() {
+    peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
+    peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/lmtp dovecot-core dovecot-lmtpd
 }
 
 missing=
 for package in $list; do installed "$package" || missing="$missing $package"; done
 if [ -z "$missing" ]; then
-    [ "$postfix" = no ] || fetch_postfix
+    [ "$peers" = no ] || fetch_peers
     exit 0
 fi
 
@@ -89,4 +98,4 @@ if ! apt install --no-install-recommends $missing; then
     echo "apt-get could not install:$missing" >&2
     exit 1
 fi
-[ "$postfix" = no ] || fetch_postfix
+[ "$peers" = no ] || fetch_peers

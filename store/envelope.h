@@ -54,8 +54,8 @@ void envelope_get(struct wire *w, struct envelope *out);
 /* One final recipient: where the mail goes. A RCPT command may have several (an alias). */
 struct recipient {
     uint8_t kind;            /* enum destination_kind */
-    struct span destination; /* MAILDIR: login of the user; CAPTURE: empty; SMARTHOST: empty. Jobs with equal kind and
-                                destination may share an agent */
+    struct span destination; /* MAILDIR: login of the user; CAPTURE: empty; SMARTHOST: empty; LMTP: the server, as
+                                store/endpoint.h reads it. Jobs with equal kind and destination may share an agent */
     struct span address;     /* final address: Delivered-To, or RCPT TO of the next hop */
     struct span original;    /* as the client wrote it: for bounces */
     uint8_t notify;          /* DSN_NOTIFY_ bits */

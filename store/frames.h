@@ -28,6 +28,7 @@ enum frame_type {
     MASTER_FORGET,          /* u32 generation: keys of that generation are no longer used */
     MASTER_LOG_NEW,         /* empty; auth: the log writer was started again and knows no session: name them again */
     MASTER_ACCEPT,          /* empty; listener: its certificates are good, it may take connections; once */
+    MASTER_DIALED,          /* outbound: u32 request, u32 errno (0: connected); +fd when connected */
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
     CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
@@ -38,6 +39,8 @@ enum frame_type {
     CHILD_VERDICTS,         /* keys, when it was started as a judge: for each pair u8 enum verdict of the certificate,
                                u8 of the key, u64 not before, u64 not after (seconds since 1970); once, then it exits
                                with 0 */
+    CHILD_DIAL,             /* outbound: u32 request, text path: a connection to the Unix socket there, which the
+                               configuration names for mail; answered by MASTER_DIALED */
 
     /* ---- listener to auth */
     POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
@@ -126,7 +129,11 @@ enum frame_type {
     /* ---- command line over a control socket (store/control.h) */
     CONTROL_REQUEST = 0x0d01, /* text verb, [text name, span value]* */
     CONTROL_ROW = 0x0d81,     /* [text name, u8 enum control_kind, span or u64 value]* */
-    CONTROL_END               /* u8 exit code, text message (empty: fine) */
+    CONTROL_END,              /* u8 exit code, text message (empty: fine) */
+
+    /* ---- agent to outbound and back, where the destination is a Unix socket */
+    DIAL_WANTED = 0x0e01, /* u32 request */
+    DIAL_RESULT = 0x0e81  /* u32 request, u32 errno (0: connected); +fd when connected */
 };
 /* clang-format on */
 
@@ -182,9 +189,21 @@ enum verify_outcome {
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };
 enum route_outcome { ROUTE_LATER = 0, ROUTE_WHOLE, ROUTE_MORE /* the next frame goes on with the same request */ };
-enum destination_kind { DESTINATION_NONE = 0, DESTINATION_MAILDIR, DESTINATION_CAPTURE, DESTINATION_SMARTHOST };
+enum destination_kind {
+    DESTINATION_NONE = 0,
+    DESTINATION_MAILDIR,
+    DESTINATION_CAPTURE,
+    DESTINATION_SMARTHOST,
+    DESTINATION_LMTP
+};
 enum { JOB_8BIT = 1, JOB_UTF8 = 2 };
-enum job_outcome { JOB_DEFERRED = 0, JOB_DELIVERED, JOB_RELAYED, JOB_FAILED };
+enum job_outcome {
+    JOB_DEFERRED = 0,
+    JOB_DELIVERED,
+    JOB_RELAYED,
+    JOB_FAILED,
+    JOB_REPORTED /* delivered; who took it tells the sender, where that was asked for (RFC 3461 5.2.2) */
+};
 enum resolve_outcome { RESOLVE_TEMPORARY = 0, RESOLVE_FOUND, RESOLVE_NOT_FOUND };
 
 #endif

@@ -184,6 +184,7 @@ static void control_ready(void *context, uint32_t events) {
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
+    case ROLE_EVENT_DIALED:
         break;
     }
 }

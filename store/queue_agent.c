@@ -115,11 +115,13 @@ void queue_log_result(struct queue *queue, enum log_event event, struct queue_me
     log_send(&line);
 }
 
-static void took(struct queue *queue, struct queue_message *message, uint32_t index, bool relayed,
+static void took(struct queue *queue, struct queue_message *message, uint32_t index, uint8_t outcome,
                  struct queue_note *note) {
     struct queue_recipient *recipient = &message->recipients[index];
+    bool relayed = outcome == JOB_RELAYED;
     /* RFC 3461 5.2.2, 5.2.3: who asked for SUCCESS hears of it from the last that knows of DSN. */
-    bool hop = message->parts[recipient->part].destination->kind == DESTINATION_SMARTHOST && !relayed;
+    bool hop = outcome == JOB_REPORTED ||
+               (message->parts[recipient->part].destination->kind == DESTINATION_SMARTHOST && !relayed);
     bool report = recipient->notify & DSN_NOTIFY_SUCCESS && !(recipient->notify & DSN_NOTIFY_NEVER) && !hop;
     queue_note_set(&recipient->note, report ? note : NULL);
     recipient->state = report ? relayed ? RECIPIENT_RELAYED : RECIPIENT_DELIVERED : RECIPIENT_DONE;
@@ -156,9 +158,9 @@ static int handle_result(struct queue *queue, struct queue_agent *agent, struct 
      * better. */
     bool unreachable = outcome == JOB_DEFERRED && code == 0 &&
                        (span_starts_nocase(status, SPAN("4.4.")) || span_starts_nocase(status, SPAN("4.7.")));
-    if (outcome == JOB_DELIVERED || outcome == JOB_RELAYED) {
+    if (outcome == JOB_DELIVERED || outcome == JOB_RELAYED || outcome == JOB_REPORTED) {
         queue_log_result(queue, LOG_DELIVERED, message, index, note);
-        took(queue, message, index, outcome == JOB_RELAYED, note);
+        took(queue, message, index, outcome, note);
     } else if (outcome == JOB_FAILED) {
         queue_recipient_failed(queue, message, index, note);
     } else {
@@ -279,7 +281,7 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
 
 void queue_agents_lost(struct queue *queue, uint8_t role) {
     for (struct queue_agent *agent = queue->agents, *next; agent; agent = next) {
-        bool outbound = agent->destination->kind == DESTINATION_SMARTHOST;
+        bool outbound = queue_goes_out(agent->destination->kind);
         next = agent->next;
         if (agent->watch.fd < 0 && outbound == (role == ROLE_OUTBOUND)) {
             queue_destination_failed(queue, agent->destination, NULL);

@@ -106,6 +106,13 @@ enum role_event role_listen(struct role_start *start, struct role_link *link_out
     case MASTER_DESCRIPTOR:
         if (take_link(start, &frame, link_out, old_out) != 0) log_bug("link from the master does not parse");
         return frame.type == MASTER_CHANNEL ? ROLE_EVENT_CHANNEL : ROLE_EVENT_DESCRIPTOR;
+    case MASTER_DIALED:
+        w = wire_over(frame.body);
+        *number_out = wire_get_u32(&w);
+        *old_out = (int)wire_get_u32(&w);
+        *link_out = (struct role_link){.fd = frame.fd};
+        if (!wire_end(&w) || (frame.fd < 0) != (*old_out != 0)) log_bug("frame from the master does not parse");
+        return ROLE_EVENT_DIALED;
     default:
         break;
     }

@@ -84,7 +84,9 @@ enum role_event {
     ROLE_EVENT_DRAIN,
     ROLE_EVENT_FORGET,  /* *number_out: generation */
     ROLE_EVENT_LOG_NEW, /* auth */
-    ROLE_EVENT_ACCEPT   /* listener */
+    ROLE_EVENT_ACCEPT,  /* listener */
+    ROLE_EVENT_DIALED   /* outbound: link_out->fd is connected (the caller's own), or -1 and *old_out the errno;
+                         *number_out: request */
 };
 
 /* Handles one frame of the master's on ROLE_CONTROL_FD (non-blocking). A channel or descriptor of the same kind and

@@ -8,6 +8,7 @@
 #   sanitize   all of tests/run.sh under the address and undefined behaviour sanitizers
 #   valgrind   the units under valgrind
 #   kill       kill -9 under load at length
+#   lmtp       10,000 messages to a Dovecot, one of three recipients failing; 1,000 domains with a server each
 #   long       kill -9 under mixed load on a disk that is filled and freed (root only); half an hour of it is
 #              `tests/crash/long.py 1800 10`
 # Any report in the tools' own files fails, whatever the exit codes say.
@@ -26,7 +27,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients explain life restore smarthost intruder'
+all_parts='dialog session relay outside clients explain life restore smarthost lmtp intruder'
 
 # ---- reports
 
@@ -177,6 +178,11 @@ part_kill() {
     make --no-print-directory -s -j2 all && timeout 7200 python3 tests/crash/kill.py "${CHECK_MESSAGES:-20000}"
 }
 
+part_lmtp() {
+    make --no-print-directory -s -j2 all &&
+        LMTP_MESSAGES=10000 LMTP_DOMAINS=1000 timeout 3600 python3 tests/client/lmtp.py 'many '
+}
+
 part_long() {
     [ "$(id -u)" -eq 0 ] || return 2
     # shellcheck disable=SC2086 # two words
@@ -185,7 +191,7 @@ part_long() {
 
 passed=0 failed=0
 : >"$here/summary"
-for part in planted clang release sanitize valgrind kill long; do
+for part in planted clang release sanitize valgrind kill lmtp long; do
     case " ${PARTS:-$part} " in *" $part "*) ;; *) continue ;; esac
     echo "== $part"
     begin=$(date +%s)

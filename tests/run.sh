@@ -81,6 +81,7 @@ run_program explain python3 tests/client/explain.py
 run_program life python3 tests/client/life.py
 run_program restore python3 tests/client/restore.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py
+run_program lmtp python3 tests/client/lmtp.py
 [ ! -e tests/intruder/run.py ] || run_program intruder python3 tests/intruder/run.py
 run_program crash python3 tests/crash/kill.py "${MESSAGES:-5000}"
 

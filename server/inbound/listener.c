@@ -156,6 +156,7 @@ static bool hear_master(struct role_start *start) {
         case ROLE_EVENT_DESCRIPTOR:
         case ROLE_EVENT_LOG_NEW:
         case ROLE_EVENT_FORGET:
+        case ROLE_EVENT_DIALED:
             break;
         }
     }

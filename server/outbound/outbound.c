@@ -1,19 +1,21 @@
-/* outbound.c - the parent of the SMTP agents.
+/* outbound.c - the parent of the SMTP and LMTP agents.
  * Runs in: outbound. Trusts: master, queue, resolver. Never: connects to another host, reads mail. */
 #include "server/outbound/outbound.h"
 
 #include "server/outbound/agent_smtp.h"
 #include "server/outbound/spawner.h"
 #include "store/clock.h"
+#include "store/endpoint.h"
 #include "store/log.h"
 
 #include <errno.h>
+#include <unistd.h>
 
-enum { WAITING_MAX = 64, RESOLVE_MS = 40000 };
+enum { WAITING_MAX = SPAWNER_AGENTS_MAX, RESOLVE_MS = 40000 };
 
 static struct {
     struct spawner spawner;
-    struct outbound_setup setup;
+    struct outbound_setup setup, lmtp; /* lmtp: nothing but our name */
     struct agent_smtp agent;
     struct tls_client *tls;
     struct loop_watch resolver;
@@ -43,14 +45,34 @@ int outbound_prepare(const struct role_start *start) {
 static void take_setup(void) {
     if (outbound_setup_get(&room.setup, room.spawner.start->payload) != 0)
         log_bug("setup of outbound does not parse");
+    room.lmtp = (struct outbound_setup){.hostname = room.setup.hostname, .tls = SMARTHOST_TLS_NONE};
     room.spawner.agents_max = room.setup.agents_max;
 }
 
+static struct span destination_of(const struct spawner_order *order) {
+    return span_of(order->destination, order->destination_bytes);
+}
+
+/* What the order's mail is for; false when that does not exist. */
+static bool find_target(const struct spawner_order *order, struct endpoint *out) {
+    if (order->kind == DESTINATION_LMTP) return endpoint_parse(out, destination_of(order));
+    *out = (struct endpoint){.host = room.setup.host, .port = room.setup.port};
+    out->literal = netaddr_parse(&out->address, out->host);
+    out->address.port = out->port;
+    return order->kind == DESTINATION_SMARTHOST && out->host.n;
+}
+
 static int be_agent(const struct spawner_order *order, struct job_inbox *inbox, int keep) {
-    (void)order, (void)keep;
+    struct endpoint target;
+    bool lmtp = order->kind == DESTINATION_LMTP;
+    if (!find_target(order, &target)) return 1;
     room.agent.start = room.spawner.start;
-    room.agent.setup = &room.setup;
+    room.agent.setup = lmtp ? &room.lmtp : &room.setup;
     room.agent.tls = room.tls;
+    room.agent.lmtp = lmtp;
+    room.agent.line.fd = keep;
+    room.agent.host = target.path.n ? SPAN("localhost") : target.host;
+    room.agent.destination = destination_of(order);
     return agent_smtp_run(&room.agent, inbox);
 }
 
@@ -71,9 +93,24 @@ static void take_addresses(struct wire *w) {
     for (uint16_t i = 0; i < n; i++) {
         struct netaddr address;
         wire_get_netaddr(w, &address);
-        address.port = room.setup.port;
         if (room.agent.addresses.n < SMTP_ADDRESSES_MAX)
             room.agent.addresses.list[room.agent.addresses.n++] = address;
+    }
+}
+
+static void answered(const struct spawner_order *order, uint8_t outcome) {
+    struct endpoint target;
+    bool smarthost = order->kind == DESTINATION_SMARTHOST;
+    if (outcome == RESOLVE_FOUND && room.agent.addresses.n && find_target(order, &target)) {
+        for (size_t i = 0; i < room.agent.addresses.n; i++) room.agent.addresses.list[i].port = target.port;
+        spawner_fork(&room.spawner, order, -1);
+    } else if (outcome == RESOLVE_TEMPORARY) {
+        spawner_refuse(&room.spawner, order,
+                       smarthost ? "the smarthost's name cannot be looked up now"
+                                 : "the LMTP server's name cannot be looked up now");
+    } else {
+        spawner_refuse(&room.spawner, order,
+                       smarthost ? "the smarthost's name has no address" : "the LMTP server's name has no address");
     }
 }
 
@@ -90,12 +127,7 @@ static void take_result(const struct frame *frame) {
         }
         struct spawner_order order = room.waiting[i].order;
         drop_waiting(i);
-        if (outcome == RESOLVE_FOUND && room.agent.addresses.n)
-            spawner_fork(&room.spawner, &order, -1);
-        else if (outcome == RESOLVE_TEMPORARY)
-            spawner_refuse(&room.spawner, &order, "the smarthost's name cannot be looked up now");
-        else
-            spawner_refuse(&room.spawner, &order, "the smarthost's name has no address");
+        answered(&order, outcome);
     }
 }
 
@@ -124,7 +156,7 @@ static void watch_resolver(int fd) {
     if (fd >= 0 && loop_add(&room.spawner.loop, &room.resolver, EPOLLIN) != 0) log_bug("watching the resolver");
 }
 
-static void ask(const struct spawner_order *order) {
+static void ask(const struct spawner_order *order, struct span host) {
     uint8_t storage[512];
     struct buf b = BUF_OVER(storage);
     if (room.n_waiting == WAITING_MAX) {
@@ -133,20 +165,35 @@ static void ask(const struct spawner_order *order) {
     }
     room.waiting[room.n_waiting++] = (struct waiting){*order, ++room.requests, clock_ms() + RESOLVE_MS};
     wire_put_u64(&b, room.requests);
-    wire_put_span(&b, room.setup.host);
+    wire_put_span(&b, host);
     if (room.resolver.fd < 0 || frame_send(room.resolver.fd, RESOLVE_REQUEST, buf_span(&b)) != 0) lose_resolver();
 }
 
+/* An agent with a line to us, over which it has itself connected. */
+static void fork_local(const struct spawner_order *order, struct span path) {
+    int line = dialer_add(path);
+    if (line < 0) {
+        log_fault("making an agent's line", errno);
+        spawner_refuse(&room.spawner, order, "no line");
+        return;
+    }
+    spawner_fork(&room.spawner, order, line);
+    close(line);
+}
+
 static void wanted(const struct spawner_order *order) {
-    struct netaddr address;
-    if (order->kind != DESTINATION_SMARTHOST || room.setup.host.n == 0)
-        spawner_refuse(&room.spawner, order, "no smarthost is configured");
-    else if (netaddr_parse(&address, room.setup.host)) {
-        address.port = room.setup.port;
-        room.agent.addresses = (struct smtp_addresses){.list = {address}, .n = 1};
+    struct endpoint target;
+    if (!find_target(order, &target))
+        spawner_refuse(&room.spawner, order,
+                       order->kind == DESTINATION_LMTP ? "no LMTP server has this name"
+                                                       : "no smarthost is configured");
+    else if (target.path.n)
+        fork_local(order, target.path);
+    else if (target.literal) {
+        room.agent.addresses = (struct smtp_addresses){.list = {target.address}, .n = 1};
         spawner_fork(&room.spawner, order, -1);
     } else
-        ask(order);
+        ask(order, target.host);
 }
 
 static void changed(enum role_event event, const struct role_link *link, int old) {
@@ -177,10 +224,12 @@ static int tick(void) {
 }
 
 int outbound_run(struct role_start *start, uint32_t missing) {
-    room.spawner = (struct spawner){.start = start, .wanted = wanted, .agent = be_agent, .changed = changed};
+    room.spawner = (struct spawner){
+        .start = start, .wanted = wanted, .agent = be_agent, .changed = changed, .dialed = dialer_take};
     room.resolver = (struct loop_watch){-1, resolver_ready, NULL};
     take_setup();
     if (spawner_open(&room.spawner) != 0) return 1;
+    dialer_open(&room.spawner.loop);
     watch_resolver(role_channel(start, ROLE_RESOLVER, 0));
     role_ready(missing);
     return spawner_run(&room.spawner, tick);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES_MAX = 64 << 10, LOOKUPS_MAX = 256, LOOKUP_MS = 30000, BACKLOG_BYTES = 1 << 20 };
+enum { TEXT_BYTES_MAX = 64 << 10, LOOKUPS_MAX = 1024, LOOKUP_MS = 30000, BACKLOG_BYTES = 1 << 20 };
 
 struct lookup {
     uint64_t request, until_ms;
@@ -181,6 +181,7 @@ static void control_ready(void *context, uint32_t events) {
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:
     case ROLE_EVENT_FORGET:
+    case ROLE_EVENT_DIALED:
         break;
     }
 }

@@ -1,6 +1,6 @@
-/* smtp_client.c - getting to the point where a smarthost takes mail: RFC 5321 3.1 and 3.2, 3207, 4954, 8314.
- * Runs in: SMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS unless the
- * owner allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
+/* smtp_client.c - getting to the point where the other side takes mail: RFC 5321 3.1 and 3.2, 2033, 3207, 4954, 8314.
+ * Runs in: SMTP and LMTP agents. Trusts: nothing that the other side says. Never: sends a password without TLS unless
+ * the owner allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
 #include "server/outbound/smtp_client.h"
 
 #include "server/inbound/base64.h"
@@ -21,9 +21,25 @@ void smtp_client_open(struct smtp_client *client) {
     client->stream.fd = -1;
 }
 
-void smtp_client_lost(struct smtp_client *client, struct smtp_reply *reply) {
+/* A reply of our own making; "%" in the text stands for the other side. */
+static void make(const struct smtp_client *client, struct smtp_reply *out, const char *status, const char *what,
+                 struct span detail) {
+    char text[256];
+    struct buf b = buf_over(text, sizeof text - 1);
+    size_t n = strcspn(what, "%");
+    buf_put(&b, what, n);
+    if (what[n]) buf_put_text(&b, client->lmtp ? "the LMTP server" : "the smarthost");
+    if (what[n]) buf_put_text(&b, what + n + 1);
+    text[b.n] = 0;
+    smtp_reply_make(out, status, text, detail);
+}
+
+void smtp_client_lost(struct smtp_client *client, bool sent, struct smtp_reply *reply) {
     const char *why = client->stream.fault ? client->stream.fault : "the connection was closed";
-    smtp_reply_make(reply, "4.4.2", "conversation with the smarthost broke off:", span_text(why));
+    make(client, reply, "4.4.2",
+         sent ? "conversation with % broke off when the message had been sent, which may have been delivered:"
+              : "conversation with % broke off:",
+         span_text(why));
     smtp_stream_close(&client->stream);
 }
 
@@ -82,14 +98,14 @@ static void take_extension(void *context, size_t line, struct span text) {
  * temporary. */
 static int refuse(struct smtp_client *client, const char *status, const char *what, const struct smtp_reply *reply) {
     struct smtp_reply fault;
-    smtp_reply_make(&fault, status, what, reply ? span_of(reply->text, reply->n) : (struct span){0});
+    make(client, &fault, status, what, reply ? span_of(reply->text, reply->n) : (struct span){0});
     client->fault = fault;
     client->fault.code = reply && reply->code / 100 == 4 ? reply->code : 0;
     return -1;
 }
 
 static int lost(struct smtp_client *client) {
-    smtp_client_lost(client, &client->fault);
+    smtp_client_lost(client, false, &client->fault);
     return -1;
 }
 
@@ -101,14 +117,16 @@ static bool put_hello(struct smtp_client *client, const char *verb) {
     return smtp_stream_flush(&client->stream);
 }
 
-/* EHLO, and HELO where that is refused (RFC 5321 3.2). */
+/* EHLO, and HELO where that is refused (RFC 5321 3.2); or LHLO (RFC 2033 4.1). */
 static int say_hello(struct smtp_client *client) {
     struct smtp_reply reply;
     client->extensions = 0, client->size_max = 0;
-    if (!put_hello(client, "EHLO ") || !smtp_reply_read(&client->stream, &reply, take_extension, client))
+    if (!put_hello(client, client->lmtp ? "LHLO " : "EHLO ") ||
+        !smtp_reply_read(&client->stream, &reply, take_extension, client))
         return lost(client);
     if (reply.code == 250) return 0;
     client->extensions = 0, client->size_max = 0;
+    if (client->lmtp) return refuse(client, "4.4.0", "LHLO was answered:", &reply);
     if (reply.code / 100 != 5) return refuse(client, "4.4.0", "EHLO was answered:", &reply);
     if (!put_hello(client, "HELO ") || !smtp_reply_read(&client->stream, &reply, NULL, NULL)) return lost(client);
     return reply.code == 250 ? 0 : refuse(client, "4.4.0", "HELO was answered:", &reply);
@@ -120,18 +138,15 @@ static int begin_tls(struct smtp_client *client) {
     smtp_stream_limit(&client->stream, client->limits->command_ms);
     if (smtp_stream_secure(&client->stream, client->tls, client->host, client->setup->verify, &why, &certificate))
         return 0;
-    smtp_reply_make(&client->fault, "4.7.5",
-                    certificate ? "the smarthost's certificate is not valid for it:"
-                                : "TLS with the smarthost failed:",
-                    span_text(why));
+    make(client, &client->fault, "4.7.5",
+         certificate ? "%'s certificate is not valid for it:" : "TLS with % failed:", span_text(why));
     return -1;
 }
 
 /* RFC 3207 4: what came before the handshake is forgotten, and nothing may have been slipped in behind the 220. */
 static int start_tls(struct smtp_client *client) {
     struct smtp_reply reply;
-    if (!(client->extensions & SMTP_STARTTLS))
-        return refuse(client, "4.7.10", "the smarthost does not offer STARTTLS", NULL);
+    if (!(client->extensions & SMTP_STARTTLS)) return refuse(client, "4.7.10", "% does not offer STARTTLS", NULL);
     if (!command(client, SPAN("STARTTLS"), client->limits->command_ms, &reply)) return lost(client);
     if (reply.code != 220) return refuse(client, "4.7.10", "STARTTLS was answered:", &reply);
     if (client->stream.at < client->stream.n)
@@ -174,12 +189,12 @@ static int authenticate(struct smtp_client *client) {
     struct smtp_reply reply;
     if (client->setup->user.n == 0) return 0;
     if (!client->stream.tls && !client->setup->clear_password_ok)
-        return refuse(client, "4.7.11", "a password for the smarthost is set, but no TLS to send it under", NULL);
+        return refuse(client, "4.7.11", "a password for % is set, but no TLS to send it under", NULL);
     if (!(client->extensions & (SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN)))
-        return refuse(client, "4.7.0", "the smarthost offers neither AUTH PLAIN nor AUTH LOGIN", NULL);
+        return refuse(client, "4.7.0", "% offers neither AUTH PLAIN nor AUTH LOGIN", NULL);
     bool plain = client->extensions & SMTP_AUTH_PLAIN;
     if (!(plain ? auth_plain(client, &reply) : auth_login(client, &reply))) return lost(client);
-    return reply.code == 235 ? 0 : refuse(client, "4.7.8", "the smarthost refused our login:", &reply);
+    return reply.code == 235 ? 0 : refuse(client, "4.7.8", "% refused our login:", &reply);
 }
 
 static int dial(struct smtp_client *client) {
@@ -189,7 +204,7 @@ static int dial(struct smtp_client *client) {
         smtp_stream_open(&client->stream, fd);
         return 0;
     }
-    smtp_reply_make(&client->fault, "4.4.1", "cannot connect to the smarthost:", span_text(why));
+    make(client, &client->fault, "4.4.1", "cannot connect to %:", span_text(why));
     return -1;
 }
 
@@ -198,7 +213,7 @@ static int greet(struct smtp_client *client) {
     if (client->setup->tls == SMARTHOST_TLS_IMPLICIT && begin_tls(client) != 0) return -1;
     smtp_stream_limit(&client->stream, client->limits->greeting_ms);
     if (!smtp_reply_read(&client->stream, &reply, NULL, NULL)) return lost(client);
-    if (reply.code != 220) return refuse(client, "4.4.0", "the smarthost greets with:", &reply);
+    if (reply.code != 220) return refuse(client, "4.4.0", "% greets with:", &reply);
     if (say_hello(client) != 0) return -1;
     if (client->setup->tls == SMARTHOST_TLS_STARTTLS && start_tls(client) != 0) return -1;
     return authenticate(client);

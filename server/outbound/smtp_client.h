@@ -1,5 +1,5 @@
-/* smtp_client.h - one connection to a smarthost, kept over many messages: connecting, greeting, TLS, AUTH. Sending
- * is in smtp_transaction.h. */
+/* smtp_client.h - one connection to a smarthost or an LMTP server, kept over many messages: connecting, greeting,
+ * TLS, AUTH. Sending is in smtp_transaction.h. */
 #ifndef SERVER_OUTBOUND_SMTP_CLIENT_H
 #define SERVER_OUTBOUND_SMTP_CLIENT_H
 
@@ -31,6 +31,7 @@ struct smtp_client {
     char host[256];                                   /* its name or address, for verification and reports */
     int (*dial)(void *context, const char **why_out); /* a connected non-blocking socket, or -1 and why */
     void *context;
+    bool lmtp; /* RFC 2033: LHLO, and after the data a reply for each recipient */
 
     struct smtp_stream stream; /* fd -1: not connected */
     unsigned extensions;
@@ -47,8 +48,9 @@ void smtp_client_open(struct smtp_client *client);
  * pause_ms. */
 int smtp_client_connect(struct smtp_client *client) MUST_USE;
 
-/* The connection is broken in the middle of things: closes it; `reply` becomes 4.4.2 and the stream's fault. */
-void smtp_client_lost(struct smtp_client *client, struct smtp_reply *reply);
+/* The connection is broken in the middle of things: closes it; `reply` becomes 4.4.2 and the stream's fault. `sent`:
+ * the message had gone out whole, and nobody knows whether it was taken. */
+void smtp_client_lost(struct smtp_client *client, bool sent, struct smtp_reply *reply);
 
 /* QUIT, where connected, and closes. */
 void smtp_client_quit(struct smtp_client *client);

@@ -1,6 +1,6 @@
-/* smtp_transaction.c - sending one message: RFC 5321 3.3, 1870, 2920, 3461, 6152, 6531.
- * Runs in: SMTP agents. Trusts: no octet of the envelope, no reply. Never: sends an argument that could end its
- * command, reports a recipient as taken before the reply to the final dot. */
+/* smtp_transaction.c - sending one message: RFC 5321 3.3, 1870, 2033, 2920, 3461, 6152, 6531.
+ * Runs in: SMTP and LMTP agents. Trusts: no octet of the envelope, no reply. Never: sends an argument that could end
+ * its command, reports a recipient as taken before the reply to the final dot that is meant for it. */
 #include "server/outbound/smtp_transaction.h"
 
 #include "auth/address.h"
@@ -64,10 +64,10 @@ static struct job_answer refusal(const char *status, struct span why) {
 }
 
 /* What this next hop cannot take whatever the recipient. Bodies are passed on as they are: none is converted to
- * seven bits. */
+ * seven bits. Header lines in UTF-8 are at their end with LMTP: a mailbox can hold them, as our own Maildirs do. */
 static bool check_message(struct transaction *t) {
     const struct smtp_client *client = t->client;
-    bool utf8 = !span_is_ascii(t->job->sender) || ((t->job->flags & JOB_UTF8) && t->body.has_8bit);
+    bool utf8 = !span_is_ascii(t->job->sender) || (!client->lmtp && (t->job->flags & JOB_UTF8) && t->body.has_8bit);
     struct job_answer with;
     if (!smtp_transaction_address(t->job->sender))
         with = refusal("5.1.7", SPAN("the sender's address cannot be sent"));
@@ -117,7 +117,7 @@ static void put_mail(const struct transaction *t, struct buf *line) {
     buf_put_octet(line, '>');
     if (offers(t, SMTP_SIZE)) buf_put_text(line, " SIZE="), buf_put_number(line, t->body.bytes);
     if (t->body.has_8bit) buf_put_text(line, " BODY=8BITMIME");
-    if (needs_utf8(t)) buf_put_text(line, " SMTPUTF8");
+    if (offers(t, SMTP_SMTPUTF8) && needs_utf8(t)) buf_put_text(line, " SMTPUTF8");
     if (!offers(t, SMTP_DSN)) return;
     if (job->dsn_return == DSN_RETURN_FULL) buf_put_text(line, " RET=FULL");
     if (job->dsn_return == DSN_RETURN_HEADERS) buf_put_text(line, " RET=HDRS");
@@ -175,8 +175,8 @@ static void take_rcpt(struct transaction *t, size_t i, const struct smtp_reply *
     if (!smtp_reply_positive(&t->mail)) return;
     if (smtp_reply_positive(reply))
         t->taken[i] = true, t->n_taken++;
-    else if (reply->code == 452 && t->n_taken)
-        t->later[i] = true, t->late = *reply; /* RFC 5321 4.5.3.1.10 */
+    else if (reply->code == 452 && t->n_taken && memcmp(reply->status, "4.2.", 4) != 0) /* that is one mailbox's */
+        t->later[i] = true, t->late = *reply;                                           /* RFC 5321 4.5.3.1.10 */
     else
         answer(t, t->group[i], smtp_reply_answer(reply));
 }
@@ -221,38 +221,62 @@ static bool exchange(struct transaction *t) {
     return true;
 }
 
-static void answer_taken(struct transaction *t, struct job_answer with) {
-    bool relayed = with.outcome == JOB_DELIVERED && !offers(t, SMTP_DSN);
-    for (size_t i = 0; i < t->n; i++) {
-        if (!t->taken[i]) continue;
-        bool told = t->job->recipients[t->group[i]].notify & DSN_NOTIFY_SUCCESS;
-        if (with.outcome == JOB_DELIVERED || with.outcome == JOB_RELAYED)
-            with.outcome = relayed && told ? JOB_RELAYED : JOB_DELIVERED;
-        answer(t, t->group[i], with);
-    }
+/* RFC 3461 5.2.2: who knows of DSN tells the sender that it was delivered. LMTP delivers (RFC 2033); where its server
+ * does not tell, we do. */
+static enum job_outcome success(const struct transaction *t, size_t i) {
+    bool told = t->job->recipients[t->group[i]].notify & DSN_NOTIFY_SUCCESS;
+    if (!told) return JOB_DELIVERED;
+    if (t->client->lmtp) return offers(t, SMTP_DSN) ? JOB_REPORTED : JOB_DELIVERED;
+    return offers(t, SMTP_DSN) ? JOB_DELIVERED : JOB_RELAYED;
 }
 
-/* After 354. The data are ended also where nobody is left to take them (RFC 2920 3.1). */
+/* The reply to the data for one of the group. */
+static void answer_final(struct transaction *t, size_t i, const struct smtp_reply *reply) {
+    struct job_answer with = smtp_reply_answer(reply);
+    if (smtp_reply_positive(reply)) with.outcome = success(t, i), with.status = reply->status;
+    answer(t, t->group[i], with);
+}
+
+static void answer_taken(struct transaction *t, struct job_answer with) {
+    for (size_t i = 0; i < t->n; i++)
+        if (t->taken[i]) answer(t, t->group[i], with);
+}
+
+/* Reads what became of the message: one reply for each recipient that was taken, in their order (RFC 2033 4.2); by
+ * SMTP one for all. Those whose reply does not come are put off. */
+static bool read_final(struct transaction *t) {
+    struct smtp_stream *stream = &t->client->stream;
+    struct smtp_reply reply = {0};
+    for (size_t i = 0; i < t->n; i++) {
+        if (!t->taken[i]) continue;
+        smtp_stream_limit(stream, t->client->limits->final_ms);
+        if ((t->client->lmtp || !reply.code) && !smtp_reply_read(stream, &reply, NULL, NULL)) {
+            smtp_client_lost(t->client, true, &reply);
+            answer_taken(t, smtp_reply_answer(&reply));
+            return false;
+        }
+        answer_final(t, i, &reply);
+        if (t->client->lmtp || smtp_reply_positive(&reply)) t->late.code = 0; /* those that wait have their turn */
+    }
+    return true;
+}
+
+/* After 354. The data are ended also where nobody is left to take them (RFC 2920 3.1); but an LMTP server that wants
+ * them then is in no order that we know (RFC 2033 4.2). */
 static bool send_data(struct transaction *t) {
     struct smtp_stream *stream = &t->client->stream;
     struct smtp_reply reply;
     int error = 0;
-    bool sent = false;
-    if (t->n_taken)
-        sent = smtp_body_send(t->job, stream, t->client->limits->block_ms, &error);
-    else
-        smtp_stream_put(stream, SPAN(".\r\n")), sent = smtp_stream_flush(stream);
-    if (error) {
-        answer_taken(t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(error))});
-        return false;
+    if (!t->n_taken) {
+        if (t->client->lmtp) return false;
+        smtp_stream_put(stream, SPAN(".\r\n"));
+        smtp_stream_limit(stream, t->client->limits->final_ms);
+        return smtp_stream_flush(stream) && smtp_reply_read(stream, &reply, NULL, NULL);
     }
-    smtp_stream_limit(stream, t->client->limits->final_ms);
-    if (!sent || !smtp_reply_read(stream, &reply, NULL, NULL)) return false;
-    struct job_answer with = smtp_reply_answer(&reply);
-    if (smtp_reply_positive(&reply)) with.outcome = JOB_DELIVERED, with.status = reply.status;
-    answer_taken(t, with);
-    if (smtp_reply_positive(&reply) && t->n_taken) t->late.code = 0; /* those that wait have their turn */
-    return true;
+    if (smtp_body_send(t->job, stream, t->client->limits->block_ms, &error)) return read_final(t);
+    if (error)
+        answer_taken(t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(error))});
+    return false;
 }
 
 static enum outcome run_group(struct transaction *t) {
@@ -286,7 +310,7 @@ static void run_groups(struct transaction *t) {
         if (t->n == 0) return;
         enum outcome outcome = run_group(t);
         if (outcome == FINISHED) continue;
-        smtp_client_lost(t->client, &lost);
+        smtp_client_lost(t->client, false, &lost);
         if (outcome == STALE) continue;
         answer_rest(t, smtp_reply_answer(&lost));
         return;

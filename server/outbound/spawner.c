@@ -208,6 +208,10 @@ static void control_ready(void *context, uint32_t events) {
         else if (spawner->changed)
             spawner->changed(event, &link, old);
         break;
+    case ROLE_EVENT_DIALED:
+        if (!spawner->dialed) log_bug("a connection that nobody asked for");
+        spawner->dialed(number, link.fd, old);
+        break;
     case ROLE_EVENT_NONE:
     case ROLE_EVENT_LOG_NEW:
     case ROLE_EVENT_ACCEPT:

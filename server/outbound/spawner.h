@@ -27,6 +27,8 @@ struct spawner {
     /* Something came from the master: ROLE_EVENT_SETUP, _CHANNEL (another than the queue's), _DESCRIPTOR. May be
      * NULL. */
     void (*changed)(enum role_event event, const struct role_link *link, int old);
+    /* ROLE_EVENT_DIALED; NULL where it cannot come. Takes over the descriptor. */
+    void (*dialed)(uint32_t request, int fd, int error);
 
     struct loop_watch control, queue, children;
     struct frame_backlog backlog;

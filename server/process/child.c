@@ -179,7 +179,8 @@ static void tell_files(struct child *child) {
         }
         break;
     case ROLE_OUTBOUND:
-        if (conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)
+        if (conf->delivery.foreign == CONF_FOREIGN_SMARTHOST &&
+            conf->delivery.smarthost.tls != CONF_SMARTHOST_TLS_NONE)
             tell_file(child, DESCRIPTOR_CA, 0, conf->delivery.smarthost.ca_file);
         break;
     case ROLE_RESOLVER:

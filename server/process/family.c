@@ -107,13 +107,29 @@ static uint8_t next_index(struct family *family) {
     }
 }
 
+/* What LMTP servers need: bits. */
+enum { WANTS_OUTBOUND = 1, WANTS_RESOLVER = 2 };
+static unsigned wants_for(const char *delivery) {
+    struct endpoint endpoint;
+    if (!setup_lmtp(delivery, &endpoint)) return 0;
+    return WANTS_OUTBOUND | (endpoint.path.n || endpoint.literal ? 0U : (unsigned)WANTS_RESOLVER);
+}
+
+static unsigned wants(const struct conf *conf) {
+    struct netaddr address;
+    unsigned found = wants_for(conf->delivery.local);
+    for (size_t i = 0; i < conf->n_local_domains; i++) found |= wants_for(conf->local_domains[i].delivery);
+    if (conf->delivery.foreign != CONF_FOREIGN_SMARTHOST) return found;
+    if (!netaddr_parse(&address, span_text(conf->delivery.smarthost.host))) found |= WANTS_RESOLVER;
+    return found | WANTS_OUTBOUND;
+}
+
 static bool wants_outbound(const struct conf *conf) {
-    return conf->delivery.foreign == CONF_FOREIGN_SMARTHOST;
+    return wants(conf) & WANTS_OUTBOUND;
 }
 
 static bool wants_resolver(const struct conf *conf) {
-    struct netaddr address;
-    return wants_outbound(conf) && !netaddr_parse(&address, span_text(conf->delivery.smarthost.host));
+    return wants(conf) & WANTS_RESOLVER;
 }
 
 int family_start(struct family *family) {

@@ -1,8 +1,11 @@
 /* master_hear.c - what children say, and whether a listener's certificates are any good.
  * Runs in: master. Trusts: its children for what they say of themselves, nothing else. Never: lets a listener serve
  * whose certificates it has not held against the keys. */
+#include "server/process/dial.h"
 #include "server/process/master_state.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -92,6 +95,23 @@ static void bad_frame(const struct child *child) {
     kill(child->pid, SIGKILL);
 }
 
+/* Outbound wants to be connected to a Unix socket, which it has no path to. */
+static void dial(struct child *child, struct wire *w) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    uint32_t request = wire_get_u32(w);
+    struct span path = wire_get_span(w, PATH_MAX);
+    if (child->role != ROLE_OUTBOUND || !wire_end(w)) {
+        bad_frame(child);
+        return;
+    }
+    int fd = dial_local(master.family.conf, path);
+    wire_put_u32(&b, request);
+    wire_put_u32(&b, fd < 0 ? (uint32_t)errno : 0);
+    child_tell(child, MASTER_DIALED, buf_span(&b), fd);
+    if (fd >= 0) close(fd);
+}
+
 void master_hear(struct child *child, const struct frame *frame) {
     struct wire w = wire_over(frame->body);
     switch (frame->type) {
@@ -122,6 +142,9 @@ void master_hear(struct child *child, const struct frame *frame) {
         return;
     case CHILD_CERTIFICATES:
         if (family_hear_certificates(child, frame->body) != 0) bad_frame(child);
+        return;
+    case CHILD_DIAL:
+        dial(child, &w);
         return;
     default:
         bad_frame(child);

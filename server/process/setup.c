@@ -7,6 +7,7 @@
 #include "auth/relay.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
+#include "server/outbound/spawner.h"
 #include "server/process/directories.h"
 #include "server/process/files.h"
 #include "server/process/sandbox.h"
@@ -40,6 +41,11 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
     *uid_out = user->pw_uid;
     *gid_out = user->pw_gid;
     return 0;
+}
+
+bool setup_lmtp(const char *delivery, struct endpoint *out) {
+    struct span text = span_text(delivery);
+    return span_starts_nocase(text, SPAN("lmtp:")) && endpoint_parse(out, span_from(text, 5));
 }
 
 uint32_t setup_verifiers(const struct conf *conf) {
@@ -178,9 +184,13 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     setup->relay_domains = calloc(conf->n_relay_domains + 1, sizeof *setup->relay_domains);
     setup->relay_recipients = calloc(recipients + 1, sizeof *setup->relay_recipients);
     if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
-    for (size_t i = 0; i < conf->n_local_domains; i++)
-        setup->local_domains[i] =
-            (struct auth_domain){span_text(conf->local_domains[i].name), conf->local_domains[i].sender_needs_auth};
+    for (size_t i = 0; i < conf->n_local_domains; i++) {
+        const struct conf_domain *domain = &conf->local_domains[i];
+        struct endpoint endpoint;
+        struct auth_domain *to = &setup->local_domains[i];
+        *to = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth, .lmtp = SPAN("")};
+        if (setup_lmtp(domain->delivery, &endpoint)) to->lmtp = span_from(span_text(domain->delivery), 5);
+    }
     for (size_t i = 0; i < conf->n_relay_domains; i++) {
         const struct conf_relay_domain *domain = &conf->relay_domains[i];
         setup->relay_domains[i] =
@@ -354,6 +364,9 @@ static void common_limits(const struct conf *conf, enum role role, struct role_s
         break;
     case ROLE_LISTENER:
         start->common.files_max = 64 + SESSION_SOCKETS_MAX;
+        break;
+    case ROLE_OUTBOUND: /* a line to each agent */
+        start->common.files_max = 1024 + SPAWNER_AGENTS_MAX;
         break;
     case ROLE_VERIFIER:
         start->common.files_max = 16;

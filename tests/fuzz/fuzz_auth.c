@@ -17,7 +17,7 @@ static struct auth auth;
 static int queue_end = -1, verifier_end = -1, keys_end = -1, sessions[SESSIONS];
 static uint64_t exchange;
 static uint8_t storage[FRAME_MAX], body[FRAME_MAX];
-static struct auth_domain local_domains[] = {{{(const uint8_t *)"example.test", 12}, 1}};
+static struct auth_domain local_domains[] = {{{(const uint8_t *)"example.test", 12}, 1, {NULL, 0}}};
 
 static void add_link(size_t i, enum role role, int *mine) {
     int ends[2];

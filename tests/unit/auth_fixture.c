@@ -24,8 +24,8 @@ static struct auth_system_user system_users[1];
 
 void auth_fixture_setup(struct auth_fixture *fixture) {
     scratch_enter();
-    local_domains[0] = (struct auth_domain){SPAN("example.test"), 1};
-    local_domains[1] = (struct auth_domain){SPAN("other.test"), 0};
+    local_domains[0] = (struct auth_domain){.name = SPAN("example.test"), .sender_needs_auth = 1};
+    local_domains[1] = (struct auth_domain){.name = SPAN("other.test")};
     relay_domains[0] = (struct auth_relay_domain){SPAN("backup.test"), 0, 1};
     system_users[0] = (struct auth_system_user){33, SPAN("www-data"), {0}, 0};
     relay_recipients[0] = SPAN("known@backup.test");

@@ -112,6 +112,8 @@ static const char *kind_words(const struct conf_key *key) {
         return key->many ? "List of texts" : "Text";
     case CONF_KIND_DELIMITER:
         return "One character or none";
+    case CONF_KIND_DELIVERY:
+        return "maildir, or an LMTP server";
     case CONF_KIND_NETWORK:
         return "List of networks";
     case CONF_KIND_LISTEN:

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct auth_domain locals[] = {{SPAN("example.test"), 1}, {SPAN("xn--bcher-kva.example"), 1}};
+static struct auth_domain locals[] = {{SPAN("example.test"), 1, {0}}, {SPAN("xn--bcher-kva.example"), 1, {0}}};
 static struct auth_system_user system_users[] = {{0, SPAN("root"), {0}, 1},
                                                  {33, SPAN("www-data"), {0}, 0},
                                                  {1000, SPAN("alice"), {0}, 0},
