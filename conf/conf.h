@@ -181,6 +181,9 @@ bool conf_run_directory(const char *path, char *out, size_t size) MUST_USE;
 
 void conf_free(struct conf *conf);
 
+/* The LMTP server of a value of delivery.local, as store/endpoint.h reads it; empty for Maildirs. */
+struct span conf_delivery_server(const char *delivery);
+
 /* Prints what the configuration allows and is seldom meant, a line each, "file:line: warning: what, and what to
  * do". */
 void conf_warn(const struct conf *conf, const char *path, FILE *out);

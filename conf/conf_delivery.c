@@ -88,3 +88,8 @@ char *conf_delivery_normal(const char *text, char why[CONF_WHY_MAX]) {
     if (strncmp(rest, "inet:", 5) == 0) return suggest(why, text, "has a word too many", "lmtp:", rest + 5, "");
     return server_of(text, rest, why);
 }
+
+struct span conf_delivery_server(const char *delivery) {
+    struct span text = span_text(delivery);
+    return span_starts_nocase(text, SPAN("lmtp:")) ? span_from(text, 5) : SPAN("");
+}

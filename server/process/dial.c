@@ -3,7 +3,7 @@
  */
 #include "server/process/dial.h"
 
-#include "server/process/setup.h"
+#include "store/endpoint.h"
 
 #include <errno.h>
 #include <sys/un.h>
@@ -11,7 +11,7 @@
 
 static bool names(const char *delivery, struct span path) {
     struct endpoint endpoint;
-    return setup_lmtp(delivery, &endpoint) && span_equal(endpoint.path, path);
+    return endpoint_parse(&endpoint, conf_delivery_server(delivery)) && span_equal(endpoint.path, path);
 }
 
 static bool is_configured(const struct conf *conf, struct span path) {

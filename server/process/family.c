@@ -4,6 +4,7 @@
 
 #include "server/process/directories.h"
 #include "store/clock.h"
+#include "store/endpoint.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static uint8_t next_index(struct family *family) {
 enum { WANTS_OUTBOUND = 1, WANTS_RESOLVER = 2 };
 static unsigned wants_for(const char *delivery) {
     struct endpoint endpoint;
-    if (!setup_lmtp(delivery, &endpoint)) return 0;
+    if (!endpoint_parse(&endpoint, conf_delivery_server(delivery))) return 0;
     return WANTS_OUTBOUND | (endpoint.path.n || endpoint.literal ? 0U : (unsigned)WANTS_RESOLVER);
 }
 

@@ -43,11 +43,6 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
     return 0;
 }
 
-bool setup_lmtp(const char *delivery, struct endpoint *out) {
-    struct span text = span_text(delivery);
-    return span_starts_nocase(text, SPAN("lmtp:")) && endpoint_parse(out, span_from(text, 5));
-}
-
 uint32_t setup_verifiers(const struct conf *conf) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t n = conf->auth.verifiers ? conf->auth.verifiers : cores > 0 ? (uint32_t)cores : 1;
@@ -186,10 +181,8 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
     for (size_t i = 0; i < conf->n_local_domains; i++) {
         const struct conf_domain *domain = &conf->local_domains[i];
-        struct endpoint endpoint;
-        struct auth_domain *to = &setup->local_domains[i];
-        *to = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth, .lmtp = SPAN("")};
-        if (setup_lmtp(domain->delivery, &endpoint)) to->lmtp = span_from(span_text(domain->delivery), 5);
+        setup->local_domains[i] = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth,
+                                                       conf_delivery_server(domain->delivery)};
     }
     for (size_t i = 0; i < conf->n_relay_domains; i++) {
         const struct conf_relay_domain *domain = &conf->relay_domains[i];

@@ -5,7 +5,6 @@
 
 #include "conf/conf.h"
 #include "server/process/material.h"
-#include "store/endpoint.h"
 #include "store/role.h"
 
 enum { SETUP_BYTES_MAX = 16 << 20 };
@@ -23,9 +22,6 @@ struct setup_facts {
 /* A role's user; as_root only. 0, or -1 when there is no such user (name_out says which). */
 int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint32_t *gid_out,
                const char **name_out) MUST_USE;
-
-/* Whether local mail goes to an LMTP server, by a value of delivery.local; which. */
-bool setup_lmtp(const char *delivery, struct endpoint *out) MUST_USE;
 
 /* The number of verifiers, at least 1. */
 uint32_t setup_verifiers(const struct conf *conf);
