@@ -136,6 +136,8 @@ static bool may_say_key(const struct log_speaker *speaker, uint16_t key) {
 
 static bool may_say_event(const struct log_speaker *speaker, uint16_t event) {
     if (event == LOG_NOTHING || event >= LOG_EVENT_COUNT || speaker->who == LOG_WHO_NOBODY) return false;
+    /* An agent's own troubles: a mailbox that cannot be written is the operator's to mend. */
+    if (speaker->who == LOG_WHO_AGENT && (event == LOG_FAULT || event == LOG_BUG)) return true;
     return speaker->who == LOG_WHO_SERVER || events[event].who == speaker->who;
 }
 

@@ -39,11 +39,13 @@ static struct job_answer answer_of(int error) {
 
 static void commit(void) {
     struct maildir_batch *batch = &room.batch;
+    int told = 0; /* what was logged of this batch: mostly all fail alike */
     maildir_commit(batch);
     for (size_t i = 0; i < batch->n; i++) {
         struct waiting *waiting = &room.waiting[i];
-        struct job_answer answer = answer_of(batch->files[i].error);
-        if (batch->files[i].error) log_fault("delivering into a Maildir", batch->files[i].error);
+        int error = batch->files[i].error;
+        struct job_answer answer = answer_of(error);
+        if (error && error != told) log_fault("delivering into a Maildir", told = error);
         job_answer(room.inbox, waiting->job, waiting->recipient, &answer);
         if (!waiting->last) continue;
         job_finish(room.inbox, waiting->job, &answer);
