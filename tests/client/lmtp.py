@@ -191,8 +191,9 @@ class Playing:
     """LMTP servers that answer each recipient by `answer(address, attempt)`: a text to RCPT, unless it begins with 2; that,
     or the one text of a tuple, after the data; None breaks off instead."""
 
-    def __init__(self, answer=lambda address, attempt: "250 2.1.5 fine", path=None, host="127.0.0.1", extensions=("PIPELINING",)):
-        self.answer, self.extensions = answer, extensions
+    def __init__(self, answer=lambda address, attempt: "250 2.1.5 fine", path=None, host="127.0.0.1", extensions=("PIPELINING",),
+                 commands=None):
+        self.answer, self.extensions, self.commands = answer, extensions, [] if commands is None else commands
         self.seen, self.attempts = [], collections.Counter()  # (address of ours, recipients, octets)
         self.lock = threading.Lock()
         self.server = dovecot.Server(self.play, path, host)
@@ -205,6 +206,7 @@ class Playing:
         say("220 playing")
         for line in iter(reader.readline, b""):
             verb = line.split(b" ")[0].strip().upper()
+            self.commands.append(line)
             if verb == b"LHLO":
                 say("".join("250-%s\r\n" % word for word in self.extensions) + "250 SIZE")
             elif verb == b"RCPT":
@@ -276,6 +278,24 @@ def _():
         finished(server, 60)
         equal([recipients for _, recipients, _ in other.seen], [[login("alice"), login("bob")], [login("bob")]], "recipients of each attempt")
         server.log_has(r"event=deferred .*to=bob@example\.test .*which may have been delivered")
+
+
+@case("lmtp: who asked for it hears of a delivery once: from a server that knows DSN, else from us")
+def _():
+    for extensions, reports in ((("PIPELINING", "DSN"), 0), (("PIPELINING",), 1)):
+        commands = []
+        with Playing(extensions=extensions, commands=commands) as other, front("dsn", "lmtp:127.0.0.1:%d" % other.port) as server:
+            wire = server.login("submissions")
+            wire.want("MAIL FROM:<alice@example.test> RET=HDRS ENVID=QQ1", 250)
+            wire.want("RCPT TO:<bob@example.test> NOTIFY=SUCCESS ORCPT=rfc822;bob@example.test", 250)
+            equal(wire.data(body(marker())).code, 250, "DATA")
+            wire.quit()
+            eventually(lambda: len(other.seen) == 1 + reports, "mail by LMTP")
+            finished(server, 60)
+            equal(len([octets for _, _, octets in other.seen if b"Action: delivered" in octets]), reports, "reports of ours")
+            equal(len(other.seen), 1 + reports, "messages")
+            told = [line for line in commands if b"NOTIFY=SUCCESS ORCPT=rfc822;bob@example.test" in line or b"RET=HDRS ENVID=QQ1" in line]
+            equal(len(told), 0 if reports else 2, "what the server was told of: %r" % commands)
 
 
 @case("lmtp: which domains, which way; and changes at a reload")

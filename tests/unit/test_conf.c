@@ -88,6 +88,28 @@ Test(conf, listeners_and_domains) {
     conf_free(conf);
 }
 
+Test(conf, where_local_mail_goes) {
+    struct conf *conf = fixture_read_good("", 0);
+    cr_expect_str_eq(conf->delivery.local, "maildir");
+    cr_expect_str_eq(conf->local_domains[0].delivery, "maildir");
+    cr_expect_eq(conf_delivery_server(conf->delivery.local).n, 0);
+    conf_free(conf);
+    conf = fixture_read_good("delivery = { local = \"lmtp:unix:/run/dovecot/lmtp\"; };\n"
+                             "local_domains = ( \"a.example\", { name = \"b.example\"; delivery = \"maildir\"; },\n"
+                             " { name = \"c.example\"; delivery = \"lmtp:IMAP.B\xc3\xbc"
+                             "cher.example.:024\"; },\n"
+                             " { name = \"d.example\"; delivery = \"lmtp:[2001:DB8:0::1]:24\"; },\n"
+                             " { name = \"e.example\"; delivery = \"lmtp:192.0.2.1:2424\"; } );",
+                             WITHOUT_DOMAIN);
+    static const char *const wanted[] = {"unix:/run/dovecot/lmtp", "", "imap.xn--bcher-kva.example:24",
+                                         "[2001:db8::1]:24", "192.0.2.1:2424"};
+    cr_assert_eq(conf->n_local_domains, 5);
+    for (size_t i = 0; i < 5; i++)
+        cr_expect(span_equal(conf_delivery_server(conf->local_domains[i].delivery), span_text(wanted[i])), "%s",
+                  conf->local_domains[i].delivery);
+    conf_free(conf);
+}
+
 Test(conf, smarthost) {
     struct conf *conf =
         fixture_read_good("delivery = { foreign = \"smarthost\"; agents = 3; smarthost = { host = \"192.0.2.9\"; "

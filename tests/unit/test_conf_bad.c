@@ -273,6 +273,58 @@ static const struct bad smarthosts[] = {
      0, "t.conf:1: delivery.smarthost.ca_file: nothing: No such file or directory\n"},
 };
 
+static const struct bad deliveries[] = {
+    {"delivery = {\n local = \"maildr\"; };", 0,
+     "t.conf:2: delivery.local: \"maildr\" is neither \"maildir\" nor an LMTP server; did you mean \"maildir\"?\n"},
+    {"delivery = {\n local = \"dovecot\"; };", 0,
+     "t.conf:2: delivery.local: \"dovecot\" is neither \"maildir\" nor an LMTP server like "
+     "\"lmtp:unix:/run/dovecot/lmtp\" or \"lmtp:imap.example.org:24\"\n"},
+    {"delivery = {\n local = \"/run/dovecot/lmtp\"; };", 0,
+     "t.conf:2: delivery.local: \"/run/dovecot/lmtp\" is neither \"maildir\" nor an LMTP server; did you mean "
+     "\"lmtp:unix:/run/dovecot/lmtp\"?\n"},
+    {"delivery = {\n local = \"unix:/run/dovecot/lmtp\"; };", 0,
+     "t.conf:2: delivery.local: \"unix:/run/dovecot/lmtp\" is neither \"maildir\" nor an LMTP server; did you mean "
+     "\"lmtp:unix:/run/dovecot/lmtp\"?\n"},
+    {"delivery = {\n local = \"imap.example:24\"; };", 0,
+     "t.conf:2: delivery.local: \"imap.example:24\" is neither \"maildir\" nor an LMTP server; did you mean "
+     "\"lmtp:imap.example:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:/run/dovecot/lmtp\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:/run/dovecot/lmtp\" does not say what kind of address follows; did you mean "
+     "\"lmtp:unix:/run/dovecot/lmtp\"?\n"},
+    {"delivery = {\n local = \"lmtp:inet:imap.example:24\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:inet:imap.example:24\" has a word too many; did you mean "
+     "\"lmtp:imap.example:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:unix:run/dovecot/lmtp\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:unix:run/dovecot/lmtp\" names a socket by a path that is not absolute\n"},
+    {"delivery = {\n local = \"lmtp:unix:/\"; };", 0, "t.conf:2: delivery.local: \"lmtp:unix:/\" names no socket\n"},
+    {"delivery = {\n local = \"lmtp:imap.example\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:imap.example\" has no port; did you mean \"lmtp:imap.example:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:192.0.2.1\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:192.0.2.1\" has no port; did you mean \"lmtp:192.0.2.1:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:[2001:db8::1]\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:[2001:db8::1]\" has no port; did you mean \"lmtp:[2001:db8::1]:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:2001:db8::1\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:2001:db8::1\" has no port; did you mean \"lmtp:[2001:db8::1]:24\"?\n"},
+    {"delivery = {\n local = \"lmtp:imap.example:25\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:imap.example:25\" has port 25, which is SMTP's (RFC 2033 5); LMTP usually has "
+     "24\n"},
+    {"delivery = {\n local = \"lmtp:imap.example:0\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:imap.example:0\" is not a host with a port from 1 to 65535; write "
+     "lmtp:imap.example.org:24, lmtp:192.0.2.1:24, lmtp:[2001:db8::1]:24 or lmtp:unix:/run/dovecot/lmtp\n"},
+    {"delivery = {\n local = \"lmtp:imap.example:65536\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:imap.example:65536\" is not a host with a port from 1 to 65535; write "
+     "lmtp:imap.example.org:24, lmtp:192.0.2.1:24, lmtp:[2001:db8::1]:24 or lmtp:unix:/run/dovecot/lmtp\n"},
+    {"delivery = {\n local = \"lmtp:imap..example:24\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:imap..example:24\": the host \"imap..example\" has an empty label\n"},
+    {"delivery = {\n local = \"lmtp:300.0.2.1:24\"; };", 0,
+     "t.conf:2: delivery.local: \"lmtp:300.0.2.1:24\": the host \"300.0.2.1\" is not a domain name; it looks like an "
+     "address\n"},
+    {"local_domains = ( \"a.example\",\n { name = \"b.example\";\n delivery = \"lmtp:mx\"; } );", WITHOUT_DOMAIN,
+     "t.conf:3: local_domains.delivery: \"lmtp:mx\" has no port; did you mean \"lmtp:mx:24\"?\n"},
+    {"delivery = {\n lokal = \"maildir\"; };", 0,
+     "t.conf:2: unknown key \"delivery.lokal\" (did you mean \"local\"?)\n"},
+};
+
 static const struct bad others[] = {
     {"queue = { expire = \"1h\"; };", 0,
      "t.conf:1: queue.expire: shorter than a pause of queue.retry; raise it or shorten those\n"},
@@ -323,6 +375,9 @@ Test(conf_bad, files) {
 }
 Test(conf_bad, smarthosts) {
     EXPECT_ALL(smarthosts);
+}
+Test(conf_bad, deliveries) {
+    EXPECT_ALL(deliveries);
 }
 Test(conf_bad, others) {
     EXPECT_ALL(others);

@@ -128,6 +128,46 @@ Test(facts, recipients) {
     }
 }
 
+/* The address that an LMTP server is told is the mailbox's, whatever the written one was; and ASCII in its domain. */
+Test(facts, the_way_by_lmtp) {
+    static const struct {
+        const char *argument, *destination, *addresses;
+    } rows[] = {
+        {"<Alice@Example.TEST>", "unix:/run/lmtp", "alice@example.test "},
+        {"<\"alice\"@example.test>", "unix:/run/lmtp", "alice@example.test "},
+        {"<alice+Shop@example.test>", "unix:/run/lmtp", "alice+shop@example.test "},
+        {"<team+x@example.test>", "unix:/run/lmtp", "alice@example.test bob@example.test "},
+        {"<all@example.test>", "unix:/run/lmtp", "alice+x@example.test bob@example.test "},
+        {"<postmaster>", "unix:/run/lmtp", "alice@example.test "},
+        {"<carl+y@b\xc3\xbc"
+         "cher.example>",
+         "imap.example:24", "carl+y@xn--bcher-kva.example "},
+        {"<anyone@xn--bcher-kva.example>", "unix:/run/lmtp", "bob@example.test "},
+    };
+    locals[0].lmtp = SPAN("unix:/run/lmtp"), locals[1].lmtp = SPAN("imap.example:24");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t storage[1024];
+        struct buf b = BUF_OVER(storage);
+        struct facts_sender sender;
+        struct facts_recipient recipient;
+        cr_assert_eq(facts_mail(&house, &stranger, SPAN("<>"), &sender), REASON_SENDER_ACCEPTED);
+        (void)!facts_rcpt(&house, &sender.facts, span_text(rows[i].argument), &recipient, &ends);
+        for (size_t j = 0; j < ends.n; j++) {
+            struct recipient way = {0};
+            struct key mailbox;
+            if (ends.entries[j].kind == DESTINATION_NONE) continue;
+            expand_way(&house, &ends.entries[j], &mailbox, &way);
+            cr_expect_eq(way.kind, DESTINATION_LMTP);
+            cr_expect(span_equal(way.destination, span_text(rows[i].destination)), "%s", rows[i].argument);
+            buf_put_span(&b, way.address);
+            buf_put_octet(&b, ' ');
+        }
+        cr_expect(span_equal(buf_span(&b), span_text(rows[i].addresses)), "%s: %.*s", rows[i].argument, (int)b.n,
+                  storage);
+    }
+    locals[0].lmtp = locals[1].lmtp = SPAN("");
+}
+
 static enum reason postmaster(const struct house *at, const char *argument, struct buf *b) {
     struct facts_sender sender;
     struct facts_recipient recipient;

@@ -36,7 +36,9 @@ static const char text[] =
     "listen = ( { role = \"mx\"; address = \"127.0.0.1:25\"; },\n"
     "           { role = \"submission\"; address = [ \"127.0.0.1:587\", \"[::1]:587\" ]; },\n"
     "           { role = \"submissions\"; address = \"127.0.0.1:465\"; } );\n"
-    "local_domains = [ \"example.test\", \"b.example\", \"a.example\" ];\n"
+    "local_domains = ( \"example.test\", { name = \"b.example\"; delivery = \"lmtp:imap.example:24\"; }, "
+    "\"a.example\" "
+    ");\n"
     "relay_domains = ( { name = \"backup.example\"; recipients = [ \"x@backup.example\", \"y@backup.example\" ]; } "
     ");\n"
     "trusted_networks = [ \"192.0.2.0/24\" ];\n"
@@ -176,6 +178,7 @@ Test(test_setup, of_auth) {
     cr_expect_eq(setup.foreign, DESTINATION_SMARTHOST);
     cr_assert_eq(setup.n_local_domains, 3u);
     cr_expect(span_equal(setup.local_domains[0].name, SPAN("a.example")) && setup.local_domains[0].sender_needs_auth);
+    cr_expect(setup.local_domains[0].lmtp.n == 0 && span_equal(setup.local_domains[1].lmtp, SPAN("imap.example:24")));
     cr_assert(setup.n_relay_domains == 1 && setup.relay_domains[0].n == 2 && setup.n_relay_recipients == 2);
     cr_expect(span_equal(setup.relay_recipients[setup.relay_domains[0].first], SPAN("x@backup.example")));
     cr_expect_eq(setup.n_trusted_networks, 1u);
