@@ -265,10 +265,24 @@ static int confirm(const struct conf *conf, const char *path, const char *aside,
     return CONTROL_OK;
 }
 
+/* What changes places lies in one file system. */
+static int check_plain(int state, const struct conf *conf, const char *name) {
+    struct stat outer, inner;
+    if (fstat(state, &outer) != 0) return fault(conf->state_directory);
+    if (fstatat(state, name, &inner, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : fault(name);
+    if (S_ISDIR(inner.st_mode) && inner.st_dev == outer.st_dev) return 0;
+    fprintf(stderr,
+            "gatepost: %s/%s is a link or a disk of its own; nothing was restored. Restore with another "
+            "state_directory and copy it there\n",
+            conf->state_directory, name);
+    return -1;
+}
+
 /* Refuses a place in use, unless it is to be moved aside. */
 static int check_place(int state, const struct conf *conf, bool force, bool *moved_out) {
     *moved_out = faccessat(state, DIRECTORIES_UNFINISHED, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     for (size_t i = 0; i < PARTS; i++) {
+        if (check_plain(state, conf, parts[i].name) != 0) return -1;
         int empty = is_empty(state, parts[i].name);
         if (empty < 0) return -1;
         if (empty) continue;
