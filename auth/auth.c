@@ -308,6 +308,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
     for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
     if (!auth.setup.stand_alone) auth_say_postmaster(&auth);
     role_ready(missing);
+    log_gather();
     while (!command_gone(&auth)) {
         int wait = login_round(&auth);
         uint64_t now = clock_ms();
@@ -316,11 +317,13 @@ int auth_run(struct role_start *start, uint32_t missing) {
             expire_at = now + EXPIRE_EVERY_MS;
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
+        log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);
             return 1;
         }
     }
+    log_flush();
     database_close(auth.house.db);
     dovecot_export_close(&auth.dovecot);
     return 0;

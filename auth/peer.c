@@ -6,11 +6,11 @@
 #include "auth/login.h"
 #include "auth/transaction.h"
 #include "store/clock.h"
+#include "store/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,7 +96,7 @@ void peer_unpark_all(struct auth *auth) {
 
 static bool draw_name(struct peer *peer) {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford's base 32 */
-    if (getrandom(peer->name, NAME_OCTETS, 0) != NAME_OCTETS) return false;
+    if (random_draw(peer->name, NAME_OCTETS) != 0) return false;
     for (size_t i = 0; i < NAME_OCTETS; i++) peer->name[i] = (uint8_t)digits[peer->name[i] & 31];
     peer->name_n = NAME_OCTETS;
     return true;
@@ -168,6 +168,7 @@ static int welcome(struct peer *peer) {
     if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
     if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);
     log_send(&line);
+    log_flush(); /* its own lines must find its name there */
     wire_put_u8(&b, (uint8_t)refusal);
     wire_put_span(&b, peer_name(peer));
     wire_put_span(&b, peer->client.system ? key_span(&peer->system.login) : span_of(NULL, 0));
@@ -310,7 +311,6 @@ static void ready(void *context, uint32_t events) {
 
 static void add(struct auth *auth, struct peer made, int fd) {
     struct peer *peer = calloc(1, sizeof *peer);
-    int one = 1;
     if (!peer) goto failed;
     *peer = made;
     peer->auth = auth;
@@ -320,7 +320,6 @@ static void add(struct auth *auth, struct peer made, int fd) {
     peer->watch = (struct loop_watch){fd, ready, peer};
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) goto failed;
-    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) goto failed;
     if (loop_add(&auth->loop, &peer->watch, EPOLLIN) != 0) goto failed;
     peer->next = auth->peers;
     auth->peers = peer;

@@ -4,10 +4,10 @@
 #include "auth/transaction.h"
 
 #include "store/message.h"
+#include "store/random.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum { ARGUMENT_MAX = 8192, RECIPIENT_BYTES_MAX = 4 * ADDRESS_MAX + ENVELOPE_TEXT_MAX + 64 };
@@ -130,7 +130,7 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     uint8_t storage[8192];
     struct buf b = BUF_OVER(storage);
     struct transaction *transaction = &peer->transaction;
-    if (getrandom(transaction->name, TRANSACTION_BYTES, 0) != TRANSACTION_BYTES) {
+    if (random_draw(transaction->name, TRANSACTION_BYTES) != 0) {
         log_fault("getrandom", errno);
         return REASON_NOT_DECIDED;
     }

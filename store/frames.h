@@ -43,7 +43,7 @@ enum frame_type {
                                configuration names for mail; answered by MASTER_DIALED */
 
     /* ---- listener to auth */
-    POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel */
+    POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel, with SO_PASSCRED */
     POOL_EXIT,           /* u32 pid, u8 enum session_exit */
     POOL_LOCAL,          /* u32 pid, u32 uid that the kernel names for who connected to the local socket; +fd as
                             POOL_CHILD. That child may announce RELAY_ROLE_LOCAL, and nothing else */

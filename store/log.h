@@ -28,7 +28,7 @@ void log_client(struct log_line *line, const struct netaddr *client);
 void log_send(struct log_line *line);
 
 /* From now on this process's lines wait until log_flush, or until there are many of them; a fault's and a bug's do
- * not. What the world sees of an event comes after the flush of its line. Not for a process that forks. */
+ * not. Flush before a wait, and before what must not be seen earlier than its line. Not for a process that forks. */
 void log_gather(void);
 void log_flush(void);
 

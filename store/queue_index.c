@@ -5,11 +5,11 @@
 #include "store/clock.h"
 #include "store/disk.h"
 #include "store/log.h"
+#include "store/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 static size_t slot(const struct queue *queue, uint64_t number) {
     return (size_t)(number * 0x9e3779b97f4a7c15U >> 20) & (queue->messages_cap - 1);
@@ -244,10 +244,8 @@ void queue_note_set(struct queue_note **place, struct queue_note *note) {
 }
 
 static uint16_t draw(void) {
-    static uint16_t stock[64];
-    static size_t left;
-    if (!left && getrandom(stock, sizeof stock, 0) == sizeof stock) left = sizeof stock / sizeof *stock;
-    return left ? stock[--left] : 0;
+    uint16_t random;
+    return random_draw(&random, sizeof random) == 0 ? random : 0;
 }
 
 uint64_t queue_draw_number(struct queue *queue) {
