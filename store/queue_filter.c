@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 static const char *const doings[QUEUE_DOINGS] = {"", "ready", "deferred", "active", "held", "reporting"};
-static const char *const kinds[] = {"", "maildir", "capture", "smarthost"};
+static const char *const kinds[] = {"", "maildir", "capture", "smarthost", "lmtp"};
 
 const char *queue_doing_name(enum queue_doing doing) {
     return doings[doing < QUEUE_DOINGS ? doing : QUEUE_ANY];

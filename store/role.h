@@ -15,7 +15,7 @@ enum role {
     ROLE_KEYS,
     ROLE_QUEUE,
     ROLE_DELIVERY, /* local: Maildir, capture */
-    ROLE_OUTBOUND, /* to other hosts by SMTP */
+    ROLE_OUTBOUND, /* to other hosts by SMTP, to mailboxes by LMTP */
     ROLE_RESOLVER,
     ROLE_LOG,
     ROLE_COMMAND, /* the command line, in the master's place when no server runs */
