@@ -6,7 +6,9 @@
 static bool take(const struct house *house, const struct auth_system_user *user, struct system_user *out) {
     uint8_t storage[2 * ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
-    *out = (struct system_user){.given = user->login.n > 0, .trusted = user->trusted};
+    *out = (struct system_user){.name_n = user->name.n, .given = user->login.n > 0, .trusted = user->trusted};
+    if (user->name.n > sizeof out->name) return false;
+    if (user->name.n) memcpy(out->name, user->name.p, user->name.n);
     if (out->given) return key_parse(&out->login, user->login);
     buf_put_span(&b, user->name);
     buf_put_octet(&b, '@');

@@ -4,7 +4,11 @@
 
 #include "auth/expand.h"
 
+enum { SYSTEM_NAME_MAX = 64 };
+
 struct system_user {
+    uint8_t name[SYSTEM_NAME_MAX];
+    size_t name_n;
     struct key login; /* its address: of the user of ours that it was given, else NAME@local_domain */
     bool given;       /* by the configuration: there must be such a user */
     bool trusted;     /* any sender in a local domain */

@@ -112,7 +112,7 @@ static struct envelope make_envelope(const struct peer *peer, const struct facts
         .local = peer->here,
         .role = (uint8_t)peer->client.role,
         .flags = flags,
-        .helo = peer->client.system ? key_local(&peer->system.login) : helo,
+        .helo = peer->client.system ? span_of(peer->system.name, peer->system.name_n) : helo,
         .tls = span_of(peer->tls, peer->tls_n),
         .principal = span_of(sender->login, principal ? sender->login_n : 0),
         .sender = sender->address.whole,

@@ -21,6 +21,33 @@ make_users() {
     done
 }
 
+# What programs call to send mail: gatepost by another name, where no other mailer has it. /usr/sbin/sendmail and
+# /usr/lib/sendmail are what they look for, wherever gatepost itself is.
+names() {
+    echo "$top/sbin/sendmail $top/bin/mailq $top/bin/newaliases"
+    [ "$prefix" = /usr ] || echo "$destdir/usr/sbin/sendmail"
+    echo "$destdir/usr/lib/sendmail"
+}
+
+is_ours() { case $(readlink "$1" || true) in "$prefix/sbin/gatepost") return 0 ;; *) return 1 ;; esac; }
+
+install_names() {
+    for name in $(names); do
+        if [ -e "$name" ] && ! is_ours "$name"; then
+            echo "$name is another mailer's, and stays; with that mailer removed, make install again" >&2
+            continue
+        fi
+        mkdir -p "${name%/*}"
+        ln -sf "$prefix/sbin/gatepost" "$name"
+    done
+}
+
+remove_names() {
+    for name in $(names); do
+        if is_ours "$name"; then rm -f "$name"; fi
+    done
+}
+
 # The unit has the program's place in it.
 install_unit() {
     sed "s|/usr/local/sbin/|$prefix/sbin/|g" "$1" >"$units/${1##*/}"
@@ -34,7 +61,8 @@ install_files() {
     mkdir -p "$top/sbin" "$top/libexec/gatepost" "$top/share/man/man5" "$top/share/man/man8" "$units" "$etc/tls"
     install -m 755 gatepost "$top/sbin/gatepost"
     for program in $programs; do install -m 755 "build/gatepost-$program" "$top/libexec/gatepost/"; done
-    install -m 644 conf/gatepost.8 "$top/share/man/man8/"
+    install_names
+    install -m 644 conf/gatepost.8 conf/gatepost-sendmail.8 "$top/share/man/man8/"
     install -m 644 conf/gatepost.conf.5 "$top/share/man/man5/"
     install -m 644 conf/gatepost.conf "$etc/gatepost.conf.sample"
     [ -e "$etc/gatepost.conf" ] || install -m 644 conf/gatepost.conf "$etc/gatepost.conf"
@@ -52,7 +80,9 @@ END
 }
 
 uninstall_files() {
-    rm -f "$top/sbin/gatepost" "$top/share/man/man8/gatepost.8" "$top/share/man/man5/gatepost.conf.5" \
+    remove_names
+    rm -f "$top/sbin/gatepost" "$top/share/man/man8/gatepost.8" "$top/share/man/man8/gatepost-sendmail.8" \
+        "$top/share/man/man5/gatepost.conf.5" \
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done

@@ -276,7 +276,7 @@ static int prepare(void) {
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
     if (fit_files(master.conf, stderr) != 0) return -1; /* its log line needs the family's socket */
     if (family_serve_status(&master.family, &master.status) != 0) return -1;
-    if (!system_users_watch(&master.loop, &master.passwd, system_users_changed))
+    if (!system_users_watch(&master.loop, &master.passwd, SYSTEM_USERS_FILE, system_users_changed))
         log_fault("watching /etc/passwd", errno);
     return write_pid_file();
 }

@@ -69,6 +69,7 @@ void system_users_free(struct system_users *users) {
 /* ---- changes */
 
 static void (*tell)(void);
+static const char *watched; /* its name in its directory */
 
 /* Most tools write a new file beside it and rename that. */
 static void stirred(void *context, uint32_t events) {
@@ -81,19 +82,26 @@ static void stirred(void *context, uint32_t events) {
             struct inotify_event event;
             memcpy(&event, storage + at, sizeof event);
             const char *name = storage + at + sizeof event;
-            if (event.mask & IN_Q_OVERFLOW || (event.len && strcmp(name, "passwd") == 0)) ours = true;
+            if (event.mask & IN_Q_OVERFLOW || (event.len && strcmp(name, watched) == 0)) ours = true;
             at += sizeof event + event.len;
         }
     }
     if (ours) tell();
 }
 
-bool system_users_watch(struct loop *loop, struct loop_watch *watch, void (*changed)(void)) {
+bool system_users_watch(struct loop *loop, struct loop_watch *watch, const char *path, void (*changed)(void)) {
+    const char *slash = strrchr(path, '/');
+    char directory[4096];
+    struct buf b = buf_over(directory, sizeof directory - 1);
+    buf_put(&b, path, slash ? (size_t)(slash - path) + 1 : 0);
+    directory[b.n] = 0;
+    if (!slash || !buf_ok(&b)) return false;
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) return false;
     *watch = (struct loop_watch){fd, stirred, watch};
     tell = changed;
-    if (inotify_add_watch(fd, "/etc", IN_CLOSE_WRITE | IN_MOVED_TO) >= 0 && loop_add(loop, watch, EPOLLIN) == 0)
+    watched = slash + 1;
+    if (inotify_add_watch(fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO) >= 0 && loop_add(loop, watch, EPOLLIN) == 0)
         return true;
     close(fd);
     watch->fd = -1;

@@ -21,7 +21,8 @@ void system_users_read(struct system_users *out, const struct conf *conf, const 
 void system_users_free(struct system_users *users);
 
 /* Calls back when the file was changed or replaced. False: this kernel cannot tell, and changes count from the next
- * reload on. The watch must outlive the loop. */
-bool system_users_watch(struct loop *loop, struct loop_watch *watch, void (*changed)(void)) MUST_USE;
+ * reload on. `path` must outlive the watch, and that the loop; one file is watched at a time. */
+bool system_users_watch(struct loop *loop, struct loop_watch *watch, const char *path,
+                        void (*changed)(void)) MUST_USE;
 
 #endif

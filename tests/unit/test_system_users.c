@@ -1,5 +1,5 @@
 /* test_system_users.c - what auth is told of the users of this host.
- * Runs in: the test runner. Trusts: nothing. Never: reads this host's own users but to watch for changes. */
+ * Runs in: the test runner. Trusts: nothing. Never: looks at this host's own users. */
 #include "server/process/system_users.h"
 #include "store/log.h"
 #include "tests/unit/scratch.h"
@@ -54,4 +54,37 @@ Test(system_users, without_a_file_there_is_nobody) {
     system_users_read(&users, &conf, "nothing-here");
     cr_expect_eq(users.n, (size_t)0);
     system_users_free(&users);
+}
+
+static unsigned changes;
+
+static void count(void) {
+    changes++;
+}
+
+static unsigned changes_after(struct loop *loop, const char *old, const char *new) {
+    unsigned before = changes;
+    FILE *file = fopen(old, "w");
+    cr_assert(file && fclose(file) == 0);
+    if (new) cr_assert_eq(rename(old, new), 0);
+    cr_assert_eq(loop_round(loop, 0), 0);
+    return changes - before;
+}
+
+Test(system_users, changes_are_told) {
+    static char path[4096];
+    struct loop_watch watch;
+    struct loop loop;
+    cr_assert(getcwd(path, sizeof path - 20) && loop_open(&loop) == 0);
+    memcpy(path + strlen(path), "/passwd", sizeof "/passwd");
+    cr_assert(system_users_watch(&loop, &watch, path, count));
+    cr_expect_eq(changes_after(&loop, "other", NULL), 0u);
+    cr_expect_eq(changes_after(&loop, "passwd-", NULL), 0u);
+    cr_expect_eq(changes_after(&loop, "passwd", NULL), 1u);
+    cr_expect_eq(changes_after(&loop, "passwd+", "passwd"), 1u);
+    loop_remove(&loop, &watch);
+    close(watch.fd);
+    loop_close(&loop);
+    cr_expect_not(system_users_watch(&loop, &watch, "/nonexistent/passwd", count));
+    cr_expect_not(system_users_watch(&loop, &watch, "passwd", count));
 }
