@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,28 @@ static void send_link(int master, uint16_t type, uint8_t kind, int fd) {
     close(fd);
 }
 
+static struct sockaddr_un control_address(const struct queue_driver *driver) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/control", driver->path);
+    MUST(n > 0 && (size_t)n < sizeof address.sun_path);
+    return address;
+}
+
+static int control_socket(const struct queue_driver *driver) {
+    struct sockaddr_un address = control_address(driver);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)unlink(address.sun_path);
+    MUST(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4) == 0);
+    return fd;
+}
+
+int drive_connect(struct queue_driver *driver) {
+    struct sockaddr_un address = control_address(driver);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    MUST(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    return fd;
+}
+
 static int channel(int master, uint8_t role) {
     int pair[2];
     MUST(frame_pair(pair, false) == 0 && fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
@@ -74,6 +97,7 @@ void drive_start(struct queue_driver *driver) {
     struct frame frame;
     MUST(frame_pair(master, false) == 0 && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, log) == 0);
     driver->pid = fork();
+    fcntl(log[1], F_SETFL, O_NONBLOCK); /* a log that nobody reads holds nobody up */
     if (driver->pid == 0) be_queue(master[1], log[1]);
     close(master[1]);
     close(log[1]);
@@ -83,6 +107,7 @@ void drive_start(struct queue_driver *driver) {
     MUST(frame_send_fd(driver->master, MASTER_SETUP, (struct span){0}, setup) == 0);
     close(setup);
     send_link(driver->master, MASTER_DESCRIPTOR, DESCRIPTOR_DIRECTORY, open(driver->path, O_RDONLY | O_DIRECTORY));
+    send_link(driver->master, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, control_socket(driver));
     driver->auth = channel(driver->master, ROLE_AUTH);
     driver->delivery = channel(driver->master, ROLE_DELIVERY);
     driver->command = channel(driver->master, ROLE_COMMAND);

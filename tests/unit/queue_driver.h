@@ -61,6 +61,8 @@ void drive_answer(int agent, const struct drive_job *job, enum job_outcome outco
 
 /* Receives one frame within the time. */
 bool drive_frame(int fd, int wait_ms, struct frame *out);
+/* Another connection to the queue, over its control socket. */
+int drive_connect(struct queue_driver *driver);
 /* Asks a control verb with one argument; the exit code, and how many rows came. */
 int drive_control(struct queue_driver *driver, const char *verb, const char *argument, const char *value,
                   int *rows_out);
