@@ -9,6 +9,8 @@
 enum { JOURNAL_BATCH_RECORDS = 256, JOURNAL_NAME_MAX = 32 };
 #define JOURNAL_BATCH_BYTES ((size_t)16 << 20)
 #define JOURNAL_HEADER_BYTES 64
+/* Zeros that are written ahead: a 64th of a segment, and no more than this; they go in so many parts. */
+enum { JOURNAL_AHEAD_PART = 64, JOURNAL_AHEAD_BYTES = 1 << 20, JOURNAL_ZEROS_PARTS = 32 };
 enum { JOURNAL_VERSION = 1 };
 
 struct journal_segment {
@@ -26,11 +28,12 @@ struct journal {
     size_t n, cap;
     int fd;
     uint64_t offset, sequence, last_segment;
+    uint64_t zeroed;   /* up to here the current segment has been written; beyond, it is only allocated */
     uint64_t floor;    /* the greatest message number so far: goes into segment headers */
     unsigned failures; /* failed flushes in a row */
     /* the batch */
     size_t n_records, n_parts, batch_bytes;
-    struct iovec parts[3 * JOURNAL_BATCH_RECORDS];
+    struct iovec parts[3 * JOURNAL_BATCH_RECORDS + JOURNAL_ZEROS_PARTS];
     uint8_t heads[JOURNAL_BATCH_RECORDS][RECORD_HEAD_BYTES];
 };
 

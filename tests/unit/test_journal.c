@@ -333,3 +333,48 @@ Test(journal, a_failed_write_is_void_as_a_whole) {
     again();
     cr_assert_eq(seen.n, 1);
 }
+
+static size_t written;
+static uint64_t written_to;
+
+static ssize_t counting_pwritev(int fd, const struct iovec *parts, int n, off_t offset) {
+    ssize_t done = disk_system.pwritev(fd, parts, n, offset);
+    written = done < 0 ? 0 : (size_t)done;
+    written_to = (uint64_t)offset + written;
+    return done;
+}
+
+/* The first write into a part of the segment writes zeros behind it, the ones after it only themselves; never beyond
+ * the segment's end, and what lies there is no damage. */
+Test(journal, writes_zeros_ahead) {
+    static char text[8 << 10];
+    struct disk_calls calls = disk_system;
+    uint64_t end = (5 << 20) + 12345, ahead = end / JOURNAL_AHEAD_PART;
+    size_t small = 0, large = 0, least = SIZE_MAX;
+    calls.pwritev = counting_pwritev;
+    disk_use(&calls);
+    memset(text, 'x', sizeof text - 1);
+    journal.segment_bytes = end;
+    append("first");
+    cr_expect(written_to >= ahead && written_to <= ahead + 8192, "%llu", (unsigned long long)written_to);
+    append("second");
+    cr_expect_lt(written, (size_t)200);
+    for (uint64_t first = journal.last_segment; journal.offset < end && journal.last_segment == first;) {
+        append(text);
+        if (written < least) least = written;
+        if (written < sizeof text + 200)
+            small++;
+        else
+            large++;
+        cr_expect(written_to <= end || written < sizeof text + 200, "%llu", (unsigned long long)written_to);
+    }
+    cr_expect_geq(least, sizeof text - 1);
+    cr_expect(small > 3 * large && large >= 50, "%zu %zu", small, large);
+    cr_expect_eq(journal.n, (size_t)1);
+    append("in the next");
+    cr_expect(written_to >= ahead && written_to <= ahead + 8192, "%llu", (unsigned long long)written_to);
+    disk_use(NULL);
+    again();
+    cr_expect_eq(seen.n, 3 + small + large);
+    cr_expect(was_seen("first") && was_seen("in the next"));
+}
