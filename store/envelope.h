@@ -64,6 +64,11 @@ struct recipient {
                            empty: the envelope's */
 };
 
+/* Whether outbound, not delivery, has the agents for this kind. */
+static inline bool destination_goes_out(uint8_t kind) {
+    return kind == DESTINATION_SMARTHOST || kind == DESTINATION_LMTP;
+}
+
 static inline struct span recipient_sender(const struct recipient *recipient, const struct envelope *envelope) {
     return recipient->sender.n ? recipient->sender : envelope->sender;
 }

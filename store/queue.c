@@ -17,7 +17,7 @@ enum { LINK_BACKLOG_BYTES = 8 << 20, LINK_FRAMES = 256, DRAIN_MS = 3000, WALK_MS
 static const uint8_t link_roles[QUEUE_LINKS] = {ROLE_AUTH, ROLE_DELIVERY, ROLE_OUTBOUND};
 
 struct queue_link *queue_link_for(struct queue *queue, uint8_t destination_kind) {
-    return &queue->links[queue_goes_out(destination_kind) ? 2 : 1];
+    return &queue->links[destination_goes_out(destination_kind) ? 2 : 1];
 }
 
 /* The peer is gone, or will not read; the master brings a new channel. The descriptor belongs to queue->start. */

@@ -281,7 +281,7 @@ void queue_delivery_frame(struct queue *queue, struct queue_link *link, struct f
 
 void queue_agents_lost(struct queue *queue, uint8_t role) {
     for (struct queue_agent *agent = queue->agents, *next; agent; agent = next) {
-        bool outbound = queue_goes_out(agent->destination->kind);
+        bool outbound = destination_goes_out(agent->destination->kind);
         next = agent->next;
         if (agent->watch.fd < 0 && outbound == (role == ROLE_OUTBOUND)) {
             queue_destination_failed(queue, agent->destination, NULL);

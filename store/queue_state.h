@@ -422,9 +422,5 @@ bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, i
 /* Reads what auth has sent so far. */
 void queue_auth_drain(struct queue *queue);
 struct queue_link *queue_link_for(struct queue *queue, uint8_t destination_kind);
-/* Whether outbound, not delivery, has the agents for it. */
-static inline bool queue_goes_out(uint8_t destination_kind) {
-    return destination_kind == DESTINATION_SMARTHOST || destination_kind == DESTINATION_LMTP;
-}
 
 #endif
