@@ -77,7 +77,8 @@ struct control_server {
     void (*handle)(void *context, struct control_peer *peer, const struct control_request *request);
     void *context;
     struct control_peer *peers[CONTROL_PEERS];
-    /* Set by a handler: who copies our files; NULL again once that peer has left. `copied` is called then, or NULL. */
+    /* Set by a handler: who copies our files; NULL again once that peer has left. `copied` is called then, or
+     * NULL. */
     const struct control_peer *copier;
     void (*copied)(void *context);
 };

@@ -1,6 +1,6 @@
 /* queue_control.c - what the command line may ask of the queue.
  * Runs in: queue. Trusts: the owner's uid and root. Never: changes more than was named. */
-#include "store/queue_state.h"
+#include "store/queue_walk.h"
 
 #include "store/clock.h"
 

@@ -5,6 +5,7 @@
 #include "store/clock.h"
 #include "store/disk.h"
 #include "store/log.h"
+#include "store/queue_walk.h"
 #include "store/random.h"
 
 #include <errno.h>

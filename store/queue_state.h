@@ -402,17 +402,6 @@ void queue_report_sweep(struct queue *queue);
 bool queue_backup_runs(const struct queue *queue);
 int queue_control_open(struct queue *queue) MUST_USE;
 
-/* ---- queue_list.c, queue_change.c, queue_export.c, queue_stats.c: answers to it */
-void queue_list_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-void queue_show_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-void queue_change_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-void queue_export_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-void queue_stats_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
-
-/* ---- queue_walk.c */
-/* The message leaves: answers that would go on with it pass it over. */
-void queue_walk_left(struct queue *queue, const struct queue_message *message);
-
 /* ---- queue.c */
 /* The process's one queue, recovered and ready for rounds; NULL when it cannot be had (logged). */
 struct queue *queue_begin(struct role_start *start);

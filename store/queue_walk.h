@@ -32,9 +32,19 @@ struct queue_walk {
 
 /* Begins; the walk belongs to the peer's answer from now on. Its functions, `heads` and `filter` are set. */
 void queue_walk_begin(struct queue *queue, struct control_peer *peer, struct queue_walk *walk);
+/* The message leaves: answers that would go on with it pass it over. */
+void queue_walk_left(struct queue *queue, const struct queue_message *message);
 /* Sends the row that the command has put together. */
 enum queue_step queue_walk_send(struct queue_walk *walk, struct control_row *row);
 
+/* ---- queue_list.c, queue_change.c, queue_export.c, queue_stats.c: answers to the command line */
+void queue_list_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_show_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_change_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_export_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+void queue_stats_answer(struct queue *queue, struct control_peer *peer, const struct control_request *request);
+
+/* ---- queue_head.c */
 /* Reads what goes before the body, which is all that a list needs: from memory, or a few octets of the disk, which
  * are checked for being those of this message but not against their MAC. Views that end with the next call. */
 bool queue_head_read(struct queue *queue, const struct queue_message *message, struct message *out) MUST_USE;

@@ -47,7 +47,7 @@ static const struct command_option alias_options[] = {
 
 #define FILTERS                                                                                                      \
     {"from", "SENDER", "messages from this sender", false}, {"to", "RECIPIENT", "to this recipient", false},         \
-        {"destination", "NAME", "to this destination, or all of a kind: maildir, capture, smarthost", false},        \
+        {"destination", "NAME", "to this destination, or all of a kind: maildir, lmtp, smarthost...", false},        \
         {"older-than", "AGE", "that came longer ago: 90s, 30m, 2h, 3d, 1w", false},                                  \
         {"younger-than", "AGE", "that came since", false}, {                                                         \
         "state", "STATE", "ready, deferred, active, held or reporting", false                                        \

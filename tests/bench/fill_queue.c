@@ -22,7 +22,7 @@ struct fill {
 static const char usage[] =
     "fill_queue [options] DIRECTORY - fills an empty queue directory (state_directory/queue)\n"
     "  -n MESSAGES      1000000    -d DESTINATIONS  1000    -s SENDERS  1000    -b BODY_BYTES  1024\n"
-    "  -k KIND          maildir, capture or smarthost: smarthost\n"
+    "  -k KIND          maildir, capture, smarthost or lmtp: smarthost\n"
     "  -a SECONDS       the oldest arrived so long ago, the others evenly since then: 3600\n"
     "  -w SECONDS       all have been tried once and wait until then; 0, never tried: 0\n"
     "  -m TEXT          what was said at that attempt\n"
@@ -47,8 +47,8 @@ static uint64_t number_of(const char *text) {
 }
 
 static uint8_t kind_of(const char *text) {
-    static const char *const names[] = {"maildir", "capture", "smarthost"};
-    for (uint8_t i = 0; i < 3; i++)
+    static const char *const names[] = {"maildir", "capture", "smarthost", "lmtp"};
+    for (uint8_t i = 0; i < 4; i++)
         if (strcmp(text, names[i]) == 0) return (uint8_t)(DESTINATION_MAILDIR + i);
     fprintf(stderr, "fill_queue: no kind %s\n", text);
     exit(2);
