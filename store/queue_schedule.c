@@ -195,13 +195,15 @@ void queue_expire_ready(struct queue *queue, struct queue_message *message) {
 void queue_destination_failed(struct queue *queue, struct queue_destination *destination, struct queue_note *note) {
     if (destination->failures < UINT16_MAX) destination->failures++;
     destination->worked = 0;
+    unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
+    uint64_t soon = (uint64_t)NO_LINK_MS << shift, wait = soon; /* without a note: a trouble of our own, no agent */
     if (note) {
         queue_note_set(&destination->note, note);
-        leave_alone(queue, destination, queue_retry_ms(&queue->setup, destination->failures, draw()));
-    } else { /* a trouble of our own: no agent */
-        unsigned shift = destination->failures < 6 ? destination->failures - 1U : 5;
-        leave_alone(queue, destination, (uint64_t)NO_LINK_MS << shift);
+        wait = queue_retry_ms(&queue->setup, destination->failures, draw());
+        /* Our own mailboxes' server is mostly just being started again: one message at a time finds out. */
+        if (destination->kind == DESTINATION_LMTP && soon < wait) wait = soon;
     }
+    leave_alone(queue, destination, wait);
 }
 
 /* Everybody in the part was tried and some must be tried again. */

@@ -198,6 +198,24 @@ def _():
         nothing_was_killed(server)
 
 
+@case("lmtp: a server that was away for a moment is tried again soon, whatever the pauses of queue.retry")
+def _():
+    path = os.path.join("/var/tmp", "gatepost-lmtp-%d" % os.getpid())
+    with front("soon", "lmtp:unix:" + path, queue={"retry": ["1h"], "reserve": "1M"}) as server:
+        send_one(server, marker(), login("alice"))
+        server.log_has(r"event=deferred .*cannot connect to the LMTP server: No such file")
+        try:
+            with Playing(path=path) as other:
+                send_one(server, marker(), login("bob"))
+                eventually(lambda: [recipients for _, recipients, _ in other.seen] == [[login("bob")]], "bob's mail")
+                server.command("queue", "retry", "--all")
+                finished(server)
+                equal(len(other.seen), 2, "messages")
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
 class Playing:
     """LMTP servers that answer each recipient by `answer(address, attempt)`: a text to RCPT, unless it begins with 2; that,
     or the one text of a tuple, after the data; None breaks off instead."""
