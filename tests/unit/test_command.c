@@ -227,6 +227,50 @@ Test(command, lines) {
         strstr(text, "{\"rule\": \"relay-denied\", \"line\": \"relay-denied: \\u001b[2J foreign\\u000d\\u000a\"}"));
 }
 
+Test(command, an_object_per_line, .init = fill_rows) {
+    char text[TEXT_MAX];
+    print(PRINT_LINES, rows, 3, text, sizeof text);
+    cr_expect_str_eq(text,
+                     "{\"login\": \"alice@example.test\", \"mails\": 7, \"enabled\": true, "
+                     "\"last\": \"2025-11-23T19:00:00.123Z\"}\n"
+                     "{\"login\": \"\xc3\xa4@x\", \"mails\": 123456, \"enabled\": false, \"last\": null}\n"
+                     "{\"login\": \"b\", \"mails\": 0}\n",
+                     "%s", text);
+    print(PRINT_LINES, rows, 0, text, sizeof text);
+    cr_expect_str_eq(text, "");
+}
+
+Test(command, octets_for_a_terminal) {
+    char text[TEXT_MAX];
+    control_row_open(&rows[0]);
+    control_row_line(&rows[0], SPAN("a\x1b[2J\tb\r\n\xff\r\n\r\nend"));
+    print(PRINT_SHOWN, rows, 1, text, sizeof text);
+    cr_expect_str_eq(text, "a\\x1b[2J\tb\n\\xff\n\nend", "%s", text);
+}
+
+/* Of a long table no more than a part is in memory; the head comes once, and what is empty is a sign of life. */
+Test(command, a_long_table, .init = fill_rows) {
+    static char text[200 * PRINT_HELD];
+    struct command_print print;
+    FILE *out = fmemopen(text, sizeof text - 1, "w");
+    size_t lines = 0, heads = 0;
+    command_print_open(&print, out, PRINT_TABLE);
+    for (size_t i = 0; i < 2 * PRINT_HELD + 5; i++) {
+        cr_assert(command_print_row(&print, (struct span){0}));
+        cr_assert(command_print_row(&print, buf_span(&rows[i == PRINT_HELD + 1 ? 1 : 2].b)));
+        cr_assert_leq(print.n_held, (size_t)PRINT_HELD);
+    }
+    command_print_close(&print);
+    fclose(out);
+    for (char *line = text; line && *line; line = strchr(line, '\n') + 1) {
+        lines++;
+        heads += strncmp(line, "LOGIN", 5) == 0;
+    }
+    cr_expect_eq(lines, 2u * PRINT_HELD + 6);
+    cr_expect_eq(heads, 1u);
+    cr_expect(strstr(text, "\xc3\xa4@x    123456"), "columns grow where they must");
+}
+
 static const struct {
     struct span text;
     const char *clean, *json;
