@@ -115,6 +115,7 @@ enum frame_type {
     JOB_RESULT = 0x0a81, /* u64 job, u16 index, u8 enum job_outcome, u16 reply code (0: none), text status ("4.4.1"),
                             text diagnostic (at most 400, printable), text remote name */
     JOB_DONE,            /* u64 job: no more results for it */
+    JOB_SENDING,         /* u64 job: its text goes out from here on; only a result can tell what came of it */
 
     /* ---- outbound to resolver and back */
     RESOLVE_REQUEST = 0x0b01, /* u64 request, text host name */

@@ -2,6 +2,8 @@
  * Runs in: every process but the session. Trusts: its owner. Never: keeps a pointer to a watch that was removed. */
 #include "store/loop.h"
 
+#include "store/clock.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@ void loop_remove(struct loop *loop, struct loop_watch *watch) {
 
 int loop_round(struct loop *loop, int timeout_ms) {
     int n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, timeout_ms);
+    loop->woke_ms = clock_ms();
     if (n < 0) return errno == EINTR ? 0 : -1;
     loop->n = n;
     for (loop->at = 0; loop->at < n;) {

@@ -16,7 +16,8 @@ enum { LOOP_BATCH = 64 };
 
 struct loop {
     int epoll_fd;
-    int n, at; /* the batch being dispatched */
+    int n, at;        /* the batch being dispatched */
+    uint64_t woke_ms; /* clock_ms when the last wait ended */
     struct epoll_event batch[LOOP_BATCH];
 };
 

@@ -223,8 +223,15 @@ struct queue *queue_begin(struct role_start *start) {
     return prepare(&queue, start) == 0 ? &queue : NULL;
 }
 
+/* From one wait to the next. */
+static void measure_round(struct queue *queue) {
+    uint64_t took = queue->loop.woke_ms ? clock_ms() - queue->loop.woke_ms : 0;
+    if (took > queue->longest_ms) queue->longest_ms = took;
+}
+
 void queue_round(struct queue *queue, int most_ms) {
     int wait = wait_ms(queue, queue_schedule_run(queue));
+    measure_round(queue);
     if (loop_round(&queue->loop, wait < most_ms ? wait : most_ms) != 0) log_bug("the loop cannot wait");
     round_end(queue);
 }

@@ -198,6 +198,10 @@ static int handle_frame(struct queue *queue, struct queue_agent *agent, const st
         if (number && agent->jobs[i].number == number) job = &agent->jobs[i];
     if (!job) return -1;
     if (frame->type == JOB_RESULT) return handle_result(queue, agent, &w, job);
+    if (frame->type == JOB_SENDING) {
+        job->sending = true;
+        return wire_end(&w) ? 0 : -1;
+    }
     if (frame->type != JOB_DONE || !wire_end(&w)) return -1;
     job->number = 0;
     agent->n_jobs--;

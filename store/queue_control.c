@@ -23,6 +23,7 @@ static void answer_status(struct queue *queue, struct control_peer *peer) {
     control_row_number(&row, "failed", queue->failed);
     control_row_number(&row, "deferred", queue->deferrals);
     control_row_number(&row, "reports not sent", queue->suppressed);
+    control_row_number(&row, "longest round ms", queue->longest_ms);
     control_row_number(&row, "sessions", queue->n_sessions);
     control_row_number(&row, "agents", queue->n_agents);
     control_row_number(&row, "log segments", queue->journal.n);

@@ -101,7 +101,7 @@ static bool give(struct queue *queue, struct queue_agent *agent, struct queue_pa
         cannot_read(queue, part);
         return true;
     }
-    *job = (struct queue_job){++queue->last_job, part};
+    *job = (struct queue_job){++queue->last_job, part, false};
     if (!agent->n_jobs++) agent->heard_ms = clock_ms();
     agent->turn_jobs++;
     ok = send_open(queue, agent, job, fd) && (fd >= 0 || send_body(queue, agent, job));

@@ -8,7 +8,7 @@
 /* An agent that has brought nothing forward for SLOW_MS only waits, and costs no more than a process: so many of them
  * as there are places do not count. What has failed may have half of the places, and what nobody knows yet three
  * quarters: the rest is there for destinations that have taken mail. */
-enum { SLOW_MS = 5000, TURN_MS = 2000, TURN_JOBS = 4 * QUEUE_WINDOW };
+enum { SLOW_MS = 5000, HANGS_MS = 40000, TURN_MS = 2000, TURN_JOBS = 4 * QUEUE_WINDOW };
 
 struct places {
     unsigned most, n, slow, quick_new, troubled, unproven;
@@ -108,6 +108,25 @@ static bool drop_idle(struct queue *queue, size_t link) {
     return false;
 }
 
+/* Where others wait, whoever has got nowhere for long has had its try: not where its message may be elsewhere by now,
+ * nor at a mailbox here, where what it waits for is our own disk. */
+static void drop_hanging(struct queue *queue, size_t link) {
+    uint64_t now = clock_ms();
+    for (struct queue_agent *agent = queue->agents; agent; agent = agent->next) {
+        struct queue_destination *destination = agent->destination;
+        if (!queue_goes_out(destination->kind) || !agent->n_jobs || now - agent->heard_ms <= HANGS_MS ||
+            link_of(queue, destination) != link)
+            continue;
+        bool sending = false;
+        for (size_t i = 0; i < QUEUE_WINDOW; i++) sending |= agent->jobs[i].number && agent->jobs[i].sending;
+        if (sending) continue;
+        struct queue_note *note = queue_note_new(SPAN("4.4.1"), SPAN("no answer for long"), (struct span){0});
+        queue_destination_failed(queue, destination, note);
+        queue_agent_drop(queue, agent);
+        return;
+    }
+}
+
 static void fill(struct queue *queue, size_t link) {
     struct queue_wanting *wanting = queue->wanting[link], *chosen;
     struct places places = count(queue, link);
@@ -138,7 +157,12 @@ static void fill(struct queue *queue, size_t link) {
 }
 
 void queue_slots_fill(struct queue *queue) {
-    for (size_t link = 0; link < QUEUE_LINKS; link++) fill(queue, link);
+    for (size_t link = 0; link < QUEUE_LINKS; link++) {
+        fill(queue, link);
+        bool waits = false;
+        for (size_t i = 0; i < STANDING_KINDS; i++) waits |= queue->wanting[link][i].first != NULL;
+        if (waits) drop_hanging(queue, link);
+    }
 }
 
 bool queue_crowded(struct queue *queue, const struct queue_agent *agent) {

@@ -100,6 +100,7 @@ struct queue_destination {
 struct queue_job {
     uint64_t number; /* 0: free */
     struct queue_part *part;
+    bool sending; /* its text is on its way */
 };
 
 struct queue_agent {
@@ -244,8 +245,8 @@ struct queue {
     uint64_t maintain_ms;          /* when it is time again */
     struct control_server control; /* nothing is removed as long as its copier is there */
     uint64_t copied_since_ms;
-    struct queue_walk *answers;                      /* answers that go through the messages */
-    uint64_t accepted, delivered, failed, deferrals; /* since start */
+    struct queue_walk *answers;                                  /* answers that go through the messages */
+    uint64_t accepted, delivered, failed, deferrals, longest_ms; /* since start; of a round */
 };
 
 /* ---- queue_index.c: messages in memory */

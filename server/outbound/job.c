@@ -205,6 +205,13 @@ void job_answer(struct job_inbox *inbox, struct job *job, size_t recipient, cons
     say(inbox, JOB_RESULT, buf_span(&b));
 }
 
+void job_sending(struct job_inbox *inbox, const struct job *job) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u64(&b, job->number);
+    send_frame(inbox, JOB_SENDING, buf_span(&b));
+}
+
 void job_finish(struct job_inbox *inbox, struct job *job, const struct job_answer *answer) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);

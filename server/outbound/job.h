@@ -65,6 +65,9 @@ void job_answer(struct job_inbox *inbox, struct job *job, size_t recipient, cons
 void job_gather(struct job_inbox *inbox, void *storage, size_t n);
 void job_flush(struct job_inbox *inbox);
 
+/* Says that the message may soon be elsewhere: until it is answered nobody may think that it is not. */
+void job_sending(struct job_inbox *inbox, const struct job *job);
+
 /* Answers every recipient that has none yet, and says that the job is done. */
 void job_finish(struct job_inbox *inbox, struct job *job, const struct job_answer *answer);
 

@@ -273,6 +273,7 @@ static bool send_data(struct transaction *t) {
         smtp_stream_limit(stream, t->client->limits->final_ms);
         return smtp_stream_flush(stream) && smtp_reply_read(stream, &reply, NULL, NULL);
     }
+    job_sending(t->inbox, t->job);
     if (smtp_body_send(t->job, stream, t->client->limits->block_ms, &error)) return read_final(t);
     if (error)
         answer_taken(t, (struct job_answer){.status = "4.3.0", .diagnostic = span_text(strerrordesc_np(error))});

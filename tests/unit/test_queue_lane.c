@@ -2,6 +2,7 @@
  * Runs in: the test runner. Trusts: nothing. Never: asserts a time. */
 #include "tests/unit/queue_driver.h"
 
+#include "store/clock.h"
 #include "store/queue_state.h"
 
 #include <criterion/criterion.h>
@@ -123,6 +124,66 @@ Test(queue_lane, parts_leave_from_anywhere) {
     cr_expect_null(destination->rings[1]);
     cr_expect_eq(queue.n_lanes, 0);
     free(destination);
+}
+
+/* ---- places alone */
+
+static struct queue_destination *elsewhere(const char *name, uint64_t number) {
+    static uint8_t storage[512];
+    struct buf b = BUF_OVER(storage);
+    struct recipient recipient = {
+        .kind = DESTINATION_SMARTHOST, .destination = span_text(name), .address = SPAN("a@far.example")};
+    struct message head = {.number = number, .arrival_ms = clock_wall_ms(), .n_recipients = 1};
+    recipient_put(&b, &recipient);
+    head.recipients = buf_span(&b);
+    struct queue_message *message = queue_message_new(&queue, &head, (struct record_place){0}, 100, 100);
+    cr_assert(message && queue_file(&queue, message) == 0);
+    queue_schedule_message(&queue, message);
+    return message->parts[0].destination;
+}
+
+/* An agent that has the destination's first message since `since_ms`. */
+static struct queue_agent *busy(struct queue_destination *destination, uint64_t since_ms) {
+    struct queue_agent *agent = destination->agent;
+    struct queue_part *part = queue_lane_turn(destination);
+    queue_part_unschedule(&queue, part);
+    part->state = PART_ACTIVE;
+    part->message->active++;
+    agent->jobs[0] = (struct queue_job){1, part, false};
+    agent->n_jobs = 1;
+    agent->watch.fd = dup(0);
+    agent->heard_ms = since_ms;
+    return agent;
+}
+
+Test(queue_lane, who_hangs_has_had_its_try) {
+    int pair[2];
+    cr_assert_eq(frame_pair(pair, true), 0);
+    queue.setup = driver.setup;
+    queue.setup.agents_max = 1, queue.setup.expire_ms = 3600000;
+    for (size_t i = 0; i < QUEUE_LINKS; i++)
+        queue.links[i] = (struct queue_link){.queue = &queue, .watch.fd = pair[0], .backlog.cap_bytes = 1 << 20};
+    struct queue_destination *first = elsewhere("first.example", 1), *second, *third;
+    queue_slots_fill(&queue);
+    cr_assert(first->agent && !first->wanting);
+    busy(first, clock_ms());
+    second = elsewhere("second.example", 2);
+    queue_slots_fill(&queue);
+    cr_expect(!second->agent && second->wanting, "there is one place");
+    first->agent->heard_ms = clock_ms() - 10000;
+    queue_slots_fill(&queue);
+    cr_expect(second->agent && first->agent, "the first only waits");
+    busy(second, clock_ms() - 100000)->jobs[0].sending = true;
+    first->agent->heard_ms = clock_ms() - 100000;
+    queue_slots_fill(&queue);
+    cr_expect(first->agent, "nobody waits for its place");
+    third = elsewhere("third.example", 3);
+    queue_slots_fill(&queue);
+    cr_expect_null(first->agent);
+    cr_expect(first->failures == 1 && first->timer.place, "left alone for a while");
+    cr_expect(second->agent, "its message may be there by now");
+    queue_slots_fill(&queue);
+    cr_expect(third->agent);
 }
 
 /* ---- the process */
