@@ -18,6 +18,7 @@ struct journal_segment {
     uint64_t live_bytes; /* the owner's account: what messages that are not done take */
     uint64_t marked;     /* the owner's account: messages whose oldest marks it has */
     uint64_t closed_ms;  /* clock_ms when it stopped being the current one */
+    uint64_t changed_ms; /* the owner's account: clock_ms when something last ended that lives in it */
 };
 
 struct journal {

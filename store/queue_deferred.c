@@ -12,7 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOVE_AT_ONCE = 64, MAINTAIN_MS = 1000, MARKS_AT_ONCE = 256 << 10, WALK_AT_ONCE = 5000, ROUND_MS = 20 };
+enum {
+    MOVE_AT_ONCE = 64,
+    MAINTAIN_MS = 1000,
+    MARKS_AT_ONCE = 256 << 10,
+    WALK_AT_ONCE = 5000,
+    ROUND_MS = 10,
+    REST_MS = 10000
+};
 
 static unsigned hash(uint64_t number) {
     return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56);
@@ -193,23 +200,24 @@ bool queue_walks(const struct queue *queue) {
     return queue->walks.sweep || queue->walks.route || (queue->walks.drop && !queue_backup_runs(queue));
 }
 
-/* Whether it pays to move what lives in the oldest segment: little does, or it holds back the removal of many
- * others. */
+/* Whether it pays to move what lives in the oldest segment: little does, and nothing of that has gone by itself for a
+ * while; or it holds back the removal of many others. */
 static bool worth_moving(const struct queue *queue) {
     const struct journal *journal = &queue->journal;
-    uint64_t bytes = 0, live = 0;
+    const struct journal_segment *oldest = &journal->segments[0];
+    uint64_t bytes = 0, live = 0, now = clock_ms();
+    if (now - oldest->closed_ms <= REST_MS) return false;
     for (size_t i = 0; i < journal->n; i++)
         bytes += journal->segments[i].bytes, live += journal->segments[i].live_bytes;
-    if (journal->segments[0].live_bytes * 4 < queue->setup.segment_bytes) return true;
-    return bytes > 4 * live + 4 * queue->setup.segment_bytes;
+    if (bytes > 4 * live + 4 * queue->setup.segment_bytes) return true;
+    return now - oldest->changed_ms > REST_MS && oldest->live_bytes * 4 < queue->setup.segment_bytes;
 }
 
 /* One segment: goes, or some of what lives in it moves. 0: gone; 1: more in a while; -1: it stays. */
 static int maintain_oldest(struct queue *queue) {
     const struct journal_segment *oldest = &queue->journal.segments[0];
     if (oldest->live_bytes) {
-        bool rested = clock_ms() - oldest->closed_ms > 10 * MAINTAIN_MS;
-        if (!rested || !worth_moving(queue) || move_some(queue, oldest->number) != 0) return -1;
+        if (!worth_moving(queue) || move_some(queue, oldest->number) != 0) return -1;
         if (queue->journal.segments[0].live_bytes) return 1;
     }
     int result = drop_oldest(queue);

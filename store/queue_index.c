@@ -136,7 +136,7 @@ static bool unlink_message(struct queue *queue, struct queue_message *message) {
 void queue_forget(struct queue *queue, struct queue_message *message) {
     if (unlink_message(queue, message)) {
         struct journal_segment *segment = journal_segment(&queue->journal, message->place.segment);
-        if (segment) segment->live_bytes -= record_bytes(message->payload_bytes);
+        if (segment) segment->live_bytes -= record_bytes(message->payload_bytes), segment->changed_ms = clock_ms();
         queue->n_messages--;
         queue_marks_from(queue, message, 0);
         queue->queued_bytes -= message->body_bytes;

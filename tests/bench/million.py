@@ -16,7 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE)]
-from harness import BUILD, Server  # noqa: E402
+from harness import BUILD, process_state, Server  # noqa: E402
 
 
 def say(what, value):
@@ -112,9 +112,10 @@ def hang(server):
         for pid in server.pids("agent"):
             try:
                 os.kill(pid, signal.SIGSTOP)
-                return pid
             except ProcessLookupError:
-                pass
+                continue
+            if process_state(pid) == "T":
+                return pid
 
 
 def rate(server, seconds):
@@ -126,15 +127,16 @@ def rate(server, seconds):
 def delivering(server, messages, destinations, seconds):
     fill(server, "-n", str(messages), "-d", str(destinations), "-k", "maildir", "-s", "1000")
     say("start until it serves, all due, seconds", "%.1f" % timed_start(server))
-    queue, parent = server.pids("queue"), server.pids("delivery")
+    queue = server.pids("queue")
     probe = Probe(server)
     probe.start()
-    with_it, without = [], []
+    with_it, without, held = [], [], []
     rate(server, 2)
     for _ in range(4):
         hanging = hang(server)
         with_it.append(rate(server, seconds))
         agents = server.pids("agent")
+        held.append(memory(server.pids("delivery") + agents, "Pss"))
         os.kill(hanging, signal.SIGCONT)
         without.append(rate(server, seconds))
     say("delivered a second while one hangs: median of four, each", "%.0f; %s" % (
@@ -145,7 +147,7 @@ def delivering(server, messages, destinations, seconds):
     say("new mail's answers meanwhile", probe.end())
     say("longest round of the queue, ms", queue_status(server)["longest round ms"])
     say("queue: resident KiB", memory(queue))
-    say("delivery: proportional KiB of the parent and %d agents" % len(agents), memory(parent + agents, "Pss"))
+    say("delivery: proportional KiB of the parent and its agents", "%d" % statistics.median(held))
     server.stop()
 
 

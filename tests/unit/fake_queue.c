@@ -76,14 +76,17 @@ bool fake_queue_answer(int agent, struct fake_answer *out) {
     static int of;
     struct frame frame = {0};
     *out = (struct fake_answer){.index = -1};
-    if (of != agent || !frame_bundle_next(&rest, &frame)) {
-        if (!driver_receive(agent, storage, &frame)) return false;
-        of = agent;
-        if (frame.type == FRAME_BUNDLE) {
-            rest = wire_over(frame.body);
-            cr_assert(frame_bundle_next(&rest, &frame));
+    do {
+        if (of != agent || !frame_bundle_next(&rest, &frame)) {
+            if (!driver_receive(agent, storage, &frame)) return false;
+            of = agent;
+            if (frame.type == FRAME_BUNDLE) {
+                rest = wire_over(frame.body);
+                cr_assert(frame_bundle_next(&rest, &frame));
+            }
         }
-    }
+        out->sending |= frame.type == JOB_SENDING;
+    } while (frame.type == JOB_SENDING);
     struct wire w = wire_over(frame.body);
     out->number = wire_get_u64(&w);
     if (frame.type == JOB_RESULT) {

@@ -30,6 +30,7 @@ struct fake_answer {
     uint8_t outcome;
     uint16_t code;
     char status[16], diagnostic[512], remote[256];
+    bool sending; /* JOB_SENDING came before it */
 };
 bool fake_queue_answer(int agent, struct fake_answer *out);
 

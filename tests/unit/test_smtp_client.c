@@ -479,10 +479,13 @@ static void play(const struct dialogue *row) {
         cr_assert_eq(job_receive(&inbox, -1, &job), JOB_COMPLETE);
         smtp_transaction_run(&client, &inbox, job);
         job_free(job);
-        bool seen[4] = {false};
+        bool seen[4] = {false}, sending = false;
         while (fake_queue_answer(pair[0], &answer) && answer.index >= 0) {
             const struct expectation *expected = &row->expected[i][answer.index - 10];
             seen[answer.index - 10] = true;
+            sending |= answer.sending;
+            if (answer.outcome == JOB_DELIVERED || answer.outcome == JOB_RELAYED)
+                cr_expect(sending, "%s: nobody was told that the text goes out", row->name);
             cr_expect(answer.outcome == expected->outcome && answer.code == expected->code &&
                           strcmp(answer.status, expected->status) == 0,
                       "%s: job %zu recipient %d: outcome %d, %d %s (%s)", row->name, i, answer.index - 10,
