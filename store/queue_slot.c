@@ -114,7 +114,7 @@ static void drop_hanging(struct queue *queue, size_t link) {
     uint64_t now = clock_ms();
     for (struct queue_agent *agent = queue->agents; agent; agent = agent->next) {
         struct queue_destination *destination = agent->destination;
-        if (!queue_goes_out(destination->kind) || !agent->n_jobs || now - agent->heard_ms <= HANGS_MS ||
+        if (!destination_goes_out(destination->kind) || !agent->n_jobs || now - agent->heard_ms <= HANGS_MS ||
             link_of(queue, destination) != link)
             continue;
         bool sending = false;
