@@ -39,10 +39,22 @@ static bool is_control(uint32_t c) {
            (c >= 0x2066 && c <= 0x2069);
 }
 
+/* How many octets at the start are printable ASCII, which is most of all that is printed. */
+static size_t plain_octets(struct span s) {
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f) n++;
+    return n;
+}
+
 /* Prints (when `out` is there) and returns the width in characters. */
 static size_t put_clean(struct span text, FILE *out) {
     size_t width = 0;
     while (text.n) {
+        size_t plain = plain_octets(text);
+        if (out && plain) fwrite(text.p, 1, plain, out);
+        width += plain;
+        text = span_from(text, plain);
+        if (!text.n) break;
         size_t n = utf8_step(text);
         if (n && !is_control(code_point(text, n))) {
             if (out) fwrite(text.p, 1, n, out);
@@ -64,6 +76,11 @@ void command_print_clean(struct span text, FILE *out) {
 void command_print_json(struct span text, FILE *out) {
     fputc('"', out);
     while (text.n) {
+        size_t plain = 0, ascii = plain_octets(text);
+        while (plain < ascii && text.p[plain] != '"' && text.p[plain] != '\\') plain++;
+        if (plain) fwrite(text.p, 1, plain, out);
+        text = span_from(text, plain);
+        if (!text.n) break;
         size_t n = utf8_step(text);
         uint32_t c = n ? code_point(text, n) : 0xfffd;
         if (c == '"' || c == '\\')
@@ -133,6 +150,7 @@ static void free_row(struct print_row *row) {
 }
 
 static void get_cell(struct wire *w, struct print_cell *cell) {
+    cell->text = (struct span){0}, cell->number = 0;
     wire_get_text(w, cell->name, sizeof cell->name);
     cell->kind = wire_get_u8(w);
     if (cell->kind == CONTROL_TEXT || cell->kind == CONTROL_LINE)
@@ -145,8 +163,9 @@ static void get_cell(struct wire *w, struct print_cell *cell) {
 
 /* NULL when the row is malformed. */
 static struct print_row *parse_row(struct span octets) {
-    struct print_row *row = calloc(1, sizeof *row + COLUMNS_MAX * sizeof row->cells[0]);
+    struct print_row *row = malloc(sizeof *row + COLUMNS_MAX * sizeof row->cells[0]);
     if (!row || !(row->octets = malloc(octets.n + 1))) abort();
+    row->n = 0;
     if (octets.n) memcpy(row->octets, octets.p, octets.n);
     struct wire w = wire_over(span_of(row->octets, octets.n));
     while (w.rest.n && !w.bad && row->n < COLUMNS_MAX) get_cell(&w, &row->cells[row->n++]);

@@ -9,7 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from harness import BUILD, GATEPOST, Server, body, eventually, free_port, marker  # noqa: E402
+from harness import BUILD, GATEPOST, Server, body, free_port, marker  # noqa: E402
 
 
 def memory(pid):
@@ -34,14 +34,14 @@ def accept_ms(server, n=30):
 
 
 def run(server, pid, *words):
-    begin = time.monotonic()
-    with subprocess.Popen([GATEPOST, "--config", server.config_path] + list(words), stdout=subprocess.PIPE) as process:
-        lines = sum(block.count(b"\n") for block in iter(lambda: process.stdout.read(1 << 20), b""))
-        with open("/proc/%d/status" % process.pid) as file:
-            own = [line for line in file if line.startswith("VmHWM")]
-    print("%-52s %8.2f s %9d lines   queue %4d MiB   command %s" % (
-        " ".join(words), time.monotonic() - begin, lines, memory(pid)[0],
-        "%d MiB" % (int(own[0].split()[1]) >> 10) if own else "-"), flush=True)
+    begin, lines = time.monotonic(), 0
+    process = subprocess.Popen([GATEPOST, "--config", server.config_path] + list(words), stdout=subprocess.PIPE)
+    for block in iter(lambda: process.stdout.read(1 << 20), b""):
+        lines += block.count(b"\n")
+    usage = os.wait4(process.pid, 0)[2]
+    process.returncode = 0
+    print("%-46s %7.2f s %8d lines   queue %4d MiB   command %3d MiB" % (
+        " ".join(words), time.monotonic() - begin, lines, memory(pid)[0], usage.ru_maxrss >> 10), flush=True)
 
 
 def main():
