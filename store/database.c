@@ -123,7 +123,7 @@ static int bring_up(struct database *db, enum database_kind kind) {
 static const char accounts_pragmas[] =
     "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
-    "PRAGMA secure_delete=ON;";
+    "PRAGMA secure_delete=ON; PRAGMA journal_size_limit=4194304;";
 static const char dovecot_pragmas[] = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                                       "PRAGMA trusted_schema=OFF; PRAGMA secure_delete=ON;";
 
@@ -139,6 +139,9 @@ struct database *database_open(const char *file, enum database_kind kind) {
     (void)sqlite3_busy_timeout(db->handle, 5000);
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* The WAL stays when the database is closed, emptied: a full disk would refuse a start its new file. */
+    int stays = kind == DATABASE_ACCOUNTS;
+    (void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &stays);
     if (run(db, kind == DATABASE_ACCOUNTS ? accounts_pragmas : dovecot_pragmas) != 0) goto failed;
     if (bring_up(db, kind) != 0) goto failed;
     return db;

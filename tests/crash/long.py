@@ -4,8 +4,8 @@ is delivered, bounced or queued, and nothing is missing.
 usage: long.py [SECONDS [FILLS]] (1800 and 10; SEED=N draws the same again)
 Runs as root, for the file system of its own: ext4 in a file, where that can be mounted, else tmpfs. Every fourth fill
 takes the inodes, not the space. About once a second a process is killed, drawn by role; a master is started anew, and
-again when it ends by itself, as a service manager does. What has lain in a mailbox for a while is collected, as a mail
-program does, so that a redelivery after that is a duplicate.
+again when it ends by itself, which counts as a failure; and on each full disk it is restarted in order. What has lain
+in a mailbox for a while is collected, as a mail program does, so that a redelivery after that is a duplicate.
 """
 import contextlib
 import glob
@@ -234,16 +234,24 @@ class Run:
         time.sleep(max(0.0, until - time.monotonic()))
         self.kill()
 
+    def restart_full(self, fill):
+        """In order, and on a disk where nothing is free."""
+        self.keep_up()
+        eventually(lambda: self.server.command("status", check=False).returncode == 0, "a server that answers")
+        fill()
+        self.server.stop()
+        fill()
+        self.server.start()
+
     def fill(self, number, pause):
         inodes = number % 4 == 1
-        self.disk.fill_inodes() if inodes else self.disk.fill_space()
+        fill = self.disk.fill_inodes if inodes else self.disk.fill_space
+        fill()
+        self.restart_full(fill)
         limit = time.monotonic() + FULL_SECONDS
         while time.monotonic() < limit:
             self.step(pause)
-            if inodes:  # what was collected or removed meanwhile gave some back
-                self.disk.fill_inodes()
-            else:
-                self.disk.fill_space()
+            fill()  # what was collected or removed meanwhile gave some back
         self.disk.free()
         freed, since = time.time(), time.monotonic()
         while True:
@@ -311,6 +319,7 @@ class Run:
         for (identifier, recipient), kind, name in missing[:20]:
             print("    missing: %s to %s (%s), %s" % (identifier, recipient, kind, name))
         expect(not missing, "%d recipients of accepted messages are missing" % len(missing))
+        expect(not self.ended, "%d masters ended by themselves" % self.ended)
         expect(not self.account.cut, "delivered cut or altered: %s" % self.account.cut[:3])
         expect(not reports_missing, "%d reports of success are missing" % reports_missing)
 

@@ -55,6 +55,20 @@ Test(database, changes_last) {
     }
 }
 
+/* A start on a full disk makes no new file. */
+Test(database, the_wal_stays_empty) {
+    struct stat status;
+    for (int i = 0; i < 2; i++) {
+        struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+        cr_assert_not_null(db);
+        cr_expect_eq(add(db, i ? "b" : "a"), 1);
+        cr_expect_eq(count(db), i + 1);
+        database_close(db);
+        cr_assert_eq(stat("a.db-wal", &status), 0);
+        cr_expect_eq(status.st_size, 0);
+    }
+}
+
 Test(database, of_another_version_or_owner) {
     struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
     cr_assert_not_null(db);
