@@ -18,8 +18,7 @@ enum {
     NAME_OCTETS = 10,
     LOGIN_GRACE_MS = 30000,
     REFUSALS_LOGGED = 2000, /* more than a session of ours is let have */
-    OVERTIME_FRAMES = 16,   /* of one that was told to leave */
-    LOCAL_PLACES = 16       /* besides limits.connections: cron's mail is taken while the net is busy */
+    OVERTIME_FRAMES = 16    /* of one that was told to leave */
 };
 
 void peer_log(struct log_line *line, enum log_event event, const struct peer *peer) {
@@ -105,7 +104,8 @@ static bool draw_name(struct peer *peer) {
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t most = setup->connections && is_local(newcomer) ? setup->connections + LOCAL_PLACES : setup->connections;
+    uint32_t most =
+        setup->connections && is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES : setup->connections;
     uint32_t all = 0, same_address = 0, same_network = 0, without_login = 0;
     struct network network =
         network_of(&newcomer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);

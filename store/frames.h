@@ -8,6 +8,7 @@ enum {
     TRANSACTION_BYTES = 16,
     SESSION_NAME_MAX = 16,
     SESSION_USER_MAX = 320,
+    SESSION_LOCAL_PLACES = 16, /* besides limits.connections: this host's own mail is taken while the net is busy */
     MESSAGE_NAME_MAX = 24,
     KEY_NAME_BYTES = 16,
     RCPT_GROUP_MAX = 64

@@ -178,7 +178,7 @@ static bool is_full(void) {
 static int local_socket(void) {
     const struct pool *pool = &listener.pool;
     bool serves = listener.accepting && !listener.draining && listener.auth_channel >= 0 &&
-                  pool->n < setup.connections + POOL_LOCAL_PLACES && clock_ms() >= pool->wait_until_ms;
+                  pool->n < setup.connections + SESSION_LOCAL_PLACES && clock_ms() >= pool->wait_until_ms;
     return serves ? pool->wires.submit : -1;
 }
 

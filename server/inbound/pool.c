@@ -74,7 +74,7 @@ static int share(struct pool *pool, struct role_start *start) {
 int pool_prepare(struct pool *pool, struct role_start *start, const struct session_setup *setup) {
     int one = 1;
     *pool = (struct pool){.start = start, .setup = setup};
-    pool->children = calloc(setup->connections + POOL_LOCAL_PLACES, sizeof *pool->children);
+    pool->children = calloc(setup->connections + SESSION_LOCAL_PLACES, sizeof *pool->children);
     pool->wires.exits = open_exits();
     if (!pool->children || pool->wires.exits < 0 || pipe2(pool->wires.idle, O_CLOEXEC) != 0 ||
         pipe2(pool->wires.stop, O_CLOEXEC) != 0 || frame_pair(pool->wires.accepted, false) != 0)

@@ -38,9 +38,6 @@ int pool_prepare(struct pool *pool, struct role_start *start, const struct sessi
 /* Forks one child and tells auth about it. False: auth's channel is broken, or there is no process to be had. */
 bool pool_add(struct pool *pool, int auth_channel) MUST_USE;
 
-/* Besides limits.connections: this host's own mail is taken while the net is busy. */
-enum { POOL_LOCAL_PLACES = 16 };
-
 /* Accepts one connection of the local socket, forks a child for it, and tells auth whose it is by the kernel's word.
  */
 void pool_serve_local(struct pool *pool, int auth_channel);
