@@ -53,6 +53,12 @@ static void put_xtext(struct buf *b, struct span s, bool utf8) {
     }
 }
 
+/* RFC 3464 2.3.6: what is no reply of an SMTP server is of a type of our own. */
+static bool is_reply(struct span diagnostic) {
+    if (diagnostic.n < 4 || diagnostic.p[0] < '2' || diagnostic.p[0] > '5' || diagnostic.p[3] != ' ') return false;
+    return diagnostic.p[1] >= '0' && diagnostic.p[1] <= '9' && diagnostic.p[2] >= '0' && diagnostic.p[2] <= '9';
+}
+
 static const char *action(uint8_t state) {
     static const char *const actions[RECIPIENT_STATES] = {"delayed", "delivered", "relayed", "failed", "failed"};
     return actions[state];
@@ -161,7 +167,9 @@ static void put_recipient(struct buf *b, const struct bounce *bounce, const stru
     put_field(b, "Status", "", status(recipient), false);
     put_field(b, "Remote-MTA", "dns; ", recipient->remote, false);
     bool trouble = recipient->state == RECIPIENT_FAILED || recipient->state == RECIPIENT_WAITING;
-    if (trouble) put_field(b, "Diagnostic-Code", "smtp; ", recipient->diagnostic, utf8);
+    if (trouble)
+        put_field(b, "Diagnostic-Code", is_reply(recipient->diagnostic) ? "smtp; " : "x-gatepost; ",
+                  recipient->diagnostic, utf8);
     buf_put_text(b, "Last-Attempt-Date: ");
     clock_put_date(b, bounce->now_ms);
     buf_put_text(b, "\r\n");
@@ -221,8 +229,10 @@ void bounce_put_count(struct buf *b, struct span hostname, const struct message 
     buf_put_text(b, " reports on mail from strangers that could not be delivered were not sent, because\r\nthey "
                     "were more than ");
     buf_put_number(b, limit);
-    buf_put_text(b, " in an hour to one domain. Often its name is being forged. The log has\r\neach (event=dropped), "
-                    "and after this such a notice comes at most once an hour.\r\n");
+    buf_put_text(
+        b,
+        " in an hour to one domain, or to you. Often its name is being forged. The log has\r\neach (event=dropped), "
+        "and after this such a notice comes at most once an hour.\r\n");
 }
 
 size_t bounce_bytes(const struct bounce *bounce) {

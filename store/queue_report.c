@@ -98,7 +98,8 @@ static void settle(struct queue *queue, struct queue_message *message, const cha
         set_timer(queue, message, 0); /* for another sender */
 }
 
-/* No backscatter: whoever forges senders of a domain makes it get a few headers an hour and no more. */
+/* No backscatter: whoever forges senders of a domain makes it get a few headers an hour and no more. The postmaster
+ * (an empty sender) is spared alike. */
 static bool domain_allows(struct queue *queue, struct span sender) {
     uint64_t h = 0xcbf29ce484222325U, hour = clock_wall_ms() / HOUR_MS;
     size_t at = sender.n;
@@ -150,6 +151,8 @@ void queue_report_due(struct queue *queue, struct queue_message *message) {
         settle(queue, message, "it came with a null sender");
     else if (sender.n && !known && !message->reporting && !domain_allows(queue, sender))
         settle(queue, message, "too many reports to that domain this hour");
+    else if (!sender.n && !message->reporting && !domain_allows(queue, sender))
+        settle(queue, message, "too many notices to the postmaster this hour");
     else {
         if (!message->reporting) message->reporting = sender.n ? REPORT_BOUNCE : REPORT_NOTICE;
         ask_route(queue, message, sender);
@@ -404,6 +407,9 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
             settle(queue, message, NULL);
         else
             set_timer(queue, message, LATER_MS);
+    } else if (message->reporting == REPORT_BOUNCE && !domain_allows(queue, (struct span){0})) {
+        settle(queue, message,
+               "its sender cannot be told, and there are too many notices to the postmaster this hour");
     } else if (message->reporting == REPORT_BOUNCE) {
         message->reporting = REPORT_NOTICE; /* the sender cannot be told; the postmaster is */
         ask_route(queue, message, (struct span){0});

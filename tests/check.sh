@@ -27,7 +27,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients explain life sendmail restore smarthost lmtp intruder'
+all_parts='dialog session relay outside clients explain life sendmail restore dsn smarthost lmtp intruder'
 
 # ---- reports
 

@@ -82,6 +82,7 @@ run_program life python3 tests/client/life.py
 run_program sendmail python3 tests/client/sendmail.py
 run_program queue python3 tests/client/queue.py
 run_program restore python3 tests/client/restore.py
+run_program dsn python3 tests/client/dsn.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py
 run_program lmtp python3 tests/client/lmtp.py
 [ ! -e tests/intruder/run.py ] || run_program intruder python3 tests/intruder/run.py

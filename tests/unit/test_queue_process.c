@@ -467,6 +467,29 @@ Test(queue_process, kept_back_reports_are_counted) {
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
+/* The same for the postmaster: what fails under the null sender is told, and not for ever. */
+Test(queue_process, notices_are_limited) {
+    char name[256], address[256];
+    static const char *const one[] = {"bob@example.test", NULL};
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    for (uint8_t i = 0; i < 22; i++) {
+        drive_open_flags(&driver, i, 7, "", one, ENVELOPE_PRINCIPAL, DSN_NOTIFY_DEFAULT, 1000);
+        drive_data(session, i, SPAN("x\r\n"));
+        drive_commit(session, i, 1);
+        cr_assert_eq(drive_result(session, name), BODY_DURABLE);
+        deliver(JOB_FAILED, "bob@example.test");
+        if (i > 20) break;
+        cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
+        deliver(JOB_DELIVERED, "postmaster@example.test");
+        cr_expect_eq(i == 20, holds(buf_span(&job.body), "reports that were not sent"), "%d", i);
+        while (recv(driver.log, name, sizeof name, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
+    }
+    struct frame frame;
+    while (drive_frame(driver.auth, 1000, &frame)) cr_assert_neq(frame.type, ROUTE_REQUEST, "one more");
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
 Test(queue_process, control_verbs) {
     char name[256], other[256];
     int rows;
