@@ -79,7 +79,12 @@ static int refused(const struct submit_talk *talk, const char *what) {
     for (char *p = text; *p; p++)
         if (*p == '\n') *p = ' ';
     if (!talk->code) return say(EX_TEMPFAIL, "the server left before its answer; nothing is known to be sent", what);
-    return say(submit_talk_status(talk), what, text);
+    int status = say(submit_talk_status(talk), what, text);
+    /* The reply is written for mail programs elsewhere. */
+    if (strstr(text, "(relay-denied)"))
+        fputs("sendmail: mail of this host stays on it: see delivery.foreign and local.relay in gatepost.conf(5)\n",
+              stderr);
+    return status;
 }
 
 /* ---- the message */

@@ -17,10 +17,9 @@ static void forget(struct submit_mailbox *out, struct walk *walk) {
 
 static void keep(struct submit_mailbox *out, struct walk *walk, struct span octets, size_t end) {
     out->too_long |= octets.n > sizeof out->address - out->n;
-    if (!out->too_long) {
-        memcpy(out->address + out->n, octets.p, octets.n);
-        out->n += octets.n;
-    }
+    /* No control octet: the address becomes part of a command. */
+    for (size_t i = 0; i < octets.n && !out->too_long; i++)
+        if (octets.p[i] >= ' ') out->address[out->n++] = octets.p[i];
     out->end = end;
     walk->any = true;
 }

@@ -13,6 +13,7 @@
 
 enum {
     CONNECT_TRIES = 30,
+    ABSENT_TRIES = 3,
     CONNECT_PAUSE_MS = 100,
     PLACE_SECONDS = 30,       /* in the queue of those who connect */
     REPLY_MS = 10 * 60 * 1000 /* RFC 5321 4.5.3.2.6 */
@@ -42,8 +43,11 @@ int submit_talk_connect(const char *path) {
     memcpy(address.sun_path, path, strlen(path) + 1);
     for (int tries = 1;; tries++) {
         int fd = connect_once(&address);
-        /* The socket is there, and nobody listens: the server is down, or is started again at this moment. */
-        if (fd >= 0 || errno != ECONNREFUSED || tries == CONNECT_TRIES) return fd;
+        if (fd >= 0) return fd;
+        /* The socket is there, and nobody listens: the server is down, or is started again at this moment; a new
+         * socket takes the old one's place in a moment in which there is none. */
+        int most = errno == ECONNREFUSED ? CONNECT_TRIES : errno == ENOENT ? ABSENT_TRIES : 0;
+        if (tries >= most) return -1;
         nanosleep(&(struct timespec){.tv_nsec = CONNECT_PAUSE_MS * 1000000L}, NULL);
     }
 }

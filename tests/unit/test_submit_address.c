@@ -44,6 +44,8 @@ Test(submit_address, lists) {
         {"\xc3\xa4@b\xc3\xbc.example", "\xc3\xa4@b\xc3\xbc.example|"},
         {"", ""},
         {" ,; ,", ""},
+        {"\"a\\\r\nRCPT TO:<x@y>\"@c.example", "\"a\\RCPT TO:<x@y>\"@c.example|"},
+        {"a\\\nb@c.example\x01", "a\\b@c.example|"},
         {"\"unended", "\"unended!|"},
         {"(unended a@b", ""},
         {"<a@b.example", "a@b.example|"},
