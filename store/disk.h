@@ -45,6 +45,10 @@ int disk_write_span(int fd, struct span s, uint64_t offset) MUST_USE;
 /* Reads up to n octets; returns how many there were before the end of the file, or -1 with errno. */
 ssize_t disk_read(int fd, void *p, size_t n, uint64_t offset) MUST_USE;
 
+/* Syncs every file as fsync does, all at the same time where the system can, so that one flush of the disk serves
+ * them. errors_out[i]: 0 or errno. */
+void disk_sync_all(const int *fds, size_t n, int *errors_out);
+
 /* Opens a directory below `directory`, making it (mode 0700) and syncing `directory` when it is not there. -1 with
  * errno. */
 int disk_directory(int directory, const char *name) MUST_USE;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FRAMES_AT_ONCE = 16, STRAYS_MAX = 16 };
+enum { FRAMES_AT_ONCE = 16, STRAYS_MAX = 16, BEGIN_SYNC_BYTES = 4 << 20 };
 
 void queue_closed_flush(struct queue *queue) {
     struct span body;
@@ -141,6 +141,9 @@ static enum body_outcome keep(struct queue *queue, struct queue_transaction *tra
             log_fault("a body cannot be written", error);
             return error == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED;
         }
+        /* So that the sync at the end waits for the last of it only. */
+        if (transaction->bytes / BEGIN_SYNC_BYTES != (transaction->bytes + octets.n) / BEGIN_SYNC_BYTES)
+            (void)disk_calls()->begin_sync(transaction->fd);
     } else {
         size_t need = (size_t)transaction->bytes + octets.n,
                cap = transaction->body_cap ? transaction->body_cap : 8192;

@@ -8,9 +8,10 @@
 #include "store/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 << 10, BROKEN_WAIT_MS = 1000, NO_NAME = -1 };
+enum { READ_BYTES = 64 << 10, BROKEN_WAIT_MS = 1000, NO_NAME = -1, GATHER_FILES = 12, GATHER_MS = 3 };
 
 static struct {
     const struct agent_maildir *agent;
@@ -142,12 +143,20 @@ int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbo
     return *directory < 0 || maildir_open(&room.maildir, *directory) != 0 ? errno : 0;
 }
 
+/* A batch that is small waits a moment, once, for more: a flush of the disk costs much, and the same for all. */
+static bool wait_for_more(void) {
+    static bool waited;
+    waited = room.batch.n < GATHER_FILES && !waited;
+    if (waited) (void)poll(NULL, 0, GATHER_MS);
+    return waited;
+}
+
 bool agent_maildir_round(int wait_ms) {
     struct job *job;
     enum job_status status = job_receive(room.inbox, room.batch.n ? 0 : wait_ms, &job);
     if (status == JOB_COMPLETE)
         take_job(job);
-    else if (room.batch.n)
+    else if (room.batch.n && (status == JOB_GONE || wait_ms >= 0 || !wait_for_more()))
         commit();
     if (room.batch.n == MAILDIR_BATCH) commit();
     return status != JOB_GONE;

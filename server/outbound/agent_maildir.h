@@ -16,7 +16,7 @@ struct agent_maildir {
  * 0, -1 when no mailbox can have the name, or errno. */
 int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) MUST_USE;
 /* Takes a message when one comes within wait_ms (-1: for ever); commits the batch when none does or it is full.
- * False: the queue or the parent is gone. */
+ * With -1, a small batch waits a few ms for more. False: the queue or the parent is gone. */
 bool agent_maildir_round(int wait_ms) MUST_USE;
 
 /* Confines the process to the Maildir, then delivers until the queue or the parent is gone; the exit status. */

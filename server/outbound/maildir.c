@@ -175,8 +175,8 @@ void maildir_end(struct maildir_batch *batch, size_t number) {
     file->buffer = NULL;
     if (file->error) return;
     (void)snprintf(file->name + n, sizeof file->name - n, ",S=%llu", (unsigned long long)file->bytes);
-    /* All files of the batch begin their way to the disk together; commit waits for each. */
-    (void)disk_calls()->begin_sync(file->fd);
+    /* What is large begins its way to the disk at once; commit waits for each. */
+    if (file->bytes > BUFFER_BYTES) (void)disk_calls()->begin_sync(file->fd);
 }
 
 struct scan {
@@ -227,9 +227,14 @@ static int move_new(const struct maildir *maildir, struct maildir_file *file) {
     return 0;
 }
 
-static void sync_one(struct maildir_batch *batch, size_t number) {
-    struct maildir_file *file = &batch->files[number];
-    if (!file->error && !file->there && disk_calls()->fsync(file->fd) != 0) maildir_abandon(batch, number, errno);
+static void sync_files(struct maildir_batch *batch) {
+    int fds[MAILDIR_BATCH] = {0}, errors[MAILDIR_BATCH];
+    size_t numbers[MAILDIR_BATCH], n = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        if (!batch->files[i].error && !batch->files[i].there) fds[n] = batch->files[i].fd, numbers[n++] = i;
+    disk_sync_all(fds, n, errors);
+    for (size_t i = 0; i < n; i++)
+        if (errors[i]) maildir_abandon(batch, numbers[i], errors[i]);
 }
 
 static void place_one(struct maildir_batch *batch, size_t number) {
@@ -243,16 +248,11 @@ static void place_one(struct maildir_batch *batch, size_t number) {
     close_one(&file->fd);
 }
 
-/* The first sync takes the other files' inodes along, so that those after it are cheap; then all names change at
- * once. */
+/* All files are synced, then all names change, and one sync of the directory makes those durable. */
 void maildir_commit(struct maildir_batch *batch) {
     int error = find_delivered(batch) != 0 ? errno : 0;
-    for (size_t i = 0; i < batch->n; i++) {
-        if (error)
-            maildir_abandon(batch, i, error);
-        else
-            sync_one(batch, i);
-    }
+    for (size_t i = 0; error && i < batch->n; i++) maildir_abandon(batch, i, error);
+    if (!error) sync_files(batch);
     for (size_t i = 0; !error && i < batch->n; i++) place_one(batch, i);
     if (!error && disk_calls()->fsync(batch->maildir->new) != 0) error = errno;
     for (size_t i = 0; error && i < batch->n; i++)
