@@ -329,13 +329,16 @@ Test(queue_commands, a_list_that_loses_its_ground) {
     cr_assert_eq(frame_send(reader, CONTROL_REQUEST, buf_span(&b)), 0);
     cr_assert(drive_frame(reader, 20000, &frame) && frame.type == CONTROL_ROW);
     long before = resident_kib();
+    cr_expect_gt(before, 0);
     for (int i = 0; i < 9; i++) {
         char sender[64];
         snprintf(sender, sizeof sender, "sender%d@example.test", i);
         cr_assert_eq(ask("queue remove", "from", sender, NULL), CONTROL_OK, "the queue waits for the reader");
         cr_expect(says(" removed=300 "), "%s", answer);
     }
+#ifndef GATEPOST_SANITIZED /* which keeps what was freed */
     cr_expect_lt(resident_kib() - before, 2048, "the answer piles up");
+#endif
     for (n = 1; drive_frame(reader, 20000, &frame) && frame.type == CONTROL_ROW;) n++;
     cr_expect(frame.type == CONTROL_END && frame.body.p[0] == CONTROL_OK);
     cr_expect(n >= MANY / 10 && n < MANY, "%zu rows", n);
