@@ -5,17 +5,20 @@
 #include <stdlib.h>
 #include <time.h>
 
-static uint64_t read_ms(clockid_t clock) {
+static uint64_t read_us(clockid_t clock) {
     struct timespec now;
     if (clock_gettime(clock, &now) != 0) abort();
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 uint64_t clock_ms(void) {
-    return read_ms(CLOCK_BOOTTIME);
+    return read_us(CLOCK_BOOTTIME) / 1000;
+}
+uint64_t clock_us(void) {
+    return read_us(CLOCK_BOOTTIME);
 }
 uint64_t clock_wall_ms(void) {
-    return read_ms(CLOCK_REALTIME);
+    return read_us(CLOCK_REALTIME) / 1000;
 }
 
 static void split(uint64_t wall_ms, struct tm *out) {

@@ -6,6 +6,8 @@
 
 /* Milliseconds that never go back and count while the machine sleeps (CLOCK_BOOTTIME). */
 uint64_t clock_ms(void);
+/* The same clock in microseconds. */
+uint64_t clock_us(void);
 
 /* Milliseconds since 1970, as the wall clock has it. */
 uint64_t clock_wall_ms(void);

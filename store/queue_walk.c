@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { WALK_AT_ONCE = 4096, WALK_MS = 2, WALK_LOOK = 64, SIGN_MS = 5000 };
+enum { WALK_AT_ONCE = 4096, WALK_US = 500, WALK_LOOK = 16, SIGN_MS = 5000 };
 
 static enum queue_step look(struct queue_walk *walk) {
     struct queue_message *message = walk->at;
@@ -31,7 +31,7 @@ static void give_sign(struct queue_walk *walk) {
 
 static void more(void *context, struct control_peer *peer, void *state) {
     struct queue_walk *walk = state;
-    uint64_t begin = clock_ms();
+    uint64_t begin = clock_us();
     enum queue_step step = STEP_ON;
     (void)context;
     (void)peer;
@@ -42,7 +42,7 @@ static void more(void *context, struct control_peer *peer, void *state) {
             step = look(walk);
         else
             break;
-        if (i % WALK_LOOK == WALK_LOOK - 1 && clock_ms() - begin >= WALK_MS) break;
+        if (i % WALK_LOOK == WALK_LOOK - 1 && clock_us() - begin >= WALK_US) break;
     }
     queue_head_rest();
     if (step == STEP_ON && !walk->at && !walk->inside)

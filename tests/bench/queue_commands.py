@@ -9,7 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from harness import BUILD, GATEPOST, Server, body, free_port, marker  # noqa: E402
+from harness import BUILD, GATEPOST, Server, body, eventually, free_port, marker  # noqa: E402
 
 
 def memory(pid):
@@ -83,6 +83,8 @@ def main():
             print("accepted while a reader does not read in %.1f ms; queue %d MiB" % (accept_ms(server)[0], memory(pid)[0]))
             slow.kill()
     
+        run(server, pid, "queue", "remove", "--all")
+        eventually(lambda: server.json("queue", "list") == [], "an empty queue")
         print("queue process at the end: %d MiB, at most %d MiB" % memory(pid))
     finally:
         server.close()
