@@ -20,6 +20,7 @@ static inline struct buf buf_over(void *storage, size_t cap) {
 /* For static storage of many pages in a program that forks: it lies behind all that is small, so that what each child
  * writes to shares few pages. */
 #define BUF_LARGE __attribute__((section(".bss.large")))
+#define BUF_LARGEST __attribute__((section(".bss.largest")))
 
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;

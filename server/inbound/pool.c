@@ -230,7 +230,8 @@ static bool add(struct pool *pool, int auth_channel, int client_fd, const uid_t 
     pid_t pid = -1;
     if (frame_pair(ends, true) != 0) return false;
     /* Before the child can speak: the kernel names a sender only to a socket that asked for it by then. */
-    if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0) pid = fork();
+    if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0)
+        pid = _Fork(); /* no thread, no lock held */
     if (pid == 0) {
         close(ends[0]);
         _exit((int)(uid ? local_child(pool, ends[1], client_fd) : child(pool, ends[1])));

@@ -22,7 +22,7 @@ _Static_assert(sizeof(struct head) == TLS_ARENA_ALIGNMENT, "blocks stay aligned"
 
 enum { TAKEN = 0x67707461, FREE = 0x67706672 };
 
-static BUF_LARGE _Alignas(PAGE) uint8_t arena[TLS_ARENA_BYTES];
+static BUF_LARGEST _Alignas(PAGE) uint8_t arena[TLS_ARENA_BYTES];
 static size_t used, sealed;
 static void *free_blocks[CLASSES];
 
