@@ -101,7 +101,8 @@ static struct queue_wanting *next(struct queue_wanting wanting[STANDING_KINDS], 
 
 static bool drop_idle(struct queue *queue, size_t link) {
     for (struct queue_agent *agent = queue->agents; agent; agent = agent->next) {
-        if (agent->n_jobs || agent->watch.fd < 0 || link_of(queue, agent->destination) != link) continue;
+        if (agent->n_jobs || agent->hungry || agent->watch.fd < 0 || link_of(queue, agent->destination) != link)
+            continue;
         queue_agent_drop(queue, agent);
         return true;
     }
