@@ -105,8 +105,9 @@ static enum queue_step visit(struct queue_walk *walk, struct queue_message *mess
         change_one(change, message);
     else
         remove_one(change, message);
-    /* Neither many marks at once nor many files to remove at once. What cannot be written waits; close says so. */
-    if (queue->marks.n > MARKS_AT_ONCE || queue->n_gone > GONE_AT_ONCE) (void)queue_marks_flush(queue);
+    /* Neither many marks at once nor many files to remove at once. On a disk that takes none it ends here. */
+    bool files = queue->n_gone > GONE_AT_ONCE && !queue_backup_runs(queue);
+    if ((queue->marks.n > MARKS_AT_ONCE || files) && queue_marks_flush(queue) != 0) walk->at = NULL;
     return STEP_ON;
 }
 

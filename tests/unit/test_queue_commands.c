@@ -262,6 +262,26 @@ Test(queue_commands, remove_and_bounce) {
     drive_end(&driver, false);
 }
 
+/* A list looks at envelopes without their MAC; nothing is removed for what such a look says. */
+Test(queue_commands, a_changed_envelope_is_not_acted_on) {
+    char command[600];
+    begin();
+    snprintf(command, sizeof command,
+             "find %s/log %s/deferred -type f -exec sed -i s/b@other.example/z@other.example/ {} +", driver.path,
+             driver.path);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(ask("queue list", "from", "z@other.example", NULL), CONTROL_OK);
+    cr_assert_eq(rows, 1u, "%s", answer);
+    cr_assert_eq(ask("queue remove", "from", "z@other.example", NULL), CONTROL_OK);
+    cr_expect(says(" removed=0 "), "%s", answer);
+    cr_assert_eq(ask("queue remove", "from", "z@other.example", "bounce", "yes", NULL), CONTROL_OK);
+    cr_expect(says(" removed=0 "), "%s", answer);
+    cr_assert_eq(ask("queue list", NULL), CONTROL_OK);
+    cr_expect_eq(rows, 4u);
+    cr_assert_eq(ask("queue remove", "id", names[1], NULL), CONTROL_OK, "by its name it can go");
+    drive_end(&driver, false);
+}
+
 Test(queue_commands, counts) {
     begin();
     cr_assert_eq(ask("queue hold", "id", names[3], NULL), CONTROL_OK);
