@@ -134,7 +134,7 @@ static int open_user(const char *domain, const char *local, int directory) {
 int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) {
     static char domain[MAILDIR_NAME_SIZE], local[MAILDIR_NAME_SIZE];
     static uint8_t results[16 << 10];
-    room.agent = agent, room.inbox = inbox, room.batch.maildir = &room.maildir;
+    room.agent = agent, room.inbox = inbox, room.batch.maildir = &room.maildir, room.batch.n = 0;
     job_gather(inbox, results, sizeof results);
     if (!agent->capture) {
         if (!maildir_path(agent->destination, domain, local)) return NO_NAME;

@@ -4,6 +4,7 @@
 #include "server/outbound/maildir.h"
 
 #include "store/disk.h"
+#include "store/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,14 +49,31 @@ bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE], c
     return buf_ok(&domain) && buf_ok(&local);
 }
 
+static void close_one(int *fd) {
+    int error = errno;
+    if (*fd >= 0) (void)disk_calls()->close(*fd);
+    *fd = -1;
+    errno = error;
+}
+
+/* A directory whose name may not be on the disk yet bears the sticky bit, which means nothing else on a directory of
+ * mode 0700: whoever made it may have been killed before the sync. */
 int maildir_directory(int parent, const char *name) {
     const struct disk_calls *disk = disk_calls();
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    struct stat status;
     int fd = disk->open(parent, name, flags, 0);
-    if (fd >= 0 || errno != ENOENT) return fd;
-    if (disk->mkdir(parent, name, 0700) != 0 && errno != EEXIST) return -1;
-    if (disk->fsync(parent) != 0) return -1;
-    return disk->open(parent, name, flags, 0);
+    bool made = fd < 0 && errno == ENOENT;
+    if (made) {
+        if (disk->mkdir(parent, name, S_ISVTX | 0700) != 0 && errno != EEXIST) return -1;
+        fd = disk->open(parent, name, flags, 0);
+    }
+    if (fd < 0) return -1;
+    bool known = disk->status(fd, &status) == 0, marked = known && status.st_mode & S_ISVTX;
+    if (known && (!(made || marked) || disk->fsync(parent) == 0) && (!marked || disk->chmod(fd, 0700) == 0))
+        return fd;
+    close_one(&fd);
+    return -1;
 }
 
 int maildir_open(struct maildir *maildir, int directory) {
@@ -68,11 +86,6 @@ int maildir_open(struct maildir *maildir, int directory) {
     maildir_close(maildir);
     errno = error;
     return -1;
-}
-
-static void close_one(int *fd) {
-    if (*fd >= 0) (void)disk_calls()->close(*fd);
-    *fd = -1;
 }
 
 void maildir_close(struct maildir *maildir) {
@@ -119,11 +132,16 @@ static bool name_file(struct maildir_file *file, const struct maildir_key *key) 
     return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) && name.n < sizeof file->name - 32;
 }
 
+static void remove_tmp(int directory, const char *name) {
+    if (disk_calls()->unlink(directory, name) != 0 && errno != ENOENT)
+        log_fault("a file in a Maildir's tmp cannot be removed", errno);
+}
+
 void maildir_abandon(struct maildir_batch *batch, size_t number, int error) {
     struct maildir_file *file = &batch->files[number];
     if (file->fd >= 0) {
         close_one(&file->fd);
-        (void)disk_calls()->unlink(batch->maildir->tmp, file->tmp);
+        remove_tmp(batch->maildir->tmp, file->tmp);
     }
     free(file->buffer);
     file->buffer = NULL;
@@ -193,7 +211,7 @@ static int scan_one(void *context, const char *name) {
         if (!scan->is_tmp)
             file->there = true;
         else if (strcmp(name, file->tmp) != 0)
-            (void)disk_calls()->unlink(scan->directory, name);
+            remove_tmp(scan->directory, name);
     }
     return 0;
 }
@@ -244,7 +262,7 @@ static void place_one(struct maildir_batch *batch, size_t number) {
         maildir_abandon(batch, number, errno);
         return;
     }
-    if (file->there) (void)disk_calls()->unlink(batch->maildir->tmp, file->tmp);
+    if (file->there) remove_tmp(batch->maildir->tmp, file->tmp);
     close_one(&file->fd);
 }
 
