@@ -18,11 +18,17 @@ enum {
     MARKS_AT_ONCE = 256 << 10,
     WALK_AT_ONCE = 5000,
     ROUND_MS = 10,
-    REST_MS = 10000
+    REST_MS = 10000,
+    HELD_SEGMENTS = 16
 };
 
 static unsigned hash(uint64_t number) {
     return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56);
+}
+
+void queue_deferred_dirty(struct queue *queue, uint64_t number) {
+    unsigned directory = hash(number) & 0xff;
+    queue->dirty_deferred[directory / 8] |= (uint8_t)(1U << directory % 8);
 }
 
 void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]) {

@@ -65,7 +65,9 @@ static int take_message(struct recovery *recovery, struct span payload, struct r
         damaged(recovery, "log", "a message's record does not parse");
         return 0;
     }
-    if (queue_find(queue, head.number)) return 0; /* it was moved, and its file is there */
+    struct queue_message *known = queue_find(queue, head.number);
+    if (known && known->place.segment == RECORD_FILE) queue_deferred_dirty(queue, head.number);
+    if (known) return 0; /* it was moved, and its file is there, though perhaps not durably */
     struct queue_message *message = queue_message_new(queue, &head, place, payload.n, body_at);
     if (!message) {
         damaged(recovery, "log", "a message's recipients do not parse, or no memory");

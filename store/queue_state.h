@@ -197,7 +197,7 @@ struct queue {
         uint8_t own_file, deferred;
     } * gone;
     size_t n_gone, gone_cap;
-    uint8_t dirty_deferred[256 / 8]; /* directories with a removal that is not synced */
+    uint8_t dirty_deferred[256 / 8]; /* directories with a change that is not synced */
     /* schedule */
     struct queue_timers timers;
     struct queue_destination *destinations[QUEUE_HASH];
@@ -303,6 +303,8 @@ bool queue_walks(const struct queue *queue);
 /* Names below deferred/. */
 enum { DEFERRED_NAME_MAX = 32 };
 void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]);
+/* Something has changed in that message's directory: it is synced before a segment goes. */
+void queue_deferred_dirty(struct queue *queue, uint64_t number);
 struct span queue_deferred_part(struct span payload, struct span *marks_out);
 /* Free space, at most once a second; tells auth. */
 void queue_space_check(struct queue *queue, bool now);

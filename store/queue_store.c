@@ -141,8 +141,7 @@ void queue_gone_remove(struct queue *queue) {
             log_fault("a body cannot be removed", errno);
         if (!gone->deferred) continue;
         queue_deferred_name(gone->number, name);
-        unsigned long directory = strtoul(name, NULL, 16) & 0xff;
-        queue->dirty_deferred[directory / 8] |= (uint8_t)(1U << directory % 8);
+        queue_deferred_dirty(queue, gone->number);
         if (disk_calls()->unlink(queue->deferred, name) != 0 && errno != ENOENT)
             log_fault("a deferred message cannot be removed", errno);
     }
