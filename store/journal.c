@@ -216,7 +216,15 @@ bool journal_read(struct journal *journal, struct record_place place, void *stor
 int journal_drop_oldest(struct journal *journal) {
     char name[JOURNAL_NAME_MAX];
     journal_name(journal->segments[0].number, name);
-    if (disk_calls()->unlink(journal->directory, name) != 0 && errno != ENOENT) return -1;
+    if (journal->segments[0].unreadable) {
+        char aside[JOURNAL_NAME_MAX + 16];
+        snprintf(aside, sizeof aside, "%s.damaged", name);
+        if (disk_calls()->rename(journal->directory, name, journal->directory, aside) != 0 && errno != ENOENT)
+            return -1;
+        log_fault("a segment that could not be read is kept, as NUMBER.log.damaged", EIO);
+    } else if (disk_calls()->unlink(journal->directory, name) != 0 && errno != ENOENT) {
+        return -1;
+    }
     memmove(journal->segments, journal->segments + 1, --journal->n * sizeof *journal->segments);
     return 0;
 }

@@ -19,6 +19,7 @@ struct journal_segment {
     uint64_t marked;     /* the owner's account: messages whose oldest marks it has */
     uint64_t closed_ms;  /* clock_ms when it stopped being the current one */
     uint64_t changed_ms; /* the owner's account: clock_ms when something last ended that lives in it */
+    bool unreadable;     /* the disk did not give all of it back at recovery */
 };
 
 struct journal {
@@ -32,6 +33,7 @@ struct journal {
     uint64_t zeroed;   /* up to here the current segment has been written; beyond, it is only allocated */
     uint64_t floor;    /* the greatest message number so far: goes into segment headers */
     unsigned failures; /* failed flushes in a row */
+    bool damaged;      /* recovery has passed over something */
     /* the batch */
     size_t n_records, n_parts, batch_bytes;
     struct iovec parts[3 * JOURNAL_BATCH_RECORDS + JOURNAL_ZEROS_PARTS];
@@ -71,7 +73,8 @@ bool journal_read(struct journal *journal, struct record_place place, void *stor
 /* The entry of a segment, or NULL when it is gone. */
 struct journal_segment *journal_segment(struct journal *journal, uint64_t number);
 
-/* Removes the oldest segment, which must not be the current one. */
+/* Removes the oldest segment, which must not be the current one; one that could not be read is set aside as
+ * NAME.damaged (logged). */
 int journal_drop_oldest(struct journal *journal) MUST_USE;
 
 void journal_close(struct journal *journal);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { READ_BYTES = 1 << 20 };
+enum { READ_BYTES = 1 << 20, PAGE_BYTES = 4096 };
 
 static int take_name(void *context, const char *name) {
     struct journal *journal = context;
@@ -43,8 +43,25 @@ static void report(uint64_t segment, uint64_t offset, uint64_t n, const char *wh
     log_send(&line);
 }
 
-/* The whole segment in memory; a part that the disk does not give reads as zeros and is reported. NULL with errno. */
-static uint8_t *load(struct journal *journal, const struct journal_segment *segment, size_t *n_out) {
+/* What the disk does not give at once is asked for again, page by page, so that no more is missed than must be; it
+ * reads as zeros and is reported. */
+static void load_pages(int fd, struct journal_segment *segment, uint8_t *octets, size_t at, size_t end) {
+    size_t bad = 0;
+    for (; at < end; at += PAGE_BYTES) {
+        size_t n = end - at < PAGE_BYTES ? end - at : PAGE_BYTES;
+        bool given = disk_read(fd, octets + at, n, at) >= 0;
+        if (!given) memset(octets + at, 0, n), bad += n;
+        if (bad && (given || at + n == end)) {
+            size_t to = given ? at : end;
+            report(segment->number, to - bad, bad, "the disk does not give it back");
+            bad = 0;
+            segment->unreadable = true;
+        }
+    }
+}
+
+/* The whole segment in memory. NULL with errno. */
+static uint8_t *load(struct journal *journal, struct journal_segment *segment, size_t *n_out) {
     char name[JOURNAL_NAME_MAX];
     struct stat status;
     uint8_t *octets = NULL;
@@ -56,8 +73,8 @@ static uint8_t *load(struct journal *journal, const struct journal_segment *segm
     for (size_t at = 0; at < *n_out; at += READ_BYTES) {
         size_t n = *n_out - at < READ_BYTES ? *n_out - at : READ_BYTES;
         if (disk_read(fd, octets + at, n, at) >= 0) continue;
-        report(segment->number, at, n, "the disk does not give it back");
-        memset(octets + at, 0, n);
+        log_fault("reading the log; again, page by page", errno);
+        load_pages(fd, segment, octets, at, at + n);
     }
 out:
     if (fd >= 0) (void)disk_calls()->close(fd);
@@ -102,10 +119,12 @@ static int walk(struct journal *journal, uint64_t segment, struct span s,
             at += RECORD_ALIGN;
             continue;
         }
+        bool missing = sequence && record.sequence != sequence + 1;
         if (at != good)
             report(segment, good, at - good, "damaged; whole records follow");
-        else if (sequence && record.sequence != sequence + 1)
+        else if (missing)
             report(segment, good, 0, "records are missing");
+        journal->damaged |= at != good || missing;
         sequence = record.sequence;
         if (sequence > journal->sequence) journal->sequence = sequence;
         if (visit(context, &record) != 0) return -1;
@@ -136,6 +155,7 @@ int journal_recover(struct journal *journal, int (*visit)(void *context, const s
         journal->last_segment = number;
         journal->segments[i].bytes = n;
         int result = check_header(journal, &journal->segments[i], span_of(octets, n));
+        journal->damaged |= journal->segments[i].unreadable;
         if (result == 0) result = walk(journal, number, span_of(octets, n), visit, context);
         free(octets);
         if (result != 0) return -1;

@@ -222,6 +222,7 @@ static bool worth_moving(const struct queue *queue) {
 /* One segment: goes, or some of what lives in it moves. 0: gone; 1: more in a while; -1: it stays. */
 static int maintain_oldest(struct queue *queue) {
     const struct journal_segment *oldest = &queue->journal.segments[0];
+    if (oldest->unreadable && queue->journal.n < HELD_SEGMENTS) return -1; /* the next start may read it */
     if (oldest->live_bytes) {
         if (!worth_moving(queue) || move_some(queue, oldest->number) != 0) return -1;
         if (queue->journal.segments[0].live_bytes) return 1;

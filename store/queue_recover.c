@@ -135,6 +135,7 @@ static int take_body(void *context, const char *name) {
     struct queue_message *message =
         message_number(span_text(name), &number) ? queue_find(recovery->queue, number) : NULL;
     if (message && message->flags & MESSAGE_OWN_FILE) return 0;
+    if (recovery->damaged || recovery->queue->journal.damaged) return 0; /* or its message could not be read */
     recovery->removed++; /* its commit was never durable, or its end is */
     return disk_calls()->unlink(recovery->queue->bodies, name) == 0 || errno == ENOENT ? 0 : -1;
 }
