@@ -30,6 +30,11 @@ static void set_timer(struct queue *queue, struct queue_message *message, uint64
         log_fault("a timer cannot be set", ENOMEM);
 }
 
+/* What a report needs cannot be read; long after its time no more is hoped for. */
+static bool is_given_up(const struct queue *queue, const struct queue_message *message) {
+    return clock_wall_ms() > message->arrival_ms + 2 * queue->setup.expire_ms;
+}
+
 /* A report goes to one sender: that of the first recipient that is due, or of those that it is being routed for.
  * Takes in all that are due for the same. */
 static struct recipient gather(struct queue_message *message, const struct message *head) {
@@ -135,6 +140,10 @@ void queue_report_due(struct queue *queue, struct queue_message *message) {
     }
     if (!count_due(message)) return;
     if (!queue_load(queue, message)) {
+        if (!is_given_up(queue, message)) {
+            set_timer(queue, message, LATER_MS);
+            return;
+        }
         for (uint32_t i = 0; i < message->n_recipients; i++)
             message->recipients[i].in_report = is_due(&message->recipients[i]);
         settle(queue, message, "the message cannot be read, so nobody can be told");
@@ -194,14 +203,16 @@ static size_t collect(const struct queue_message *message, const struct message 
     return n;
 }
 
-/* The beginning of a body that has its own file. */
-static struct span read_own(struct queue *queue, const struct queue_message *message, uint8_t *storage) {
+/* The beginning of a body that has its own file. False: later, perhaps. */
+static bool read_own(struct queue *queue, const struct queue_message *message, uint8_t *storage, struct span *out) {
     char name[MESSAGE_NAME_SIZE];
     message_name(message->number, name);
     int fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0);
     ssize_t n = fd < 0 ? -1 : disk_read(fd, storage, HEADERS_MAX, 0);
+    if (n < 0) log_fault("a body cannot be read for a report", errno);
     if (fd >= 0) (void)disk_calls()->close(fd);
-    return span_of(storage, n < 0 ? 0 : (size_t)n);
+    *out = span_of(storage, n < 0 ? 0 : (size_t)n);
+    return n >= 0 || is_given_up(queue, message);
 }
 
 static int store_report(struct queue *queue, const struct message *original, struct bounce *bounce, uint32_t n,
@@ -252,8 +263,10 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
                             .full = full,
                             .recipients = list,
                             .n = collect(message, &head, list)};
-    bounce.original_body =
-        message->flags & MESSAGE_OWN_FILE ? read_own(queue, message, storage) : queue_body(message);
+    if (!(message->flags & MESSAGE_OWN_FILE))
+        bounce.original_body = queue_body(message);
+    else if (!read_own(queue, message, storage, &bounce.original_body))
+        goto out;
     if (!full) bounce.original_body = span_part(bounce.original_body, 0, HEADERS_MAX);
     result = store_report(queue, &head, &bounce, n, recipients, notice);
     if (result == 0) {
