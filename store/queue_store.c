@@ -41,7 +41,9 @@ int queue_store_open(struct queue *queue) {
     }
     queue->bodies = disk_directory(queue->directory, "body");
     queue->deferred = disk_directory(queue->directory, "deferred");
-    if (queue->bodies >= 0 && queue->deferred >= 0)
+    /* Whoever made what lies in them may have been killed before the sync. */
+    if (queue->bodies >= 0 && queue->deferred >= 0 && disk_calls()->fsync(queue->directory) == 0 &&
+        disk_calls()->fsync(queue->deferred) == 0)
         return journal_open(&queue->journal, queue->directory, queue->setup.segment_bytes);
     log_fault("a directory of the queue cannot be opened", errno);
     return -1;
