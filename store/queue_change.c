@@ -57,7 +57,7 @@ static void remove_one(struct change *change, struct queue_message *message) {
     if (meant && !change->bounce) {
         log_removed(change, message->number, readable ? head.envelope.sender : (struct span){0});
         change->done++;
-        queue_mark_gone(queue, message->number);
+        queue_mark_gone(queue, message->number, false);
         queue_finish(queue, message);
         return;
     }

@@ -123,11 +123,12 @@ static void settle(struct queue *queue, struct queue_transaction **batched, bool
     struct queue_transaction *transaction = *batched;
     struct queue_message *message = transaction->message;
     if (!durable || queue_file(queue, message) != 0) {
-        /* Its record may be on the disk all the same: a mark says that it does not count. */
-        queue_mark_gone(queue, message->number);
-        transaction->message = NULL;
+        enum body_outcome outcome = errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED;
+        /* Its record may be on the disk all the same: a mark says that it does not count. A file of its own stays
+         * until that is durable. */
+        queue_mark_gone(queue, message->number, message->flags & MESSAGE_OWN_FILE);
+        refuse(queue, transaction, outcome);
         queue_forget(queue, message);
-        refuse(queue, transaction, errno == ENOSPC ? BODY_NO_SPACE : BODY_REFUSED);
         *batched = NULL;
         return;
     }

@@ -105,23 +105,26 @@ void queue_mark_whole(struct queue *queue, struct queue_message *message) {
             queue_mark(queue, message, i);
 }
 
-void queue_mark_gone(struct queue *queue, uint64_t number) {
+/* Its files may go once the marks are durable. */
+static void add_gone(struct queue *queue, uint64_t number, bool own_file, bool deferred) {
+    if (!own_file && !deferred) return;
+    if (queue->n_gone == queue->gone_cap) {
+        size_t cap = queue->gone_cap ? 2 * queue->gone_cap : 64;
+        void *grown = realloc(queue->gone, cap * sizeof *queue->gone);
+        if (!grown) return; /* without memory the files stay; recovery removes them */
+        queue->gone = grown, queue->gone_cap = cap;
+    }
+    queue->gone[queue->n_gone++] = (struct queue_gone){number, own_file, deferred};
+}
+
+void queue_mark_gone(struct queue *queue, uint64_t number, bool own_file) {
     struct mark mark = {.number = number, .index = MARK_ALL, .state = RECIPIENT_DONE};
     put_mark(queue, &mark);
+    add_gone(queue, number, own_file, false);
 }
 
 void queue_finish(struct queue *queue, struct queue_message *message) {
-    bool own_file = message->flags & MESSAGE_OWN_FILE, deferred = message->place.segment == RECORD_FILE;
-    if (own_file || deferred) {
-        if (queue->n_gone == queue->gone_cap) {
-            size_t cap = queue->gone_cap ? 2 * queue->gone_cap : 64;
-            void *grown = realloc(queue->gone, cap * sizeof *queue->gone);
-            if (grown) queue->gone = grown, queue->gone_cap = cap;
-        }
-        /* Without memory the files stay; recovery removes them. */
-        if (queue->n_gone < queue->gone_cap)
-            queue->gone[queue->n_gone++] = (struct queue_gone){message->number, own_file, deferred};
-    }
+    add_gone(queue, message->number, message->flags & MESSAGE_OWN_FILE, message->place.segment == RECORD_FILE);
     queue_forget(queue, message);
 }
 
@@ -196,7 +199,7 @@ int queue_store_own(struct queue *queue, const struct message *head, struct span
     if (marks) queue_marks_flushed(queue, result == 0);
     if (!message || result != 0 || queue_file(queue, message) != 0) {
         if (message) queue_forget(queue, message);
-        queue_mark_gone(queue, head->number);
+        queue_mark_gone(queue, head->number, false);
         free(b.p);
         return -1;
     }

@@ -133,7 +133,7 @@ static void begin_again(void) {
     queue_auth_lost(&queue);
     queue_sessions_sweep(&queue);
     while (queue.oldest) {
-        queue_mark_gone(&queue, queue.oldest->number);
+        queue_mark_gone(&queue, queue.oldest->number, false);
         queue_finish(&queue, queue.oldest);
     }
     (void)queue_marks_flush(&queue);

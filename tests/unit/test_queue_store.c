@@ -35,7 +35,7 @@ Test(queue_store, more_marks_than_a_record_holds) {
     cr_assert(mkdtemp(path));
     int directory = open(path, O_RDONLY | O_DIRECTORY);
     cr_assert_eq(journal_open(&queue.journal, directory, 16 << 20), 0);
-    for (uint64_t i = 1; i <= n; i++) queue_mark_gone(&queue, i);
+    for (uint64_t i = 1; i <= n; i++) queue_mark_gone(&queue, i, false);
     cr_assert_gt(queue.marks.n, RECORD_PAYLOAD_MAX);
     cr_expect_not(queue_marks_add(&queue));
     cr_expect_eq(queue_marks_flush(&queue), 0);
