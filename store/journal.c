@@ -109,8 +109,10 @@ static int make_segment(struct journal *journal, const char *name, uint64_t numb
     journal_header(journal->key, number, journal->floor, JOURNAL_VERSION, header);
     if (disk->fallocate(fd, 0, 0, (off_t)journal->segment_bytes) == 0 &&
         disk_write_span(fd, span_of(header, sizeof header), 0) == 0 && disk->fsync(fd) == 0 &&
-        disk->fsync(journal->directory) == 0)
+        disk->fsync(journal->directory) == 0) {
+        journal->dropped = false;
         return fd;
+    }
     int saved = errno;
     (void)disk->close(fd);
     (void)disk->unlink(journal->directory, name);
@@ -216,6 +218,9 @@ bool journal_read(struct journal *journal, struct record_place place, void *stor
 int journal_drop_oldest(struct journal *journal) {
     char name[JOURNAL_NAME_MAX];
     journal_name(journal->segments[0].number, name);
+    /* The one before must not come back without the marks in this one. */
+    if (journal->dropped && disk_calls()->fsync(journal->directory) != 0) return -1;
+    journal->dropped = true;
     if (journal->segments[0].unreadable) {
         char aside[JOURNAL_NAME_MAX + 16];
         snprintf(aside, sizeof aside, "%s.damaged", name);
