@@ -26,8 +26,8 @@ static unsigned hash(uint64_t number) {
     return (unsigned)(number * 0x9e3779b97f4a7c15U >> 56);
 }
 
-void queue_deferred_dirty(struct queue *queue, uint64_t number) {
-    unsigned directory = hash(number) & 0xff;
+void queue_deferred_dirty(struct queue *queue, const char *name) {
+    unsigned long directory = strtoul(name, NULL, 16) & 0xff;
     queue->dirty_deferred[directory / 8] |= (uint8_t)(1U << directory % 8);
 }
 

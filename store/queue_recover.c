@@ -65,9 +65,7 @@ static int take_message(struct recovery *recovery, struct span payload, struct r
         damaged(recovery, "log", "a message's record does not parse");
         return 0;
     }
-    struct queue_message *known = queue_find(queue, head.number);
-    if (known && known->place.segment == RECORD_FILE) queue_deferred_dirty(queue, head.number);
-    if (known) return 0; /* it was moved, and its file is there, though perhaps not durably */
+    if (queue_find(queue, head.number)) return 0; /* it was moved, and its file is there */
     struct queue_message *message = queue_message_new(queue, &head, place, payload.n, body_at);
     if (!message) {
         damaged(recovery, "log", "a message's recipients do not parse, or no memory");
@@ -124,6 +122,8 @@ static int take_directory(void *context, const char *name) {
     struct recovery *recovery = context;
     recovery->directory = disk_calls()->open(recovery->queue->deferred, name, O_RDONLY | O_DIRECTORY, 0);
     if (recovery->directory < 0) return errno == ENOTDIR ? 0 : -1;
+    /* Whoever renamed or removed something there may have been killed before the sync. */
+    if (strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2) queue_deferred_dirty(recovery->queue, name);
     int result = disk_list(recovery->directory, take_file, recovery);
     (void)disk_calls()->close(recovery->directory);
     return result;

@@ -304,8 +304,8 @@ bool queue_walks(const struct queue *queue);
 /* Names below deferred/. */
 enum { DEFERRED_NAME_MAX = 32 };
 void queue_deferred_name(uint64_t number, char name_out[DEFERRED_NAME_MAX]);
-/* Something has changed in that message's directory: it is synced before a segment goes. */
-void queue_deferred_dirty(struct queue *queue, uint64_t number);
+/* Something may have changed in the directory of the name "ab/...": it is synced before a segment goes. */
+void queue_deferred_dirty(struct queue *queue, const char *name);
 struct span queue_deferred_part(struct span payload, struct span *marks_out);
 /* Free space, at most once a second; tells auth. */
 void queue_space_check(struct queue *queue, bool now);

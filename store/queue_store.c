@@ -146,7 +146,7 @@ void queue_gone_remove(struct queue *queue) {
             log_fault("a body cannot be removed", errno);
         if (!gone->deferred) continue;
         queue_deferred_name(gone->number, name);
-        queue_deferred_dirty(queue, gone->number);
+        queue_deferred_dirty(queue, name);
         if (disk_calls()->unlink(queue->deferred, name) != 0 && errno != ENOENT)
             log_fault("a deferred message cannot be removed", errno);
     }
