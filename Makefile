@@ -61,6 +61,10 @@ UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
 INTRUDER     := $(wildcard tests/intruder/*.c)
 
+# The queue and Maildir agents in one process on a disk that fails; what differs from run to run is made up.
+FAULT        := $(wildcard tests/fault/*.c)
+FAULT_WRAP   := clock_ms clock_wall_ms getrandom randombytes_buf getpid frame_send_plain queue_mark
+
 FUZZERS      := $(wildcard tests/fuzz/fuzz_*.c)
 
 .PHONY: all deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
@@ -98,7 +102,7 @@ $(UNIT_LIBRARY): $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
 	$(LINK) -o $@ $^ $(ALL_LIBS) -lcriterion
 
-units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session $(BUILD)/tests/bench/fill_queue
+units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session $(BUILD)/tests/fault/fault $(BUILD)/tests/bench/fill_queue
 
 # A session that was taken over, in the place of the real one: tests/intruder/run.py.
 $(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY)
@@ -107,6 +111,9 @@ $(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY
 # A queue directory with a million messages in seconds.
 $(BUILD)/tests/bench/fill_queue: $(BUILD)/tests/bench/fill_queue.o $(LIBRARY)
 	$(LINK) -o $@ $^ $(LIBS_queue)
+
+$(BUILD)/tests/fault/fault: $(FAULT:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(LINK) $(FAULT_WRAP:%=-Wl,--wrap=%) -o $@ $^ -lsodium -lseccomp
 
 deps:
 	@sh conf/deps.sh

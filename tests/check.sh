@@ -2,11 +2,13 @@
 # check.sh - what `make check` runs. Prints a line per part and at the end "N passed, N failed"; exit code 1 when one
 # failed.
 #   planted    faults planted on purpose: a leak and a write out of bounds in units, a write out of bounds in a server;
-#              each must turn the parts below red by its report, and without a fault they must be green
+#              each must turn the parts below red by its report, and without a fault they must be green; syncs left
+#              out of the queue and of Maildirs, and marks dropped, must turn the walk of faults red
 #   clang      programs, units and intruder by clang without a warning, and what it built passes units and transcripts
 #   release    all of tests/run.sh on the release build, kill -9 under load apart
 #   sanitize   all of tests/run.sh under the address and undefined behaviour sanitizers
 #   valgrind   the units under valgrind
+#   fault      every point at which the disk can fail, the process be cut, or the power (minutes)
 #   kill       kill -9 under load at length
 #   lmtp       10,000 messages to a Dovecot, one of three recipients failing; 1,000 domains with a server each
 #   long       kill -9 under mixed load on a disk that is filled and freed (root only); half an hour of it is
@@ -27,7 +29,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients explain life sendmail restore dsn smarthost lmtp intruder'
+all_parts='dialog session relay outside clients explain life sendmail restore dsn smarthost lmtp intruder fault'
 
 # ---- reports
 
@@ -140,6 +142,7 @@ part_planted() {
         echo "  a server's fault is not seen:"
         head -60 "$here/said" | sed 's/^/    /'
     fi
+    make --no-print-directory -s -j2 build/tests/fault/fault && build/tests/fault/fault --planted || right=1
     [ $right -ne 0 ] || echo "  red by a leak, by writes out of bounds in a unit and in a server; green without"
     return $right
 }
@@ -174,6 +177,10 @@ part_valgrind() {
     under_valgrind "$@"
 }
 
+part_fault() {
+    make --no-print-directory -s -j2 build/tests/fault/fault && timeout 7200 build/tests/fault/fault
+}
+
 part_kill() {
     make --no-print-directory -s -j2 all && timeout 7200 python3 tests/crash/kill.py "${CHECK_MESSAGES:-20000}"
 }
@@ -191,7 +198,7 @@ part_long() {
 
 passed=0 failed=0
 : >"$here/summary"
-for part in planted clang release sanitize valgrind kill lmtp long; do
+for part in planted clang release sanitize valgrind fault kill lmtp long; do
     case " ${PARTS:-$part} " in *" $part "*) ;; *) continue ;; esac
     echo "== $part"
     begin=$(date +%s)

@@ -86,6 +86,7 @@ run_program dsn python3 tests/client/dsn.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py
 run_program lmtp python3 tests/client/lmtp.py
 [ ! -e tests/intruder/run.py ] || run_program intruder python3 tests/intruder/run.py
+run_program fault "$BUILD/tests/fault/fault" --quick
 run_program crash python3 tests/crash/kill.py "${MESSAGES:-5000}"
 
 [ "$skipped" -eq 0 ] || echo "$skipped skipped, for the reasons above"
