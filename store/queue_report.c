@@ -4,11 +4,9 @@
 #include "store/queue_state.h"
 
 #include "store/clock.h"
-#include "store/disk.h"
 #include "store/queue_bounce.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 enum { ASK_AGAIN_MS = 30000, LATER_MS = 60000, DOMAIN_HOUR_MAX = 20, HEADERS_MAX = 64 << 10, HOUR_MS = 3600000 };
@@ -203,18 +201,6 @@ static size_t collect(const struct queue_message *message, const struct message 
     return n;
 }
 
-/* The beginning of a body that has its own file. False: later, perhaps. */
-static bool read_own(struct queue *queue, const struct queue_message *message, uint8_t *storage, struct span *out) {
-    char name[MESSAGE_NAME_SIZE];
-    message_name(message->number, name);
-    int fd = disk_calls()->open(queue->bodies, name, O_RDONLY, 0);
-    ssize_t n = fd < 0 ? -1 : disk_read(fd, storage, HEADERS_MAX, 0);
-    if (n < 0) log_fault("a body cannot be read for a report", errno);
-    if (fd >= 0) (void)disk_calls()->close(fd);
-    *out = span_of(storage, n < 0 ? 0 : (size_t)n);
-    return n >= 0 || is_given_up(queue, message);
-}
-
 static int store_report(struct queue *queue, const struct message *original, struct bounce *bounce, uint32_t n,
                         struct span recipients, bool notice) {
     struct message head = {.number = bounce->number,
@@ -263,10 +249,10 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
                             .full = full,
                             .recipients = list,
                             .n = collect(message, &head, list)};
-    if (!(message->flags & MESSAGE_OWN_FILE))
-        bounce.original_body = queue_body(message);
-    else if (!read_own(queue, message, storage, &bounce.original_body))
-        goto out;
+    bool own_file = message->flags & MESSAGE_OWN_FILE;
+    struct buf own = buf_over(storage, HEADERS_MAX);
+    if (own_file && !queue_read_own(queue, message, &own) && !is_given_up(queue, message)) goto out;
+    bounce.original_body = own_file ? buf_span(&own) : queue_body(message);
     if (!full) bounce.original_body = span_part(bounce.original_body, 0, HEADERS_MAX);
     result = store_report(queue, &head, &bounce, n, recipients, notice);
     if (result == 0) {

@@ -260,6 +260,8 @@ int queue_file(struct queue *queue, struct queue_message *message) MUST_USE;
 void queue_forget(struct queue *queue, struct queue_message *message);
 /* Sees to it that envelope and body are in memory; false when the disk does not give them (logged once). */
 bool queue_load(struct queue *queue, struct queue_message *message) MUST_USE;
+/* What fits of a body that has its own file; false when it cannot be read (logged). */
+bool queue_read_own(struct queue *queue, const struct queue_message *message, struct buf *out) MUST_USE;
 void queue_unload(struct queue *queue, struct queue_message *message);
 /* Views into the resident message; queue_load before. */
 void queue_head(const struct queue_message *message, struct message *out);
