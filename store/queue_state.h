@@ -285,8 +285,7 @@ void queue_marks_from(struct queue *queue, struct queue_message *message, uint64
 /* Notes a recipient's state for the next flush. */
 void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index);
 void queue_mark_whole(struct queue *queue, struct queue_message *message);
-/* It never counted; a body in a file of its own goes once that is durable. */
-void queue_mark_gone(struct queue *queue, uint64_t number, bool own_file);
+void queue_mark_gone(struct queue *queue, uint64_t number, bool own_file); /* its body's file goes with it */
 /* All recipients are done: the message goes, its files once the marks are durable. */
 void queue_finish(struct queue *queue, struct queue_message *message);
 /* Adds the marks that wait to the journal's batch. False: it is full or cannot be had. */
