@@ -19,7 +19,8 @@ enum { SESSION_NUMBER = 7, HIGH_FD = 20, QUIET_ROUNDS = 3, ROUNDS_MAX = 400, WAN
 
 const char *const who_names[] = {"", "alice", "bob", "later", "never"};
 
-enum channel { AUTH = 0, DELIVERY, COMMAND, SESSION, HEARD };
+/* A session commits one letter at a time. */
+enum channel { AUTH = 0, DELIVERY, COMMAND, SESSION, HEARD = SESSION + 5 };
 
 static struct {
     struct world *world;
@@ -161,7 +162,7 @@ static void open_transaction(unsigned id) {
     struct buf b = BUF_OVER(storage);
     const struct letter *letter = &letters[id];
     if (letter->sender[0]) snprintf(sender, sizeof sender, "%s@example.test", letter->sender);
-    struct envelope envelope = {.session_number = SESSION_NUMBER,
+    struct envelope envelope = {.session_number = SESSION_NUMBER + id % (HEARD - SESSION),
                                 .session_name = SPAN("SESSION"),
                                 .role = 1,
                                 .flags = ENVELOPE_ESMTP | ENVELOPE_PRINCIPAL,
@@ -184,6 +185,10 @@ static void open_transaction(unsigned id) {
     }
 }
 
+static int session_of(unsigned id) {
+    return self.heard[SESSION + id % (HEARD - SESSION)];
+}
+
 void world_send(struct world *world, unsigned id, size_t bytes) {
     static uint8_t body[LETTER_MAX], storage[FRAME_BODY_MAX];
     size_t n = letter_body(id, true, body, sizeof body);
@@ -194,7 +199,7 @@ void world_send(struct world *world, unsigned id, size_t bytes) {
         struct buf b = BUF_OVER(storage);
         put_name(&b, id);
         wire_put_span(&b, span_part(span_of(body, n), at, CHUNK));
-        say(self.heard[SESSION], BODY_DATA, buf_span(&b), -1);
+        say(session_of(id), BODY_DATA, buf_span(&b), -1);
         if (n > CHUNK) queue_round(self.queue, 0); /* the channel holds little */
     }
 }
@@ -212,7 +217,7 @@ void world_commit(struct world *world, unsigned id) {
     put_name(&b, id);
     wire_put_u32(&b, n_recipients(id));
     *told = (struct told){.whole = true, .whole_step = world->tape->n_steps};
-    say(self.heard[SESSION], BODY_COMMIT, buf_span(&b), -1);
+    say(session_of(id), BODY_COMMIT, buf_span(&b), -1);
 }
 
 void world_abort(struct world *world, unsigned id) {
@@ -220,7 +225,7 @@ void world_abort(struct world *world, unsigned id) {
     struct buf b = BUF_OVER(storage);
     (void)world;
     put_name(&b, id);
-    say(self.heard[SESSION], BODY_ABORT, buf_span(&b), -1);
+    say(session_of(id), BODY_ABORT, buf_span(&b), -1);
 }
 
 void world_submit(struct world *world, unsigned id) {
@@ -243,9 +248,9 @@ static bool hear(enum channel which, struct frame *frame) {
     return frame_bundle_next(&rests[which].w, frame);
 }
 
-static bool hear_session(struct world *world) {
+static bool hear_session(struct world *world, enum channel session) {
     struct frame frame;
-    if (!hear(SESSION, &frame)) return false;
+    if (!hear(session, &frame)) return false;
     struct wire w = wire_over(frame.body);
     uint8_t name[TRANSACTION_BYTES];
     wire_get_bytes(&w, name, sizeof name);
@@ -387,7 +392,8 @@ void world_turn(struct world *world) {
     for (int i = 0; i < ROUNDS_MAX && quiet < QUIET_ROUNDS; i++) {
         bool busy = false;
         queue_round(self.queue, 0);
-        while (hear_session(world)) busy = true;
+        for (enum channel session = SESSION; session < HEARD; session++)
+            while (hear_session(world, session)) busy = true;
         while (hear_auth()) busy = true;
         while (hear_delivery()) busy = true;
         busy |= begin_agent();
@@ -428,10 +434,21 @@ static int connect_to(enum role peer) {
     return high(pair[0]);
 }
 
+static void open_session(unsigned number) {
+    uint8_t storage[8];
+    struct buf b = BUF_OVER(storage);
+    int pair[2];
+    wire_put_u64(&b, SESSION_NUMBER + number);
+    if (frame_pair(pair, true) != 0) abort();
+    self.heard[SESSION + number] = high(pair[0]);
+    say(self.heard[AUTH], TRANSACTION_CHANNEL, buf_span(&b), pair[1]);
+    close(pair[1]);
+}
+
 bool world_begin(struct world *world, int queue, int mail) {
     static uint8_t payload[1024];
     struct buf b = BUF_OVER(payload);
-    int control[2], session[2];
+    int control[2];
     const struct queue_setup setup = {.hostname = SPAN("mx.example.test"),
                                       .retry_ms = {2000},
                                       .n_retry = 1,
@@ -449,7 +466,7 @@ bool world_begin(struct world *world, int queue, int mail) {
     report->now_ms += 5000;
     self.random = 0x2545f4914f6cdd1dU * (report->life + 1);
     self.agent_pid = (pid_t)(1000 * report->life);
-    self.heard[SESSION] = self.heard[AUTH] = self.heard[DELIVERY] = self.heard[COMMAND] = -1;
+    for (size_t i = 0; i < HEARD; i++) self.heard[i] = -1;
     if (frame_pair(control, false) != 0) abort();
     control[0] = high(control[0]);
     if (control[1] != ROLE_CONTROL_FD && dup2(control[1], ROLE_CONTROL_FD) < 0) abort();
@@ -463,13 +480,7 @@ bool world_begin(struct world *world, int queue, int mail) {
     self.queue = queue_begin(&self.start);
     if (!self.queue) return false;
     report->began = true;
-    uint8_t storage[8];
-    b = BUF_OVER(storage);
-    wire_put_u64(&b, SESSION_NUMBER);
-    if (frame_pair(session, true) != 0) abort();
-    self.heard[SESSION] = high(session[0]);
-    say(self.heard[AUTH], TRANSACTION_CHANNEL, buf_span(&b), session[1]);
-    close(session[1]);
+    for (unsigned i = 0; i < HEARD - SESSION; i++) open_session(i);
     world_turn(world);
     return true;
 }
