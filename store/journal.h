@@ -34,6 +34,7 @@ struct journal {
     uint64_t floor;    /* the greatest message number so far: goes into segment headers */
     unsigned failures; /* failed flushes in a row */
     bool damaged;      /* recovery has passed over something */
+    bool held;         /* the owner's: no segment is to go in this life unless there are many */
     bool dropped;      /* a segment, and the directory has not been synced since */
     /* the batch */
     size_t n_records, n_parts, batch_bytes;

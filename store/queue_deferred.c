@@ -193,6 +193,8 @@ static int drop_oldest(struct queue *queue) {
     uint64_t began = clock_ms();
     int result = renew_marks(queue);
     if (result != 0) return result;
+    errno = EBUSY;
+    if (queue->n_gone) return -1; /* a file whose removal has failed would come back without its marks */
     for (unsigned i = 0; i < 256; i++) {
         if (!(queue->dirty_deferred[i / 8] & 1U << i % 8)) continue;
         if (clock_ms() - began > ROUND_MS) return 1;
@@ -222,7 +224,8 @@ static bool worth_moving(const struct queue *queue) {
 /* One segment: goes, or some of what lives in it moves. 0: gone; 1: more in a while; -1: it stays. */
 static int maintain_oldest(struct queue *queue) {
     const struct journal_segment *oldest = &queue->journal.segments[0];
-    if (oldest->unreadable && queue->journal.n < HELD_SEGMENTS) return -1; /* the next start may read it */
+    bool held = oldest->unreadable || queue->journal.held; /* the next start may read what this one could not */
+    if (held && queue->journal.n < HELD_SEGMENTS) return -1;
     if (oldest->live_bytes) {
         if (!worth_moving(queue) || move_some(queue, oldest->number) != 0) return -1;
         if (queue->journal.segments[0].live_bytes) return 1;

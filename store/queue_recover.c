@@ -112,6 +112,7 @@ static int take_file(void *context, const char *name) {
         if (result == 0) apply_all(queue, marks, 0);
     } else {
         damaged(recovery, name, "a deferred message cannot be read");
+        queue->journal.held |= n < 0; /* the next start may read it, and then needs its marks */
     }
     if (fd >= 0) (void)disk_calls()->close(fd);
     free(octets);

@@ -137,20 +137,24 @@ bool queue_marks_add(struct queue *queue) {
 
 /* The files of messages whose end is durable. A removal that a power cut undoes is found at recovery. */
 void queue_gone_remove(struct queue *queue) {
+    size_t kept = 0;
     if (queue_backup_runs(queue)) return;
     for (size_t i = 0; i < queue->n_gone; i++) {
         char name[DEFERRED_NAME_MAX];
-        struct queue_gone *gone = &queue->gone[i];
-        message_name(gone->number, name);
-        if (gone->own_file && disk_calls()->unlink(queue->bodies, name) != 0 && errno != ENOENT)
-            log_fault("a body cannot be removed", errno);
-        if (!gone->deferred) continue;
-        queue_deferred_name(gone->number, name);
-        queue_deferred_dirty(queue, name);
-        if (disk_calls()->unlink(queue->deferred, name) != 0 && errno != ENOENT)
-            log_fault("a deferred message cannot be removed", errno);
+        struct queue_gone gone = queue->gone[i];
+        int error = 0;
+        message_name(gone.number, name);
+        if (gone.own_file && disk_calls()->unlink(queue->bodies, name) != 0 && errno != ENOENT) error = errno;
+        if (gone.deferred) {
+            queue_deferred_name(gone.number, name);
+            queue_deferred_dirty(queue, name);
+            if (disk_calls()->unlink(queue->deferred, name) != 0 && errno != ENOENT) error = errno;
+        }
+        if (!error) continue;
+        log_fault("files of a message that has ended cannot be removed", error);
+        queue->gone[kept++] = gone; /* again in a while */
     }
-    queue->n_gone = 0;
+    queue->n_gone = kept;
 }
 
 void queue_marks_flushed(struct queue *queue, bool durable) {
