@@ -100,7 +100,7 @@ def waiting(server, messages, destinations):
     say("new mail's answers meanwhile", probe.end())
     say("longest round of the queue, ms", queue_status(server)["longest round ms"])
     begin = time.monotonic()
-    rows = server.json("queue", "list", "--recipient", "user7@example.test")
+    rows = server.json("queue", "list", "--destination", "user7@example.test")
     say("queue list of one destination: seconds; rows", "%.2f; %d" % (time.monotonic() - begin, len(rows)))
     say("longest round of the queue after that, ms", queue_status(server)["longest round ms"])
     server.stop()
