@@ -74,6 +74,10 @@ void log_gather(void) {
     gathered.b = BUF_OVER(gathered_storage);
 }
 
+bool log_waiting(void) {
+    return gathered.frames > 0;
+}
+
 void log_flush(void) {
     struct span body;
     if (!gathered.frames) return;

@@ -31,6 +31,7 @@ void log_send(struct log_line *line);
  * not. Flush before a wait, and before what must not be seen earlier than its line. Not for a process that forks. */
 void log_gather(void);
 void log_flush(void);
+bool log_waiting(void); /* whether there is something to flush */
 
 /* From the master only: what this process is; ROLE_NONE (enum role): it has ended. */
 void log_role(uint32_t pid, unsigned role);

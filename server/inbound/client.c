@@ -5,11 +5,14 @@
 #include "server/inbound/ask.h"
 #include "server/inbound/tls.h"
 #include "store/clock.h"
+#include "store/log.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { LINES_MS = 100 };
 
 static struct {
     int fd, auth_fd, stop_fd;
@@ -60,8 +63,11 @@ static enum client_status wait_for(short events, uint64_t deadline_ms, bool stop
         if (stopping && client.stop_deadline_ms < until) until = client.stop_deadline_ms;
         if (stopping && (stoppable || now >= client.stop_deadline_ms)) return CLIENT_STOPPED;
         if (now >= until) return CLIENT_LATE;
+        /* What is said of a client in a hurry is sent together, and no later than he pauses. */
+        if (log_waiting() && until - now > LINES_MS) until = now + LINES_MS;
         int n = poll(waits, sizeof waits / sizeof *waits, until - now > INT32_MAX ? INT32_MAX : (int)(until - now));
         if (n < 0 && errno != EINTR) return CLIENT_GONE;
+        if (n == 0) log_flush();
         if (n <= 0) continue;
         if (waits[1].revents || waits[2].revents) return CLIENT_ALONE;
         if (waits[0].revents) return CLIENT_FINE;

@@ -391,8 +391,10 @@ enum session_exit session_run(const struct session_place *place) {
     uint64_t stop_ms = place->setup->shutdown_ms - place->setup->shutdown_ms / 8;
     client_open(place->fd, place->auth_fd, place->stop_fd, stop_ms);
     ask_open(place->auth_fd, ASK_MS);
+    log_gather();
     enum session_exit result = begin(place);
     client_close();
     if (session.announced) log_end();
+    log_flush();
     return result;
 }

@@ -229,12 +229,21 @@ class World:
     def hear_log(self, logs):
         while frame := receive(logs):
             kind, body, _, pid = frame
-            event, values, at = struct.unpack_from("<H", body)[0], [], 2
-            while at < len(body):
-                key = struct.unpack_from("<H", body, at)[0]
-                value, at = take(body, at + 2)
-                values.append((key, value))
-            self.log.append((event, values, pid))
+            at = 0
+            if kind != 0x0001:
+                self.take_line(body, pid)
+                continue
+            while at < len(body):  # a bundle of lines
+                line, at = take(body, at + 2)
+                self.take_line(line, pid)
+
+    def take_line(self, body, pid):
+        event, values, at = struct.unpack_from("<H", body)[0], [], 2
+        while at < len(body):
+            key = struct.unpack_from("<H", body, at)[0]
+            value, at = take(body, at + 2)
+            values.append((key, value))
+        self.log.append((event, values, pid))
 
     # ---- auth
 

@@ -69,6 +69,14 @@ class Plain(Case):
         self.assertEqual(replies, [b"250", b"250", b"250", b"354", b"250", b"221"])
         self.assertEqual(w.messages, [(b"a\r\n.\r\nx\r\n", 1)])
 
+    def test_a_line_waits_no_longer_than_the_client(self):
+        w = self.world()
+        c = w.client()
+        c.send(b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@foreign.example>\r\n")
+        self.assertEqual([c.reply()[:3] for _ in range(3)], [b"250", b"250", b"550"])
+        # The client says no more, and stays.
+        self.assertTrue(wait_until(lambda: len([e for e in w.log if e[0] == LOG_REFUSED]) == 1))
+
     def test_lines_too_long_or_odd(self):
         w = self.world(failures=50)
         c = w.client()
