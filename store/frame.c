@@ -70,7 +70,7 @@ static size_t take_control(struct msghdr *message, struct frame *out) {
 
 static enum frame_status judge(struct frame *out, uint8_t *storage, ssize_t n, bool whole) {
     if (n < 0) return errno == EAGAIN ? FRAME_NONE : errno == ECONNRESET ? FRAME_CLOSED : FRAME_ERROR;
-    if (n == 0) return FRAME_CLOSED; /* no frame of ours is empty */
+    if (n == 0 && whole) return FRAME_CLOSED; /* no frame of ours is empty */
     if (n < 2 || !whole) return FRAME_MALFORMED;
     out->type = (uint16_t)(storage[0] | storage[1] << 8);
     out->body = span_of(storage + 2, (size_t)n - 2);
@@ -89,6 +89,7 @@ static enum frame_status take(struct msghdr *message, ssize_t n, uint8_t *storag
     size_t descriptors = n < 0 ? 0 : take_control(message, out);
     bool whole = n < 0 || !(message->msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     if (descriptors > (fd_wanted ? 1U : 0U)) whole = false;
+    if (n == 0 && out->sender) whole = false; /* a packet without an octet; the end has no sender */
     enum frame_status status = judge(out, storage, n, whole);
     if (status != FRAME_RECEIVED && out->fd >= 0) {
         close(out->fd);

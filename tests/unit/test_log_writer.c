@@ -299,3 +299,29 @@ Test(log_writer, warnings_only_for_one_command) {
     int status = driver_stop(&driver);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
+
+static void speak_nothing(uint32_t other) {
+    (void)other;
+    for (int i = 0; i < 3; i++) cr_assert_eq(send(log_pair[1], "", 0, MSG_NOSIGNAL), 0);
+    say(LOG_AGENT, "after-nothing");
+}
+
+/* A packet without an octet is somebody's bad frame, and not the end: neither of the writer nor of what comes behind
+ * it in one batch. */
+Test(log_writer, empty_packets) {
+    static char text[1 << 16];
+    struct driver driver = start_writer(false);
+    struct speaker agent = fork_speaker(speak_nothing, 0);
+    say(LOG_STARTED, "before");
+    take_turn(agent);
+    say(LOG_STOPPED, "behind");
+    cr_assert_eq(frame_send_plain(log_pair[1], LOG_FLUSH, (struct span){0}), 0);
+    size_t n = 0, refused = 0;
+    for (ssize_t got; (got = read(error_pipe[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (const char *p = text; (p = strstr(p, "process=agent event=bad-frame")); p++) refused++;
+    cr_expect_eq(refused, 3, "%s", text);
+    cr_expect(strstr(text, "what=before") && strstr(text, "what=after-nothing") && strstr(text, "what=behind"), "%s",
+              text);
+    int status = driver_stop(&driver);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
