@@ -167,10 +167,18 @@ void disk_sync_all(const int *fds, size_t n, int *errors_out) {
 }
 
 int disk_directory(int directory, const char *name) {
+    static bool unsure; /* once a sync has failed: what is found may not be on the disk */
     int fd = calls->open(directory, name, O_RDONLY | O_DIRECTORY, 0);
-    if (fd >= 0 || errno != ENOENT) return fd;
-    if (calls->mkdir(directory, name, 0700) != 0 || calls->fsync(directory) != 0) return -1;
-    return calls->open(directory, name, O_RDONLY | O_DIRECTORY, 0);
+    bool made = fd < 0 && errno == ENOENT;
+    if (fd < 0 && (!made || calls->mkdir(directory, name, 0700) != 0)) return -1;
+    if ((made || unsure) && calls->fsync(directory) != 0) {
+        int error = errno;
+        unsure = true;
+        if (fd >= 0) (void)calls->close(fd);
+        errno = error;
+        return -1;
+    }
+    return made ? calls->open(directory, name, O_RDONLY | O_DIRECTORY, 0) : fd;
 }
 
 int disk_list(int directory, int (*each)(void *context, const char *name), void *context) {
