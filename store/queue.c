@@ -130,7 +130,6 @@ static void master_ready(void *context, uint32_t events) {
     (void)events;
     switch (role_listen(queue->start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
-        log_flush();
         (void)queue_marks_flush(queue);
         log_flush();
         _exit(0);
@@ -188,10 +187,7 @@ static int wait_ms(struct queue *queue, int schedule_ms) {
 
 static void round_end(struct queue *queue) {
     queue_commit_round(queue);
-    if (queue->marks.n && clock_ms() - queue->marks_since_ms >= QUEUE_MARK_MS) {
-        log_flush();
-        (void)queue_marks_flush(queue);
-    }
+    if (queue->marks.n && clock_ms() - queue->marks_since_ms >= QUEUE_MARK_MS) (void)queue_marks_flush(queue);
     queue_sessions_sweep(queue);
     queue_space_check(queue, false);
     queue_report_sweep(queue);

@@ -294,7 +294,7 @@ bool queue_marks_add(struct queue *queue) MUST_USE;
 void queue_marks_flushed(struct queue *queue, bool durable);
 /* Removes the files of messages whose end is durable; not while a backup is made. Only with no mark waiting. */
 void queue_gone_remove(struct queue *queue);
-/* Writes marks that wait, now. */
+/* Writes marks that wait, now, behind the lines that tell of them. */
 int queue_marks_flush(struct queue *queue);
 /* Writes a message of our own (a report): durable and filed on return. */
 int queue_store_own(struct queue *queue, const struct message *head, struct span body) MUST_USE;

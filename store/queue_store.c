@@ -176,6 +176,7 @@ int queue_marks_flush(struct queue *queue) {
     struct record_place place;
     int result = 0;
     if (!queue->marks.n) return 0;
+    log_flush(); /* "delivered" is in the log before it is on the disk */
     for (struct span rest = buf_span(&queue->marks); rest.n && result == 0;) {
         struct span part = next_marks(rest);
         rest = span_from(rest, part.n);
@@ -199,6 +200,7 @@ int queue_store_own(struct queue *queue, const struct message *head, struct span
     if (buf_ok(&b) && journal_add(&queue->journal, RECORD_MESSAGE, buf_span(&b), &place) == JOURNAL_ADDED)
         message = queue_message_new(queue, head, place, b.n, body_at);
     bool marks = message && queue_marks_add(queue);
+    if (marks) log_flush();
     int result = journal_flush(&queue->journal);
     if (marks) queue_marks_flushed(queue, result == 0);
     if (!message || result != 0 || queue_file(queue, message) != 0) {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -216,6 +217,38 @@ Test(queue_faults, a_message_that_cannot_be_read_is_said_once) {
     cr_expect_eq(drive_control(&driver, "queue list", NULL, NULL, &rows), CONTROL_OK);
     cr_expect_eq(rows, 2);
     cr_expect_eq(lines(LOG_DAMAGED), 1);
+    drive_end(&driver, true);
+    drive_remove(&driver);
+}
+
+static int *early; /* marks that were synced before the lines that tell of them were sent */
+static int sync_behind_lines(int fd) {
+    *early += log_waiting();
+    return disk_system.fdatasync(fd);
+}
+
+Test(queue_faults, marks_are_synced_behind_their_lines) {
+    static struct disk_calls watched;
+    char name[32];
+    int rows;
+    early = mmap(NULL, sizeof *early, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(early, MAP_FAILED);
+    drive_make(&driver);
+    watched = disk_system, watched.fdatasync = sync_behind_lines;
+    disk_use(&watched);
+    drive_start(&driver);
+    disk_use(NULL);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    (void)lines(LOG_QUEUED);
+    *early = 0;
+    drive_end(&driver, true);
+    driver.setup.stand_alone = 1;
+    disk_use(&watched);
+    drive_start(&driver);
+    disk_use(NULL);
+    cr_expect_eq(drive_control(&driver, "queue remove", "all", "yes", &rows), CONTROL_OK);
+    cr_expect_eq(*early, 0);
     drive_end(&driver, true);
     drive_remove(&driver);
 }
