@@ -3,6 +3,7 @@
 #include "tests/unit/queue_driver.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -187,6 +188,65 @@ Test(queue_process, one_copy_for_each) {
     cr_expect_eq(copies, 40);
     cr_expect_eq(drive_agent(&driver, 100, name), -1, "and no more");
     drive_end(&driver, true);
+}
+
+/* As auth says it: the transaction, its recipient and the session's channel in one packet, with the descriptor; and
+ * as the session says it: the last octets with the commit. */
+Test(queue_process, in_one_packet) {
+    static uint8_t together[FRAME_BODY_MAX], storage[2048];
+    static const char expected[] = "first\r\nlast\r\n";
+    struct frame_bundle bundle = {.b = BUF_OVER(together)};
+    const uint8_t t[TRANSACTION_BYTES] = {1, 1, 2, 3};
+    char name[256];
+    int pair[2];
+    drive_start(&driver);
+    int other = drive_session(&driver, 8);
+    struct envelope envelope = {.session_number = 7,
+                                .session_name = SPAN("SESSION"),
+                                .role = 1,
+                                .flags = ENVELOPE_ESMTP,
+                                .helo = SPAN("client.example"),
+                                .sender = SPAN("a@client.example"),
+                                .limit_bytes = 1 << 20,
+                                .recipients_max = 100};
+    struct recipient bob = {.kind = DESTINATION_MAILDIR,
+                            .destination = SPAN("bob@example.test"),
+                            .address = SPAN("bob@example.test"),
+                            .original = SPAN("bob@example.test")};
+    struct buf b = BUF_OVER(storage);
+    wire_put_bytes(&b, t, sizeof t);
+    envelope_put(&b, &envelope);
+    cr_assert(frame_bundle_add(&bundle, TRANSACTION_OPEN, buf_span(&b)));
+    b.n = 0;
+    wire_put_bytes(&b, t, sizeof t);
+    wire_put_u32(&b, 0);
+    recipient_put(&b, &bob);
+    cr_assert(frame_bundle_add(&bundle, TRANSACTION_RCPT, buf_span(&b)));
+    b.n = 0;
+    wire_put_u64(&b, 7);
+    cr_assert(frame_bundle_add(&bundle, TRANSACTION_CHANNEL, buf_span(&b)));
+    cr_assert(frame_pair(pair, false) == 0 && fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
+    cr_assert_eq(frame_send_fd(driver.auth, FRAME_BUNDLE, buf_span(&bundle.b), pair[1]), 0);
+    close(pair[1]);
+    b.n = 0;
+    wire_put_bytes(&b, t, sizeof t);
+    wire_put_u32(&b, 1);
+    buf_put_text(&b, "stolen\r\n");
+    cr_assert_eq(frame_send(other, BODY_COMMIT, buf_span(&b)), 0);
+    cr_expect_eq(drive_result(other, name), BODY_REFUSED);
+    drive_data(pair[0], 1, SPAN("first\r\n"));
+    b.n = sizeof t + 4;
+    buf_put_text(&b, "last\r\n");
+    cr_assert_eq(frame_send(pair[0], BODY_COMMIT, buf_span(&b)), 0);
+    cr_assert_eq(drive_result(pair[0], name), BODY_DURABLE);
+    int agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job));
+    struct span body = buf_span(&job.body);
+    size_t n = sizeof expected - 1;
+    cr_expect(body.n > n && memcmp(body.p + body.n - n, expected, n) == 0 && !holds(body, "stolen"), "%.*s",
+              (int)body.n, (const char *)body.p);
+    drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+    cr_assert_eq(drive_end(&driver, false), 0);
 }
 
 Test(queue_process, bad_frames_drop_the_session_only) {
