@@ -396,6 +396,8 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
     uint32_t n = queue->route.n;
     struct queue_message *message = queue_find(queue, number);
     if (!number && ok) write_count(queue, n, recipients);
+    if (message && message->active && message->reporting == REPORT_DELAY)
+        settle_delay(queue, message, false); /* it is being tried this moment: the next sweep asks */
     if (!message || !message->reporting || message->active) return;
     if (message->reporting == REPORT_DELAY) {
         settle_delay(queue, message, ok && (!n || write_report(queue, message, n, recipients) == 0));

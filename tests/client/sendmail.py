@@ -157,7 +157,8 @@ def git_itself():
     with open(patch, "w") as file:
         file.write("From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Root <root@example.test>\n"
                    "Date: Mon, 23 Nov 2026 00:00:00 +0000\nSubject: [PATCH] %s\n\n---\n a | 1 +\n\n" % mark)
-    done = run(["git", "-c", "sendemail.sendmailcmd=" + script, "send-email", "--quiet", "--confirm=never",
+    done = run(["git", "-c", "user.name=Root", "-c", "user.email=root@example.test",
+                "-c", "sendemail.sendmailcmd=" + script, "send-email", "--quiet", "--confirm=never",
                 "--suppress-cc=all", "--from=root@example.test", "--envelope-sender=root@example.test",
                 "--to=alice@example.test", "--cc=bob@example.test", patch], None, "root",
                dict(at.environment, HOME=at.directory))
