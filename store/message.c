@@ -24,7 +24,7 @@ bool message_number(struct span name, uint64_t *number_out) {
 }
 
 /* u64 number, u64 arrival, u64 body bytes, u8 flags, u32 recipients, envelope (envelope_put), span of the recipients
- * (recipient_put, one after another), u32 zero; then the body, unless it has a file of its own. */
+ * (recipient_put, one after another), span of marks (likewise); then the body, unless it has a file of its own. */
 void message_put(struct buf *b, const struct message *message) {
     wire_put_u64(b, message->number);
     wire_put_u64(b, message->arrival_ms);
@@ -33,13 +33,13 @@ void message_put(struct buf *b, const struct message *message) {
     wire_put_u32(b, message->n_recipients);
     envelope_put(b, &message->envelope);
     wire_put_span(b, message->recipients);
-    wire_put_u32(b, 0);
+    wire_put_span(b, message->marks);
 }
 
 size_t message_bytes(const struct message *message) {
     const struct envelope *e = &message->envelope;
     return 256 + e->session_name.n + e->helo.n + e->tls.n + e->principal.n + e->sender.n + e->envid.n +
-           message->recipients.n;
+           message->recipients.n + message->marks.n;
 }
 
 bool message_get_head(struct wire *w, struct message *out) {
@@ -50,7 +50,7 @@ bool message_get_head(struct wire *w, struct message *out) {
     out->n_recipients = wire_get_u32(w);
     envelope_get(w, &out->envelope);
     out->recipients = wire_get_span(w, SIZE_MAX);
-    (void)wire_get_u32(w);
+    out->marks = wire_get_span(w, SIZE_MAX);
     return !w->bad && out->n_recipients <= MESSAGE_RECIPIENTS_MAX;
 }
 

@@ -25,6 +25,7 @@ struct message {
     uint32_t n_recipients;
     struct envelope envelope;
     struct span recipients; /* n_recipients times recipient_put */
+    struct span marks;      /* of other messages, mark_put: what this one, a report, is about; durable with it */
 };
 
 /* What goes before the body. */
@@ -52,7 +53,10 @@ enum { MARK_ALL = UINT32_MAX, MARK_TEXT_MAX = 400, MARK_STATUS_MAX = 12 };
 enum { MARK_DELAY_TOLD = 0x80 }; /* in `again`, about the whole message: its sender knows that it waits */
 
 /* Further bits there, about the whole message too: what was said last of holding it. Neither: nothing. */
-enum { MARK_HELD = 0x40, MARK_RELEASED = 0x20, MARK_AGAIN = 0x1f /* what is left for `again` */ };
+enum { MARK_HELD = 0x40, MARK_RELEASED = 0x20, MARK_AGAIN = 0x0f /* what is left for `again` */ };
+
+/* And one about a recipient: a report whose sync failed does not count, nor do its marks, should they be there. */
+enum { MARK_REOPENED = 0x10 };
 
 struct mark {
     uint64_t number;

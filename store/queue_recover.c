@@ -28,12 +28,19 @@ static void damaged(struct recovery *recovery, const char *file, const char *why
 }
 
 static void apply(struct queue_message *message, const struct mark *mark) {
+    bool reopened = (mark->again & MARK_REOPENED) != 0;
     if (mark->again & (MARK_HELD | MARK_RELEASED) && mark->index != MARK_ALL)
         message->hold = mark->again & MARK_HELD ? HOLD_HELD : HOLD_RELEASED;
+    if (reopened) message->delay_told = false;
     for (uint32_t i = 0; i < message->n_recipients; i++) {
         struct queue_recipient *recipient = &message->recipients[i];
         struct queue_part *part = &message->parts[recipient->part];
-        if ((mark->index != MARK_ALL && mark->index != i) || recipient->state == RECIPIENT_DONE) continue;
+        if (mark->index != MARK_ALL && mark->index != i) continue;
+        if (recipient->state == RECIPIENT_DONE) {
+            if (!reopened || mark->state == RECIPIENT_WAITING) continue;
+            recipient->state = RECIPIENT_WAITING;
+            message->n_open++;
+        }
         if (mark->state < recipient->state) continue; /* an older mark than the states in its file */
         recipient->state = mark->state;
         if (mark->state == RECIPIENT_DONE) message->n_open--;
@@ -76,7 +83,13 @@ static int take_message(struct recovery *recovery, struct span payload, struct r
 
 static int take_record(void *context, const struct record *record) {
     struct recovery *recovery = context;
-    if (record->type == RECORD_MESSAGE) return take_message(recovery, record->payload, record->place);
+    if (record->type == RECORD_MESSAGE) {
+        if (take_message(recovery, record->payload, record->place) != 0) return -1;
+        struct message head;
+        size_t body_at;
+        if (message_get(record->payload, &head, &body_at))
+            apply_all(recovery->queue, head.marks, record->place.segment);
+    }
     if (record->type == RECORD_MARKS) apply_all(recovery->queue, record->payload, record->place.segment);
     return 0;
 }

@@ -72,7 +72,7 @@ static uint32_t gather_delayed(struct queue_message *message, const struct messa
     return n;
 }
 
-/* What was due in this report has been said, or never will be. */
+/* What was due in this report has been said, and that is marked already; or it never will be. */
 static void settle(struct queue *queue, struct queue_message *message, const char *dropped) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < message->n_recipients; i++) n += message->recipients[i].in_report;
@@ -91,7 +91,7 @@ static void settle(struct queue *queue, struct queue_message *message, const cha
         message->recipients[i].in_report = 0;
         message->recipients[i].state = RECIPIENT_DONE;
         message->n_open--;
-        queue_mark(queue, message, i);
+        if (dropped) queue_mark(queue, message, i);
     }
     message->reporting = REPORT_NONE;
     queue_timer_clear(&queue->timers, &message->report);
@@ -201,11 +201,11 @@ static size_t collect(const struct queue_message *message, const struct message 
     return n;
 }
 
-static int store_report(struct queue *queue, const struct message *original, struct bounce *bounce, uint32_t n,
-                        struct span recipients, bool notice) {
+static int store_report(struct queue *queue, const struct message *original, struct bounce *bounce,
+                        struct queue_message *about, uint32_t n, struct span recipients) {
     struct message head = {.number = bounce->number,
                            .arrival_ms = bounce->now_ms,
-                           .flags = notice ? MESSAGE_NOTICE : 0,
+                           .flags = about->reporting == REPORT_NOTICE ? MESSAGE_NOTICE : 0,
                            .n_recipients = n,
                            .recipients = recipients};
     head.envelope.flags = (uint8_t)(ENVELOPE_BOUNCE | (original->envelope.flags & (ENVELOPE_8BIT | ENVELOPE_UTF8)));
@@ -215,7 +215,7 @@ static int store_report(struct queue *queue, const struct message *original, str
     if (b.p) bounce_put(&b, bounce);
     if (b.p && buf_ok(&b)) {
         head.body_bytes = b.n;
-        result = queue_store_own(queue, &head, buf_span(&b));
+        result = queue_store_own(queue, &head, buf_span(&b), about);
     }
     free(b.p);
     return result;
@@ -254,7 +254,7 @@ static int write_report(struct queue *queue, struct queue_message *message, uint
     if (own_file && !queue_read_own(queue, message, &own) && !is_given_up(queue, message)) goto out;
     bounce.original_body = own_file ? buf_span(&own) : queue_body(message);
     if (!full) bounce.original_body = span_part(bounce.original_body, 0, HEADERS_MAX);
-    result = store_report(queue, &head, &bounce, n, recipients, notice);
+    result = store_report(queue, &head, &bounce, message, n, recipients);
     if (result == 0) {
         struct log_line line;
         char name[MESSAGE_NAME_SIZE], report[MESSAGE_NAME_SIZE];
@@ -274,13 +274,13 @@ out:
     return result;
 }
 
-/* The sender knows, or cannot be told; or it is tried again with the next sweep. */
-static void settle_delay(struct queue *queue, struct queue_message *message, bool over) {
+/* The sender knows, and that is marked; or cannot be told; or it is tried again with the next sweep. */
+static void settle_delay(struct queue *queue, struct queue_message *message, bool told, bool untold) {
     message->reporting = REPORT_NONE;
     queue_timer_clear(&queue->timers, &message->report);
-    message->delay_told = over;
+    message->delay_told = told || untold;
     for (uint32_t i = 0, marked = 0; i < message->n_recipients; i++) {
-        if (over && message->recipients[i].in_report && !marked++) queue_mark(queue, message, i);
+        if (untold && message->recipients[i].in_report && !marked++) queue_mark(queue, message, i);
         message->recipients[i].in_report = 0;
     }
     queue_report_consider(queue, message);
@@ -297,7 +297,7 @@ static void write_count(struct queue *queue, uint32_t n, struct span recipients)
     head.n_recipients = n, head.recipients = recipients, head.envelope.flags = ENVELOPE_BOUNCE;
     bounce_put_count(&b, queue->setup.hostname, &head, suppressed - queue->suppressed_told, DOMAIN_HOUR_MAX);
     head.body_bytes = b.n;
-    if (!buf_ok(&b) || queue_store_own(queue, &head, buf_span(&b)) != 0) return;
+    if (!buf_ok(&b) || queue_store_own(queue, &head, buf_span(&b), NULL) != 0) return;
     queue->suppressed_told = suppressed;
 }
 
@@ -397,10 +397,10 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
     struct queue_message *message = queue_find(queue, number);
     if (!number && ok) write_count(queue, n, recipients);
     if (message && message->active && message->reporting == REPORT_DELAY)
-        settle_delay(queue, message, false); /* it is being tried this moment: the next sweep asks */
+        settle_delay(queue, message, false, false); /* it is being tried this moment: the next sweep asks */
     if (!message || !message->reporting || message->active) return;
     if (message->reporting == REPORT_DELAY) {
-        settle_delay(queue, message, ok && (!n || write_report(queue, message, n, recipients) == 0));
+        settle_delay(queue, message, ok && n && write_report(queue, message, n, recipients) == 0, ok && !n);
     } else if (!ok) {
         set_timer(queue, message, LATER_MS);
     } else if (n) {

@@ -282,6 +282,8 @@ int queue_store_open(struct queue *queue) MUST_USE;
 int queue_recover(struct queue *queue) MUST_USE;
 /* The oldest segment that has marks of the message; 0: none. */
 void queue_marks_from(struct queue *queue, struct queue_message *message, uint64_t segment);
+/* A recipient's state, as it is; views of its note. */
+struct mark queue_mark_of(const struct queue_message *message, uint32_t index);
 /* Notes a recipient's state for the next flush. */
 void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index);
 void queue_mark_whole(struct queue *queue, struct queue_message *message);
@@ -296,8 +298,10 @@ void queue_marks_flushed(struct queue *queue, bool durable);
 void queue_gone_remove(struct queue *queue);
 /* Writes marks that wait, now, behind the lines that tell of them. */
 int queue_marks_flush(struct queue *queue);
-/* Writes a message of our own (a report): durable and filed on return. */
-int queue_store_own(struct queue *queue, const struct message *head, struct span body) MUST_USE;
+/* Writes a message of our own (a report): durable and filed on return. Its marks are of the recipients of `about`
+ * that are in_report; NULL: none. */
+int queue_store_own(struct queue *queue, struct message *head, struct span body,
+                    struct queue_message *about) MUST_USE;
 /* Moves what keeps old segments alive, drops those that are done. */
 void queue_maintain(struct queue *queue);
 /* Whether a walk is under way, so that the next round should come soon. */

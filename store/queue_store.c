@@ -79,22 +79,31 @@ void queue_marks_from(struct queue *queue, struct queue_message *message, uint64
     message->marks_from = segment;
 }
 
-void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index) {
+struct mark queue_mark_of(const struct queue_message *message, uint32_t index) {
     const struct queue_recipient *recipient = &message->recipients[index];
     const struct queue_part *part = &message->parts[recipient->part];
     const struct queue_note *note = recipient->state == RECIPIENT_DONE ? NULL : recipient->note;
     uint8_t held = message->hold == HOLD_HELD ? MARK_HELD : message->hold == HOLD_RELEASED ? MARK_RELEASED : 0;
-    struct mark mark = {.number = message->number,
-                        .index = index,
-                        .state = recipient->state,
-                        .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0) | held),
-                        .attempts = part->attempts,
-                        .next_ms = part->next_ms,
-                        .status = note ? span_text(note->status) : (struct span){0},
-                        .diagnostic = queue_note_diagnostic(note),
-                        .remote = queue_note_remote(note)};
+    return (struct mark){.number = message->number,
+                         .index = index,
+                         .state = recipient->state,
+                         .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0) | held),
+                         .attempts = part->attempts,
+                         .next_ms = part->next_ms,
+                         .status = note ? span_text(note->status) : (struct span){0},
+                         .diagnostic = queue_note_diagnostic(note),
+                         .remote = queue_note_remote(note)};
+}
+
+static void mark_with(struct queue *queue, struct queue_message *message, uint32_t index, uint8_t more) {
+    struct mark made = queue_mark_of(message, index);
+    made.again |= more;
     if (!message->marks_from) queue_marks_from(queue, message, queue->journal.last_segment);
-    put_mark(queue, &mark);
+    put_mark(queue, &made);
+}
+
+void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index) {
+    mark_with(queue, message, index, 0);
 }
 
 void queue_mark_whole(struct queue *queue, struct queue_message *message) {
@@ -188,24 +197,64 @@ int queue_marks_flush(struct queue *queue) {
     return result;
 }
 
-int queue_store_own(struct queue *queue, const struct message *head, struct span body) {
-    struct record_place place;
+/* That it was said, of those in the report; of a delay once, for it is about the whole message. The marks lie in the
+ * report's own record, so that a crash leaves both or neither: no report is lost, none goes out twice. */
+static bool put_said(struct queue *queue, struct queue_message *message, struct buf *b) {
+    size_t cap = (size_t)message->n_recipients * MARK_BYTES;
+    *b = buf_over(malloc(cap), cap);
+    if (!b->p) return false;
+    for (uint32_t i = 0; i < message->n_recipients; i++) {
+        if (!message->recipients[i].in_report) continue;
+        struct mark mark = queue_mark_of(message, i);
+        mark.status = mark.diagnostic = mark.remote = (struct span){0};
+        if (message->reporting == REPORT_DELAY)
+            mark.again |= MARK_DELAY_TOLD;
+        else
+            mark.state = RECIPIENT_DONE;
+        mark_put(b, &mark);
+        if (message->reporting == REPORT_DELAY) break;
+    }
+    if (!message->marks_from) queue_marks_from(queue, message, queue->journal.last_segment);
+    return buf_ok(b);
+}
+
+/* A message of our own whose flush has failed: a crash may bring it back, and what it says of others with it. */
+static void take_back(struct queue *queue, uint64_t number, struct queue_message *about) {
+    for (uint32_t i = 0; about && i < about->n_recipients; i++)
+        if (about->recipients[i].in_report) mark_with(queue, about, i, MARK_REOPENED);
+    queue_mark_gone(queue, number, false);
+}
+
+/* The record's payload, in memory that the message keeps. */
+static bool compose_own(const struct message *head, struct span body, struct buf *out, size_t *body_at_out) {
     size_t cap = message_bytes(head) + body.n;
-    struct buf b = buf_over(malloc(cap), cap);
+    *out = buf_over(malloc(cap), cap);
+    if (!out->p) return false;
+    message_put(out, head);
+    *body_at_out = out->n;
+    buf_put_span(out, body);
+    return buf_ok(out);
+}
+
+int queue_store_own(struct queue *queue, struct message *head, struct span body, struct queue_message *about) {
+    struct record_place place;
+    struct buf b = {0}, said = {0};
+    size_t body_at;
     struct queue_message *message = NULL;
-    if (!b.p) return -1;
-    message_put(&b, head);
-    size_t body_at = b.n;
-    buf_put_span(&b, body);
-    if (buf_ok(&b) && journal_add(&queue->journal, RECORD_MESSAGE, buf_span(&b), &place) == JOURNAL_ADDED)
-        message = queue_message_new(queue, head, place, b.n, body_at);
+    bool sound = !about || put_said(queue, about, &said);
+    head->marks = buf_span(&said);
+    sound = sound && compose_own(head, body, &b, &body_at);
+    head->marks = (struct span){0};
+    free(said.p);
+    bool added = sound && journal_add(&queue->journal, RECORD_MESSAGE, buf_span(&b), &place) == JOURNAL_ADDED;
+    if (added) message = queue_message_new(queue, head, place, b.n, body_at);
     bool marks = message && queue_marks_add(queue);
-    if (marks) log_flush();
+    if (marks && queue->marks.n) log_flush();
     int result = journal_flush(&queue->journal);
     if (marks) queue_marks_flushed(queue, result == 0);
     if (!message || result != 0 || queue_file(queue, message) != 0) {
         if (message) queue_forget(queue, message);
-        queue_mark_gone(queue, head->number, false);
+        if (added) take_back(queue, head->number, about);
         free(b.p);
         return -1;
     }

@@ -103,13 +103,14 @@ class Account:
         head, _, body = octets.partition(b"\n\n")
         to = re.search(rb"^Delivered-To: (.*)$", head, re.M)[1].decode()
         own = re.search(rb"^Message-ID: <([^>]*@load\.example)>", head, re.M)
+        name = os.path.basename(path)
+        seen = name in self.names
+        self.again += seen
+        self.names.add(name)
         if own:
             identifier = own[1].decode()
             key = identifier, to
             self.found[key] = self.found.get(key, 0) + 1
-            name = os.path.basename(path)
-            self.again += name in self.names
-            self.names.add(name)
             size = len(body)
             large = b"\nX-Large: 1\n" in head + b"\n"
             if not body.endswith(b"end " + own[1] + b"\n") or (size < 250000) == large or size < 500:
@@ -118,6 +119,8 @@ class Account:
         about = re.search(rb"^Message-ID: <([^>]*@load\.example)>", body, re.M)
         if not about:
             self.others += 1
+            return
+        if seen:  # the same report, after the mailbox was emptied
             return
         for recipient, action in re.findall(rb"^Final-Recipient: [^;\n]*; *(\S+)\n(?:.*\n)*?Action: (\w+)", body, re.M):
             key = about[1].decode(), recipient.decode(), action.decode()
@@ -178,12 +181,13 @@ class Account:
         print("    + queued      %6d" % queued)
         print("    + missing     %6d" % len(missing))
         print("    reports of success that are missing %d" % reports_missing)
-        print("    delivered twice or more %d (%d copies, %d of them after the mailbox was emptied), bounced twice or more %d" %
-              (sum(1 for n in self.found.values() if n > 1), sum(self.found.values()) - len(self.found), self.again,
-               sum(1 for n in self.reports.values() if n > 1)))
+        twice = [key for key, n in self.reports.items() if n > 1]
+        print("    delivered twice or more %d (%d copies), reported twice or more %d; %d after the mailbox was emptied" %
+              (sum(1 for n in self.found.values() if n > 1), sum(self.found.values()) - len(self.found), len(twice),
+               self.again))
         print("    unacknowledged and delivered all the same %d messages; cut or altered %d; notices and others %d" %
               (len(strange), len(self.cut), self.others))
-        return missing, reports_missing
+        return missing, reports_missing, twice
 
 
 # ---- the run
@@ -315,13 +319,14 @@ class Run:
                     events[key] = events.get(key, 0) + 1
         for key, n in sorted(events.items(), key=lambda item: -item[1])[:25]:
             print("    log: %6d %s" % (n, key))
-        missing, reports_missing = self.account.balance()
+        missing, reports_missing, twice = self.account.balance()
         for (identifier, recipient), kind, name in missing[:20]:
             print("    missing: %s to %s (%s), %s" % (identifier, recipient, kind, name))
         expect(not missing, "%d recipients of accepted messages are missing" % len(missing))
         expect(not self.ended, "%d masters ended by themselves" % self.ended)
         expect(not self.account.cut, "delivered cut or altered: %s" % self.account.cut[:3])
         expect(not reports_missing, "%d reports of success are missing" % reports_missing)
+        expect(not twice, "reported twice: %s" % twice[:3])
 
     def run(self):
         client = None

@@ -5,8 +5,8 @@
 #include "tests/fault/world.h"
 
 struct outcome {
-    unsigned duplicates; /* copies beyond the first */
     unsigned lost, invented, broken;
+    unsigned twice;  /* a letter or a report on one */
     char words[200]; /* of the first thing that is wrong; empty: nothing is */
 };
 

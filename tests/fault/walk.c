@@ -125,10 +125,9 @@ static bool verify(const struct walk *walk, struct tape *tape, const struct disk
     if (WIFSIGNALED(status)) return complain(walk, "%s: then it dies of signal %d", point, WTERMSIG(status));
     if (status != 0) return complain(walk, "%s: then it does not start again: %s", point, last_line(report));
     outcome_read(disk->mail, report, step, &outcome);
-    atomic_fetch_add(&walk->tally->duplicates, outcome.duplicates);
     if (outcome.words[0])
-        return complain(walk, "%s: %s (lost %u, invented %u, broken %u; %s)", point, outcome.words, outcome.lost,
-                        outcome.invented, outcome.broken, last_line(report));
+        return complain(walk, "%s: %s (lost %u, invented %u, broken %u, twice %u; %s)", point, outcome.words,
+                        outcome.lost, outcome.invented, outcome.broken, outcome.twice, last_line(report));
     if (report->messages)
         return complain(walk, "%s: %u messages never end: %s", point, report->messages, last_line(report));
     if (report->told[last].outcome != BODY_DURABLE + 1)

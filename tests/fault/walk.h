@@ -16,7 +16,7 @@ struct tally {
     atomic_uint failed_calls, cut, cut_agent; /* points in which the fault was met */
     atomic_uint power, power_after,
         recovery; /* disks after a power cut; after a fault too; faults in recovery of one */
-    atomic_uint bad, duplicates;
+    atomic_uint bad;
     atomic_uint n_words;
     char words[40][WALK_WORDS];
     atomic_ullong seen[WALK_SEEN]; /* hashes of images */

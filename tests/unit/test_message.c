@@ -36,6 +36,7 @@ static struct buf written(uint8_t *storage, size_t cap, struct buf *recipients) 
     struct message message = {
         .number = 7, .arrival_ms = 8, .body_bytes = 4, .n_recipients = 1, .recipients = buf_span(recipients)};
     message.envelope.sender = SPAN("s@example.test");
+    message.marks = SPAN("marks");
     struct buf b = buf_over(storage, cap);
     message_put(&b, &message);
     cr_assert_leq(b.n, message_bytes(&message));
@@ -50,6 +51,7 @@ Test(message, there_and_back) {
     size_t body_at;
     cr_assert(message_get(buf_span(&b), &out, &body_at));
     cr_assert_eq(out.number, 7);
+    cr_assert(span_equal(out.marks, SPAN("marks")));
     cr_assert(span_equal(out.envelope.sender, SPAN("s@example.test")));
     cr_assert(span_equal(span_from(buf_span(&b), body_at), SPAN("body")));
     for (size_t n = 0; n < b.n; n++)
