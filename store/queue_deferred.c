@@ -118,6 +118,7 @@ static int rename_all(struct queue *queue, struct queue_message **messages, size
         char name[DEFERRED_NAME_MAX], new_name[DEFERRED_NAME_MAX + 4];
         queue_deferred_name(messages[i]->number, name);
         snprintf(new_name, sizeof new_name, "%s.new", name);
+        messages[i]->has_file = true; /* also where the log never says so: it goes with the message */
         if (disk_calls()->rename(queue->deferred, new_name, queue->deferred, name) != 0) return -1;
         touched[hash(messages[i]->number)] = 1;
     }

@@ -69,9 +69,9 @@ struct queue_message {
     uint64_t marks_from;       /* the oldest segment with marks of it since its states were written whole; 0: none */
     uint32_t payload_bytes, body_at, n_recipients, n_open;
     uint16_t n_parts, active;
-    uint8_t flags, envelope_flags, reporting;
-    bool delay_told;     /* its sender knows that it waits, or is not to */
-    bool unreadable;     /* when it was last wanted; this was logged */
+    uint8_t flags, envelope_flags, reporting, has_file; /* one in deferred/, maybe, whatever its place is */
+    bool delay_told;                                    /* its sender knows that it waits, or is not to */
+    bool unreadable;                                    /* when it was last wanted; this was logged */
     uint8_t hold;        /* enum queue_hold: while held nothing is tried, nothing expires, no sender is warned */
     uint32_t sender_key; /* of its lanes */
     uint8_t *resident;

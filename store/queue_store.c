@@ -133,7 +133,8 @@ void queue_mark_gone(struct queue *queue, uint64_t number, bool own_file) {
 }
 
 void queue_finish(struct queue *queue, struct queue_message *message) {
-    add_gone(queue, message->number, message->flags & MESSAGE_OWN_FILE, message->place.segment == RECORD_FILE);
+    bool deferred = message->has_file || message->place.segment == RECORD_FILE;
+    add_gone(queue, message->number, message->flags & MESSAGE_OWN_FILE, deferred);
     queue_forget(queue, message);
 }
 

@@ -253,6 +253,37 @@ Test(queue_faults, marks_are_synced_behind_their_lines) {
     drive_remove(&driver);
 }
 
+static int count_deferred(void) {
+    char command[160];
+    int n = -1;
+    snprintf(command, sizeof command, "find %s/deferred -type f | grep -c .", driver.path);
+    FILE *output = popen(command, "r");
+    cr_assert(output && fscanf(output, "%d", &n) == 1);
+    pclose(output);
+    return n;
+}
+
+/* A message whose file is there, and the log could not say so, ends: with it goes the file, which would come back
+ * when the log has forgotten the end. */
+Test(queue_faults, a_move_that_was_not_said) {
+    char name[256];
+    int left = -1;
+    drive_make(&driver);
+    start(false);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "", "bob@example.test", "x\r\n", name), BODY_DURABLE);
+    drive_end(&driver, true);
+    failing = DATASYNC, error = EIO, first = last = 1; /* that of the record that says so */
+    start(true);
+    int agent = drive_agent(&driver, 20000, name);
+    cr_assert(drive_job(agent, 20000, &job));
+    drive_answer(agent, &job, JOB_DELIVERED, 0, "2.0.0", "");
+    for (int i = 0; i < 100 && (left = count_deferred()) != 0; i++) usleep(50000);
+    cr_expect_eq(left, 0);
+    drive_end(&driver, true);
+    drive_remove(&driver);
+}
+
 static int no_new_file(int directory, const char *name, int flags, mode_t mode) {
     if (flags & O_EXCL && strlen(name) == MESSAGE_NAME_CHARS) {
         errno = EDQUOT;
