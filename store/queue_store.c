@@ -84,10 +84,11 @@ struct mark queue_mark_of(const struct queue_message *message, uint32_t index) {
     const struct queue_part *part = &message->parts[recipient->part];
     const struct queue_note *note = recipient->state == RECIPIENT_DONE ? NULL : recipient->note;
     uint8_t held = message->hold == HOLD_HELD ? MARK_HELD : message->hold == HOLD_RELEASED ? MARK_RELEASED : 0;
+    uint8_t again = part->again < MARK_AGAIN ? part->again : MARK_AGAIN; /* the bits beside it say something else */
     return (struct mark){.number = message->number,
                          .index = index,
                          .state = recipient->state,
-                         .again = (uint8_t)(part->again | (message->delay_told ? MARK_DELAY_TOLD : 0) | held),
+                         .again = (uint8_t)(again | (message->delay_told ? MARK_DELAY_TOLD : 0) | held),
                          .attempts = part->attempts,
                          .next_ms = part->next_ms,
                          .status = note ? span_text(note->status) : (struct span){0},

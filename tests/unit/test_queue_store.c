@@ -50,3 +50,18 @@ Test(queue_store, more_marks_than_a_record_holds) {
     free(queue.marks.p);
     nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+/* However often an agent was lost, nothing is said by that but how often. */
+Test(queue_store, many_losses_are_no_other_mark) {
+    struct queue_part part = {0};
+    struct queue_message *message = calloc(1, sizeof *message + sizeof message->recipients[0]);
+    cr_assert(message);
+    message->parts = &part, message->n_recipients = message->n_parts = 1;
+    for (unsigned again = 0; again <= UINT8_MAX; again++) {
+        part.again = (uint8_t)again;
+        unsigned said = queue_mark_of(message, 0).again;
+        cr_expect_eq(said & ~(unsigned)MARK_AGAIN, 0u, "%u: %x", again, said);
+        cr_expect(!said == !again, "%u: %x", again, said);
+    }
+    free(message);
+}
