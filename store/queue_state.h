@@ -282,9 +282,8 @@ int queue_store_open(struct queue *queue) MUST_USE;
 int queue_recover(struct queue *queue) MUST_USE;
 /* The oldest segment that has marks of the message; 0: none. */
 void queue_marks_from(struct queue *queue, struct queue_message *message, uint64_t segment);
-/* A recipient's state, as it is; views of its note. */
+/* A recipient's state, as it is, with views of its note; and notes it for the next flush. */
 struct mark queue_mark_of(const struct queue_message *message, uint32_t index);
-/* Notes a recipient's state for the next flush. */
 void queue_mark(struct queue *queue, struct queue_message *message, uint32_t index);
 void queue_mark_whole(struct queue *queue, struct queue_message *message);
 void queue_mark_gone(struct queue *queue, uint64_t number, bool own_file); /* its body's file goes with it */
@@ -298,8 +297,7 @@ void queue_marks_flushed(struct queue *queue, bool durable);
 void queue_gone_remove(struct queue *queue);
 /* Writes marks that wait, now, behind the lines that tell of them. */
 int queue_marks_flush(struct queue *queue);
-/* Writes a message of our own (a report): durable and filed on return. Its marks are of the recipients of `about`
- * that are in_report; NULL: none. */
+/* Writes a report: durable and filed on return, with marks of those of `about` that are in_report (NULL: none). */
 int queue_store_own(struct queue *queue, struct message *head, struct span body,
                     struct queue_message *about) MUST_USE;
 /* Moves what keeps old segments alive, drops those that are done. */
@@ -407,8 +405,7 @@ void queue_route_again(struct queue *queue);
 void queue_report_sweep(struct queue *queue);
 
 /* ---- queue_control.c: the command line */
-/* Whether somebody copies our files. */
-bool queue_backup_runs(const struct queue *queue);
+bool queue_backup_runs(const struct queue *queue); /* somebody copies our files */
 int queue_control_open(struct queue *queue) MUST_USE;
 
 /* ---- queue.c */
@@ -417,8 +414,7 @@ struct queue *queue_begin(struct role_start *start);
 /* Timers that are due, frames that are there, the batch, marks, maintenance. Waits at most this long for a frame. */
 void queue_round(struct queue *queue, int most_ms);
 bool queue_link_send(struct queue_link *link, uint16_t type, struct span body, int passed);
-/* Reads what auth has sent so far. */
-void queue_auth_drain(struct queue *queue);
+void queue_auth_drain(struct queue *queue); /* reads what auth has sent so far */
 struct queue_link *queue_link_for(struct queue *queue, uint8_t destination_kind);
 
 #endif
