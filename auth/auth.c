@@ -197,6 +197,7 @@ static void find_dearest(struct auth *auth) {
 static void take_setup(struct auth *auth) {
     auth_setup_free(&auth->setup);
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
+    peer_count_renew(auth);
     find_dearest(auth);
 }
 

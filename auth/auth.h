@@ -5,6 +5,7 @@
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
 #include "auth/login_queue.h"
+#include "auth/peer_count.h"
 #include "auth/postmaster.h"
 #include "store/control.h"
 #include "store/loop.h"
@@ -36,6 +37,7 @@ struct auth {
     struct login_queue logins;
     struct peer *peers;
     uint32_t n_peers;
+    struct peer_counts counts;
     struct peer *transactions[AUTH_TRANSACTIONS];    /* whose transaction is open, by its name */
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */

@@ -263,6 +263,7 @@ static void accept_login(struct peer *peer, struct span new_hash) {
     struct span login = span_of(exchange->login, exchange->login_n);
     struct log_line line;
     peer->client.user_id = exchange->user_id;
+    peer_count_login(peer);
     peer_log(&line, LOG_LOGIN, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);

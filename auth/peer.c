@@ -46,7 +46,7 @@ bool peer_failed(struct peer *peer) {
     return peer_failed_too_often(peer);
 }
 
-static bool is_submission(const struct peer *peer) {
+bool peer_is_submission(const struct peer *peer) {
     return peer->client.role == RELAY_ROLE_SUBMISSION || peer->client.role == RELAY_ROLE_SUBMISSIONS;
 }
 
@@ -106,27 +106,14 @@ static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
     uint32_t most =
         setup->connections && is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES : setup->connections;
-    uint32_t all = 0, same_address = 0, same_network = 0, without_login = 0;
-    struct network network =
-        network_of(&newcomer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
-    for (const struct peer *peer = newcomer->auth->peers; peer; peer = peer->next) {
-        if (peer == newcomer || peer->state == PEER_NEW || peer->state == PEER_REFUSED) continue;
-        all++;
-        if (is_local(peer) || is_local(newcomer)) { /* a uid counts as an address does */
-            same_address += is_local(peer) && is_local(newcomer) && peer->uid == newcomer->uid;
-            continue;
-        }
-        if (memcmp(peer->client.address.octets, newcomer->client.address.octets, 16) == 0) same_address++;
-        if (network_holds(&network, &peer->client.address)) same_network++;
-        if (is_submission(peer) && !peer->client.user_id) without_login++;
-    }
     /* A listener counts its own; one that was replaced may still have sessions. */
-    if (most && all >= most) return REASON_SERVER_BUSY;
-    if (setup->connections_per_address && same_address >= setup->connections_per_address)
+    if (most && newcomer->auth->counts.all >= most) return REASON_SERVER_BUSY;
+    if (setup->connections_per_address && peer_count_address(newcomer) >= setup->connections_per_address)
         return REASON_TOO_MANY_CONNECTIONS;
-    if (setup->connections_per_network && same_network >= setup->connections_per_network)
+    if (setup->connections_per_network && peer_count_network(newcomer) >= setup->connections_per_network)
         return REASON_TOO_MANY_CONNECTIONS;
-    if (is_submission(newcomer) && setup->waiting_for_auth && without_login >= setup->waiting_for_auth)
+    if (peer_is_submission(newcomer) && setup->waiting_for_auth &&
+        newcomer->auth->counts.waiting >= setup->waiting_for_auth)
         return REASON_SERVER_BUSY;
     return REASON_COUNT;
 }
@@ -146,8 +133,7 @@ void peer_name_all(const struct auth *auth) {
 }
 
 void peer_ended(const struct auth *auth, pid_t pid) {
-    for (const struct peer *peer = auth->peers; peer; peer = peer->next)
-        if (peer->pid == pid) return; /* whose name it is, or the pid's next owner's */
+    if (peer_pid_known(auth, pid)) return; /* whose name it is, or the pid's next owner's */
     log_session((uint32_t)pid, span_of(NULL, 0), &(struct netaddr){0});
 }
 
@@ -156,6 +142,7 @@ static int welcome(struct peer *peer) {
     struct buf b = BUF_OVER(storage);
     struct log_line line;
     enum reason refusal = judge_limits(peer);
+    if (refusal == REASON_COUNT && !peer_count_join(peer)) refusal = REASON_SERVER_BUSY;
     peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
     peer->since_ms = clock_ms();
     name_in_log(peer);
@@ -224,6 +211,7 @@ static int tls_begun(void *context, struct frame *frame) {
     transaction_close(peer);
     peer->state = PEER_IDLE;
     peer->client.user_id = peer->client.granted_id = 0;
+    peer_count_login(peer);
     peer->exchange.login_n = 0;
     peer->tls_said = true;
     for (size_t i = 0; i < description.n; i++) {
@@ -322,7 +310,9 @@ static void add(struct auth *auth, struct peer made, int fd) {
     if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) goto failed;
     if (loop_add(&auth->loop, &peer->watch, EPOLLIN) != 0) goto failed;
     peer->next = auth->peers;
+    if (peer->next) peer->next->previous = peer;
     auth->peers = peer;
+    peer_pid_add(peer);
     auth->n_peers++;
     return;
 failed:
@@ -341,10 +331,14 @@ void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd) {
 
 void peer_drop(struct peer *peer) {
     struct auth *auth = peer->auth;
-    struct peer **at = &auth->peers;
-    while (*at != peer) at = &(*at)->next;
-    *at = peer->next;
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        auth->peers = peer->next;
+    if (peer->next) peer->next->previous = peer->previous;
     auth->n_peers--;
+    peer_pid_remove(peer);
+    peer_count_leave(peer);
     login_forget(peer);
     transaction_close(peer);
     unpark(peer);
@@ -370,7 +364,7 @@ int peer_expire(struct auth *auth) {
     int next = -1;
     for (struct peer *peer = auth->peers, *following; peer && auth->setup.login_ms; peer = following) {
         following = peer->next;
-        if (peer->state == PEER_NEW || !is_submission(peer) || peer->client.user_id) continue;
+        if (peer->state == PEER_NEW || !peer_is_submission(peer) || peer->client.user_id) continue;
         uint64_t age = now - peer->since_ms;
         if (age >= limit)
             peer_drop(peer);

@@ -48,7 +48,7 @@ struct exchange {
 
 struct peer {
     struct auth *auth;
-    struct peer *next;
+    struct peer *next, *previous, *pid_next;
     struct loop_watch watch;
     pid_t pid;
     uint32_t state;
@@ -63,6 +63,8 @@ struct peer {
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
+    struct peer_count *same_address, *same_network;
+    bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;
     uint32_t refusals; /* and other lines that a session can make auth log without end */
     uint32_t overtime; /* frames after its last failure */
@@ -111,6 +113,9 @@ void peer_ended(const struct auth *auth, pid_t pid);
 /* Whether a refusal is still logged one by one: a session that was taken over could fill the disk with them. How many
  * were not is in the line of its end. */
 bool peer_refusal_logged(struct peer *peer);
+
+/* It came by a port for submission. */
+bool peer_is_submission(const struct peer *peer);
 
 /* One more failure; true when there were too many. */
 bool peer_failed(struct peer *peer);

@@ -202,6 +202,31 @@ Test(auth, connections_of_system_users) {
     (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
 }
 
+/* Whoever leaves, or logs in, gives back his place: of the address, the network, those without a login. */
+Test(auth, places_come_back) {
+    static const struct {
+        enum relay_role role;
+        const char *client[2];
+        size_t most;
+    } rows[] = {{RELAY_ROLE_MX, {"203.0.113.1", "203.0.113.1"}, 8},
+                {RELAY_ROLE_MX, {"198.51.100.1", "198.51.100.2"}, 12},
+                {RELAY_ROLE_MX, {"2001:db8::1", "2001:db8::1"}, 8}};
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        int sessions[12], more;
+        for (size_t i = 0; i < rows[r].most; i++)
+            sessions[i] = auth_fixture_session(&fixture, getpid(), rows[r].role, rows[r].client[i % 2]);
+        for (int turn = 0; turn < 2; turn++) {
+            more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+            auth_fixture_announce(more, rows[r].role, rows[r].client[0]);
+            cr_expect_eq(auth_fixture_welcomed(more), REASON_TOO_MANY_CONNECTIONS, "row %zu", r);
+            close(more); /* who was refused had no place */
+            close(sessions[0]);
+            sessions[0] = auth_fixture_session(&fixture, getpid(), rows[r].role, rows[r].client[0]);
+        }
+        for (size_t i = 0; i < rows[r].most; i++) close(sessions[i]);
+    }
+}
+
 Test(auth, connections_in_all) {
     static const char *const clients[] = {"192.0.2.1", "203.0.113.1", "2001:db8::1"};
     int session = -1;

@@ -1,0 +1,135 @@
+/* peer_count.c - counters by address and by network, and the sessions' pids, in tables.
+ * Runs in: auth. Trusts: addresses that were announced once. Never: keeps a counter that is zero. */
+#include "auth/peer_count.h"
+
+#include "auth/peer.h"
+#include "store/random.h"
+
+#include <stdlib.h>
+
+enum { COUNT_ADDRESS = 1, COUNT_NETWORK, COUNT_USER };
+
+/* Who chooses his address must not choose his bucket. */
+static uint64_t seed(void) {
+    static uint64_t drawn;
+    if (!drawn && random_draw(&drawn, sizeof drawn) != 0) drawn = 1;
+    return drawn;
+}
+
+static struct peer_count **find(struct auth *auth, const struct peer_count *key) {
+    uint64_t h = seed() ^ ((uint64_t)key->kind << 8 | key->bits);
+    for (size_t i = 0; i < sizeof key->octets; i++) h = (h ^ key->octets[i]) * 0x100000001b3U, h ^= h >> 29;
+    struct peer_count **at = &auth->counts.counts[h % PEER_BUCKETS];
+    while (*at && ((*at)->kind != key->kind || (*at)->bits != key->bits ||
+                   memcmp((*at)->octets, key->octets, sizeof key->octets) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct peer_count key_of_address(const struct peer *peer) {
+    struct peer_count key = {.kind = peer->local ? COUNT_USER : COUNT_ADDRESS};
+    if (peer->local)
+        memcpy(key.octets, &peer->uid, sizeof peer->uid);
+    else
+        memcpy(key.octets, peer->client.address.octets, sizeof key.octets);
+    return key;
+}
+
+static struct peer_count key_of_network(const struct peer *peer) {
+    const struct auth_setup *setup = &peer->auth->setup;
+    struct network network = network_of(&peer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
+    struct peer_count key = {.kind = COUNT_NETWORK, .bits = network.bits};
+    memcpy(key.octets, network.octets, sizeof key.octets);
+    return key;
+}
+
+static uint32_t look(struct auth *auth, struct peer_count key) {
+    const struct peer_count *found = *find(auth, &key);
+    return found ? found->n : 0;
+}
+
+static struct peer_count *take(struct auth *auth, struct peer_count key) {
+    struct peer_count **at = find(auth, &key);
+    if (!*at && (*at = malloc(sizeof key))) **at = key;
+    if (*at) (*at)->n++;
+    return *at;
+}
+
+static void leave(struct auth *auth, struct peer_count **place) {
+    struct peer_count *count = *place;
+    *place = NULL;
+    if (!count || --count->n) return;
+    struct peer_count **at = find(auth, count);
+    *at = count->next;
+    free(count);
+}
+
+uint32_t peer_count_address(const struct peer *peer) {
+    return look(peer->auth, key_of_address(peer));
+}
+
+uint32_t peer_count_network(const struct peer *peer) {
+    return peer->local ? 0 : look(peer->auth, key_of_network(peer));
+}
+
+bool peer_count_join(struct peer *peer) {
+    struct auth *auth = peer->auth;
+    peer->same_address = take(auth, key_of_address(peer));
+    if (!peer->local) peer->same_network = take(auth, key_of_network(peer));
+    if (!peer->same_address || (!peer->local && !peer->same_network)) {
+        leave(auth, &peer->same_address);
+        leave(auth, &peer->same_network);
+        return false;
+    }
+    peer->counted = true;
+    auth->counts.all++;
+    peer_count_login(peer);
+    return true;
+}
+
+void peer_count_leave(struct peer *peer) {
+    struct auth *auth = peer->auth;
+    if (!peer->counted) return;
+    leave(auth, &peer->same_address);
+    leave(auth, &peer->same_network);
+    peer->counted = false;
+    auth->counts.all--;
+    peer_count_login(peer);
+}
+
+void peer_count_login(struct peer *peer) {
+    bool waits = peer->counted && peer_is_submission(peer) && !peer->client.user_id;
+    if (waits && !peer->waiting) peer->auth->counts.waiting++;
+    if (!waits && peer->waiting) peer->auth->counts.waiting--;
+    peer->waiting = waits;
+}
+
+void peer_count_renew(struct auth *auth) {
+    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
+        if (!peer->same_network) continue;
+        leave(auth, &peer->same_network);
+        peer->same_network = take(auth, key_of_network(peer));
+    }
+}
+
+static size_t bucket(pid_t pid) {
+    return (size_t)(uint32_t)pid % PEER_BUCKETS;
+}
+
+void peer_pid_add(struct peer *peer) {
+    struct peer **at = &peer->auth->counts.pids[bucket(peer->pid)];
+    peer->pid_next = *at;
+    *at = peer;
+}
+
+void peer_pid_remove(struct peer *peer) {
+    struct peer **at = &peer->auth->counts.pids[bucket(peer->pid)];
+    while (*at != peer) at = &(*at)->pid_next;
+    *at = peer->pid_next;
+}
+
+bool peer_pid_known(const struct auth *auth, pid_t pid) {
+    const struct peer *peer = auth->counts.pids[bucket(pid)];
+    while (peer && peer->pid != pid) peer = peer->pid_next;
+    return peer != NULL;
+}
