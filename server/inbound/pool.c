@@ -224,6 +224,37 @@ static bool introduce(pid_t pid, const uid_t *uid, int auth_channel, int auths_e
     return tell_auth(auth_channel, uid ? POOL_LOCAL : POOL_CHILD, buf_span(&b), auths_end);
 }
 
+/* Where what leads to a child is noted: in its bucket, or in the child before it there. */
+static uint32_t *place_of(struct pool *pool, pid_t pid) {
+    uint32_t *at = &pool->by_pid[(uint32_t)pid % POOL_BUCKETS];
+    while (*at && pool->children[*at - 1].pid != pid) at = &pool->children[*at - 1].next;
+    return at;
+}
+
+static struct pool_child *find(struct pool *pool, pid_t pid) {
+    uint32_t at = *place_of(pool, pid);
+    return at ? &pool->children[at - 1] : NULL;
+}
+
+/* The last child gets its place among those with its hash. */
+static void link_last(struct pool *pool) {
+    struct pool_child *last = &pool->children[pool->n - 1];
+    uint32_t *bucket = &pool->by_pid[(uint32_t)last->pid % POOL_BUCKETS];
+    last->next = *bucket;
+    *bucket = pool->n;
+}
+
+/* The last takes the place of one that has ended. */
+static void take_out(struct pool *pool, struct pool_child *one) {
+    const struct pool_child *last = &pool->children[pool->n - 1];
+    *place_of(pool, one->pid) = one->next;
+    if (one != last) {
+        *place_of(pool, last->pid) = (uint32_t)(one - pool->children) + 1;
+        *one = *last;
+    }
+    pool->n--;
+}
+
 /* Forks one child; with a client it is a session at once, else it waits for one. */
 static bool add(struct pool *pool, int auth_channel, int client_fd, const uid_t *uid) {
     int ends[2], one = 1;
@@ -244,7 +275,8 @@ static bool add(struct pool *pool, int auth_channel, int client_fd, const uid_t 
         log_fault("forking a child", error);
         return false;
     }
-    pool->children[pool->n++] = (struct pool_child){pid, uid != NULL, known ? pool->auth_number : 0};
+    pool->children[pool->n++] = (struct pool_child){pid, uid != NULL, known ? pool->auth_number : 0, 0};
+    link_last(pool);
     if (uid)
         pool->accepted++;
     else
@@ -266,12 +298,6 @@ void pool_serve_local(struct pool *pool, int auth_channel) {
     else if (!add(pool, auth_channel, fd, &peer.uid))
         pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS; /* its client sees the end, and comes again */
     close(fd);
-}
-
-static struct pool_child *find(struct pool *pool, pid_t pid) {
-    for (uint32_t i = 0; i < pool->n; i++)
-        if (pool->children[i].pid == pid) return &pool->children[i];
-    return NULL;
 }
 
 static pid_t next_accepted(int fd) {
@@ -336,6 +362,6 @@ enum pool_end pool_bury(struct pool *pool, int auth_channel) {
         pool->idle--;
         if (how != SESSION_EXIT_FINE) pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS;
     }
-    *one = pool->children[--pool->n];
+    take_out(pool, one);
     return how == SESSION_EXIT_CRASH ? POOL_END_CRASH : POOL_END_FINE;
 }

@@ -17,6 +17,8 @@ struct pool_wires {
     int exits;       /* signalfd for SIGCHLD */
 };
 
+enum { POOL_BUCKETS = 4096 };
+
 struct pool {
     const struct role_start *start;
     const struct session_setup *setup;
@@ -25,7 +27,9 @@ struct pool {
         pid_t pid;
         bool busy;
         uint32_t auth; /* which auth knows it: the pool's auth_number then */
+        uint32_t next; /* of those with the same hash: its index, and 1 */
     } * children;
+    uint32_t by_pid[POOL_BUCKETS]; /* the first: its index, and 1; 0: none */
     uint32_t n, idle, auth_number;
     uint64_t accepted, crashed;
     uint64_t wait_until_ms; /* children die before they get a connection: not again before then */
