@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 
-# In place of this directory, where queue.py would pass for the library's.
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import (GATEPOST, PATIENCE, SANITIZED, Server, Skipped, body, case, equal, eventually,  # noqa: E402
                      expect, main, marker)
 

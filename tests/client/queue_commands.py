@@ -1,4 +1,4 @@
-"""queue.py - the operator's side of the queue, against a server whose smarthost is not there."""
+"""queue_commands.py - the operator's side of the queue, against a server whose smarthost is not there."""
 import json
 import os
 import re
