@@ -290,7 +290,7 @@ static void ready(void *context, uint32_t events) {
     } else if (status == FRAME_RECEIVED) {
         uint32_t state = peer->parked.waits ? (uint32_t)PEER_WAITING : peer->state;
         result = frame_dispatch(rows, sizeof rows / sizeof *rows, state, peer, &frame);
-        bad = result != 0;
+        bad = result != 0 && result != PEER_ENDS;
         if (frame.type == SESSION_AUTH || frame.type == SESSION_AUTH_NEXT) explicit_bzero(storage, sizeof storage);
     }
     if (bad) say_bad_frame(peer, &frame);

@@ -16,6 +16,9 @@ enum peer_state {
     PEER_REFUSED = 32  /* not welcome: only its end is awaited */
 };
 
+/* What a frame's handler returns when the session must end and the frame was good. */
+enum { PEER_ENDS = -2 };
+
 struct transaction {
     uint8_t name[TRANSACTION_BYTES];
     struct peer *hash_next;

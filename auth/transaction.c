@@ -315,8 +315,8 @@ int transaction_rcpt(struct peer *peer, struct frame *frame) {
     uint32_t before = peer->transaction.accepted;
     frame_bundle_clear(&told);
     for (unsigned i = 0; i < n; i++) wire_put_u16(&b, (uint16_t)decide_rcpt(peer, wire_get_span(&w, ARGUMENT_MAX)));
-    /* Where what was accepted cannot be sent, the session ends with 421. */
-    if (peer->transaction.accepted > before && !send_accepted(peer, &passed)) return -1;
+    /* Where what was accepted cannot be sent, because the queue is gone, the session ends with 421. */
+    if (peer->transaction.accepted > before && !send_accepted(peer, &passed)) return PEER_ENDS;
     bool answered = peer_answer_after_queue(peer, SESSION_RCPT_RESULT, buf_span(&b), passed);
     if (passed >= 0) close(passed);
     return answered ? 0 : -1;
