@@ -114,8 +114,15 @@ def hang(server):
                 os.kill(pid, signal.SIGSTOP)
             except ProcessLookupError:
                 continue
+            limit = time.monotonic() + 5
+            while process_state(pid) not in ("T", "Z", None) and time.monotonic() < limit:
+                time.sleep(0.001)  # one that waits for the disk stops behind that
             if process_state(pid) == "T":
                 return pid
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
 
 
 def rate(server, seconds):
