@@ -23,7 +23,8 @@ HARDEN   := -fstack-protector-strong -fstack-clash-protection $(BRANCHES) -D_FOR
 COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(VARIANT) \
             $(CFLAGS)
 LINK      = $(CC) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(VARIANT) $(LDFLAGS)
-LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--sort-section=name $(LDFLAGS)
+LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--sort-section=name \
+               -Wl,-z,separate-code,-z,max-page-size=0x200000 $(LDFLAGS)
 
 # SANITIZE=1: address and undefined behaviour. The session is then linked dynamically and the filters are wider.
 ifeq ($(SANITIZE),1)

@@ -63,6 +63,7 @@ int listener_prepare(struct role_start *start) {
     if (tls_prepare(&setup) != 0) return -1;
     tls_arena_seal();
     settle_relocations();
+    settle_constants();
     return 0;
 }
 

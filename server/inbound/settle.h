@@ -12,4 +12,7 @@ void settle(void *from, void *to);
 /* The same for what the linker has made read-only after relocation. */
 void settle_relocations(void);
 
+/* Code and constants, in large pages where the kernel has them: no child has to find them again, page by page. */
+void settle_constants(void);
+
 #endif

@@ -70,8 +70,9 @@ Test(settle, a_child_writes_to_a_copy) {
 
 static int (*const relocated[])(const char *, ...) = {printf, printf};
 
-Test(settle, relocations_hold) {
+Test(settle, relocations_and_constants_hold) {
     settle_relocations();
+    settle_constants();
     cr_expect_eq(relocated[0], relocated[1]);
     cr_expect_eq(relocated[1], printf);
 }
