@@ -62,19 +62,25 @@ static int pool_child(void *context, struct frame *frame) {
     return 0;
 }
 
-static int pool_exit(void *context, struct frame *frame) {
-    struct wire w = wire_over(frame->body);
-    uint32_t pid = wire_get_u32(&w);
-    unsigned how = wire_get_u8(&w);
-    struct log_line line;
-    const struct auth_link *link = context;
-    if (!wire_end(&w)) return -1;
-    peer_ended(link->auth, (pid_t)pid);
-    if (how != SESSION_EXIT_CRASH) return 0;
-    log_open(&line, LOG_SESSION_CRASHED);
-    log_number(&line, KEY_PID, pid);
-    log_send(&line);
+static int take_ends(struct auth *auth, struct wire *w) {
+    while (w->rest.n) {
+        uint32_t pid = wire_get_u32(w);
+        unsigned how = wire_get_u8(w);
+        struct log_line line;
+        if (w->bad) return -1;
+        peer_ended(auth, (pid_t)pid);
+        if (how != SESSION_EXIT_CRASH) continue;
+        log_open(&line, LOG_SESSION_CRASHED);
+        log_number(&line, KEY_PID, pid);
+        log_send(&line);
+    }
     return 0;
+}
+
+static int pool_exit(void *context, struct frame *frame) {
+    const struct auth_link *link = context;
+    struct wire w = wire_over(frame->body);
+    return take_ends(link->auth, &w);
 }
 
 static int pool_local(void *context, struct frame *frame) {
@@ -88,8 +94,26 @@ static int pool_local(void *context, struct frame *frame) {
     return 0;
 }
 
-static const struct frame_row listener_rows[] = {
-    {POOL_CHILD, 1, pool_child}, {POOL_EXIT, 1, pool_exit}, {POOL_LOCAL, 1, pool_local}};
+static int pool_client(void *context, struct frame *frame) {
+    struct auth_link *link = context;
+    struct netaddr client, here;
+    struct wire w = wire_over(frame->body);
+    uint32_t pid = wire_get_u32(&w);
+    unsigned role = wire_get_u8(&w);
+    wire_get_netaddr(&w, &client);
+    wire_get_netaddr(&w, &here);
+    if (w.bad || pid == 0 || frame->fd < 0 || role == RELAY_ROLE_UNKNOWN || role >= RELAY_ROLE_LOCAL) return -1;
+    if (take_ends(link->auth, &w) != 0) return -1;
+    int fd = frame->fd;
+    frame->fd = -1;
+    peer_add_client(link->auth, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    return 0;
+}
+
+static const struct frame_row listener_rows[] = {{POOL_CHILD, 1, pool_child},
+                                                 {POOL_EXIT, 1, pool_exit},
+                                                 {POOL_LOCAL, 1, pool_local},
+                                                 {POOL_CLIENT, 1, pool_client}};
 
 /* ---- frames */
 

@@ -28,7 +28,7 @@ void peer_log(struct log_line *line, enum log_event event, const struct peer *pe
     log_text(line, KEY_CLIENT, netaddr_text_client(&peer->client.address, text));
 }
 
-static bool is_local(const struct peer *peer) {
+bool peer_is_local(const struct peer *peer) {
     return peer->client.role == RELAY_ROLE_LOCAL;
 }
 
@@ -104,8 +104,8 @@ static bool draw_name(struct peer *peer) {
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t most =
-        setup->connections && is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES : setup->connections;
+    uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
+                                                                  : setup->connections;
     /* A listener counts its own; one that was replaced may still have sessions. */
     if (most && newcomer->auth->counts.all >= most) return REASON_SERVER_BUSY;
     if (setup->connections_per_address && peer_count_address(newcomer) >= setup->connections_per_address)
@@ -137,6 +137,15 @@ void peer_ended(const struct auth *auth, pid_t pid) {
     log_session((uint32_t)pid, span_of(NULL, 0), &(struct netaddr){0});
 }
 
+/* What becomes of a plain foreign recipient as long as there is no login: a session then need not ask. */
+static enum reason stranger_verdict(const struct peer *peer) {
+    struct facts_sender sender;
+    if (peer->client.role != RELAY_ROLE_MX || peer->auth->no_space || !auth_find_link(peer->auth, ROLE_QUEUE, 0) ||
+        facts_mail(&peer->auth->house, &peer->client, SPAN("<>"), &sender) != REASON_SENDER_ACCEPTED)
+        return REASON_NOT_DECIDED;
+    return facts_foreign(&peer->auth->house, &sender.facts);
+}
+
 static int welcome(struct peer *peer) {
     uint8_t storage[64 + ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
@@ -147,7 +156,7 @@ static int welcome(struct peer *peer) {
     peer->since_ms = clock_ms();
     name_in_log(peer);
     peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
-    if (is_local(peer))
+    if (peer_is_local(peer))
         log_number(&line, KEY_UID, peer->uid);
     else
         log_number(&line, KEY_PORT, peer->client.address.port);
@@ -159,9 +168,21 @@ static int welcome(struct peer *peer) {
     wire_put_u8(&b, (uint8_t)refusal);
     wire_put_span(&b, peer_name(peer));
     wire_put_span(&b, peer->client.system ? key_span(&peer->system.login) : span_of(NULL, 0));
+    wire_put_u16(&b, (uint16_t)stranger_verdict(peer));
     return peer_answer(peer, SESSION_WELCOME, buf_span(&b), -1) ? 0 : -1;
 }
 
+/* Who it is stands: it gets its name, and its welcome or not. */
+static int begin(struct peer *peer) {
+    if (!draw_name(peer)) {
+        log_fault("getrandom", errno);
+        return -1;
+    }
+    peer->number = ++peer->auth->sessions;
+    return welcome(peer);
+}
+
+/* By a listed proxy's word, which the child has read. */
 static int announce(void *context, struct frame *frame) {
     struct peer *peer = context;
     struct wire w = wire_over(frame->body);
@@ -169,21 +190,10 @@ static int announce(void *context, struct frame *frame) {
     wire_get_netaddr(&w, &peer->client.address);
     wire_get_netaddr(&w, &peer->here);
     unsigned proxied = wire_get_u8(&w);
-    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role > RELAY_ROLE_LOCAL) return -1;
-    /* Which socket a client came by is the listener's word, not the session's. */
-    if ((role == RELAY_ROLE_LOCAL) != peer->local) return -1;
+    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role >= RELAY_ROLE_LOCAL) return -1;
     if (frame->sender != peer->pid) return -1; /* somebody else holds the child's end */
-    if (!draw_name(peer)) {
-        log_fault("getrandom", errno);
-        return -1;
-    }
     peer->client.role = (enum relay_role)role;
-    if (peer->local) {
-        peer->client.address = peer->here = (struct netaddr){0};
-        if (system_user_of(&peer->auth->house, peer->uid, &peer->system)) peer->client.system = &peer->system;
-    }
-    peer->number = ++peer->auth->sessions;
-    return welcome(peer);
+    return begin(peer);
 }
 
 /* ---- other frames */
@@ -297,7 +307,7 @@ static void ready(void *context, uint32_t events) {
     if (result != 0) peer_drop(peer);
 }
 
-static void add(struct auth *auth, struct peer made, int fd) {
+static struct peer *add(struct auth *auth, struct peer made, int fd) {
     struct peer *peer = calloc(1, sizeof *peer);
     if (!peer) goto failed;
     *peer = made;
@@ -314,19 +324,30 @@ static void add(struct auth *auth, struct peer made, int fd) {
     auth->peers = peer;
     peer_pid_add(peer);
     auth->n_peers++;
-    return;
+    return peer;
 failed:
     log_fault("a session's channel", errno);
     free(peer);
     close(fd);
+    return NULL;
 }
 
 void peer_add(struct auth *auth, pid_t pid, int fd) {
-    add(auth, (struct peer){.pid = pid}, fd);
+    if (!add(auth, (struct peer){.pid = pid}, fd)) return; /* it has been logged */
 }
 
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd) {
-    add(auth, (struct peer){.pid = pid, .local = true, .uid = uid}, fd);
+    struct peer *peer = add(auth, (struct peer){.pid = pid, .uid = uid, .client.role = RELAY_ROLE_LOCAL}, fd);
+    if (!peer) return;
+    if (system_user_of(&auth->house, uid, &peer->system)) peer->client.system = &peer->system;
+    if (begin(peer) != 0) peer_drop(peer);
+}
+
+void peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
+                     const struct netaddr *here, int fd) {
+    struct peer made = {.pid = pid, .client = {.role = role, .address = *client}, .here = *here};
+    struct peer *peer = add(auth, made, fd);
+    if (peer && begin(peer) != 0) peer_drop(peer);
 }
 
 void peer_drop(struct peer *peer) {

@@ -59,8 +59,7 @@ struct peer {
     uint8_t name[SESSION_NAME_MAX];
     size_t name_n;
     struct facts_client client;
-    bool local;                /* connected by the local socket, which the listener said */
-    uint32_t uid;              /* of who connected there, by the kernel's word */
+    uint32_t uid;              /* of who connected to the local socket, by the kernel's word */
     struct system_user system; /* where client.system points */
     struct netaddr here;       /* where it connected */
     uint8_t tls[128];
@@ -86,11 +85,14 @@ static inline struct span peer_name(const struct peer *peer) {
     return span_of(peer->name, peer->name_n);
 }
 
-/* A pool child's channel; takes over the descriptor. Where it cannot be watched it is closed, and the child sees
- * that. */
+/* The channel of a listener's child that will announce its client; takes over the descriptor. Where it cannot be
+ * watched it is closed, and the child sees that. */
 void peer_add(struct auth *auth, pid_t pid, int fd);
-/* The same for a child that serves who connected to the local socket with this uid. */
+/* The same for a child whose client is known, and gets its welcome at once: who connected to the local socket with
+ * this uid, or from that address. */
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
+void peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
+                     const struct netaddr *here, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
 void peer_drop(struct peer *peer);
@@ -117,8 +119,9 @@ void peer_ended(const struct auth *auth, pid_t pid);
  * were not is in the line of its end. */
 bool peer_refusal_logged(struct peer *peer);
 
-/* It came by a port for submission. */
+/* It came by a port for submission; by the local socket. */
 bool peer_is_submission(const struct peer *peer);
+bool peer_is_local(const struct peer *peer);
 
 /* One more failure; true when there were too many. */
 bool peer_failed(struct peer *peer);

@@ -27,8 +27,8 @@ static struct peer_count **find(struct auth *auth, const struct peer_count *key)
 }
 
 static struct peer_count key_of_address(const struct peer *peer) {
-    struct peer_count key = {.kind = peer->local ? COUNT_USER : COUNT_ADDRESS};
-    if (peer->local)
+    struct peer_count key = {.kind = peer_is_local(peer) ? COUNT_USER : COUNT_ADDRESS};
+    if (peer_is_local(peer))
         memcpy(key.octets, &peer->uid, sizeof peer->uid);
     else
         memcpy(key.octets, peer->client.address.octets, sizeof key.octets);
@@ -69,14 +69,14 @@ uint32_t peer_count_address(const struct peer *peer) {
 }
 
 uint32_t peer_count_network(const struct peer *peer) {
-    return peer->local ? 0 : look(peer->auth, key_of_network(peer));
+    return peer_is_local(peer) ? 0 : look(peer->auth, key_of_network(peer));
 }
 
 bool peer_count_join(struct peer *peer) {
     struct auth *auth = peer->auth;
     peer->same_address = take(auth, key_of_address(peer));
-    if (!peer->local) peer->same_network = take(auth, key_of_network(peer));
-    if (!peer->same_address || (!peer->local && !peer->same_network)) {
+    if (!peer_is_local(peer)) peer->same_network = take(auth, key_of_network(peer));
+    if (!peer->same_address || (!peer_is_local(peer) && !peer->same_network)) {
         leave(auth, &peer->same_address);
         leave(auth, &peer->same_network);
         return false;

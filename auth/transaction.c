@@ -104,7 +104,7 @@ static struct envelope make_envelope(const struct peer *peer, const struct facts
     if (principal && sender->facts.identity != FACT_YES) flags |= ENVELOPE_GRANT;
     if (parameters->body == BODY_8BITMIME) flags |= ENVELOPE_8BIT;
     if (parameters->smtputf8) flags |= ENVELOPE_UTF8;
-    if (peer->local) flags |= ENVELOPE_LOCAL;
+    if (peer_is_local(peer)) flags |= ENVELOPE_LOCAL;
     return (struct envelope){
         .session_number = peer->number,
         .session_name = peer_name(peer),

@@ -113,7 +113,6 @@ struct conf {
         uint32_t messages_per_session;    /* default 1000 */
         uint32_t recipients_per_message;  /* default 1000; at least 100 (RFC 5321 4.5.3.1.8) */
         uint32_t failures_per_session;    /* refused logins, recipients and junk commands; default 20 */
-        uint32_t pool;                    /* children that wait for a connection, default 8 */
         uint64_t message_bytes;           /* default 25M */
     } limits;
 

@@ -126,8 +126,6 @@ const struct conf_key conf_keys[] = {
      RANGE(100, 10000), .doc = "RFC 5321 4.5.3.1.8 asks for at least 100"},
     {"limits.failures_per_session", COUNT, FIELD(conf, limits.failures_per_session), .standard = "20", RANGE(1, 1000),
      .doc = "refused logins, recipients and other commands in one connection; the last gets 421 and closes it"},
-    {"limits.pool", COUNT, FIELD(conf, limits.pool), .standard = "8", RANGE(1, 256),
-     .doc = "processes that wait for a connection"},
     {"limits.message_size", BYTES, FIELD(conf, limits.message_bytes), .standard = "25M", RANGE(64 * KIB, 2047 * MIB),
      .doc = "largest message, announced with SIZE"},
 

@@ -21,6 +21,9 @@ static inline struct buf buf_over(void *storage, size_t cap) {
  * writes to shares few pages. */
 #define BUF_LARGE __attribute__((section(".bss.large")))
 #define BUF_LARGEST __attribute__((section(".bss.largest")))
+/* And the small statics that each such child writes to: they lie together, from the beginning of a page. */
+#define CHILD_FIRST __attribute__((section(".bss.child.first"), aligned(4096)))
+#define CHILD_STATE __attribute__((section(".bss.child.more")))
 
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;

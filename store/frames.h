@@ -32,7 +32,7 @@ enum frame_type {
     MASTER_DIALED,          /* outbound: u32 request, u32 errno (0: connected); +fd when connected */
     CHILD_READY = 0x0181,   /* u32 bits of enum role_missing: hardening that could not be had */
     CHILD_RENEW,            /* empty; listener: replace me (a child crashed, or enough connections) */
-    CHILD_STATUS,           /* listener: u32 idle, u32 busy, u64 accepted since start, u64 crashed */
+    CHILD_STATUS,           /* listener: u32 sessions, u64 accepted since start, u64 crashed */
     CHILD_KEYS,             /* keys: u32 generation of the setup it read last, then of all keys that it holds: u32
                                generation, KEY_NAME_BYTES of name; at start before CHILD_READY, after each setup */
     CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once,
@@ -44,13 +44,17 @@ enum frame_type {
                                configuration names for mail; answered by MASTER_DIALED */
 
     /* ---- listener to auth */
-    POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel, with SO_PASSCRED */
-    POOL_EXIT,           /* u32 pid, u8 enum session_exit */
-    POOL_LOCAL,          /* u32 pid, u32 uid that the kernel names for who connected to the local socket; +fd as
-                            POOL_CHILD. That child may announce RELAY_ROLE_LOCAL, and nothing else */
+    POOL_CHILD = 0x0201, /* u32 pid; +fd: auth's end of that child's channel, with SO_PASSCRED. A listed proxy is to
+                            say who its client is, and the child will announce it */
+    POOL_EXIT,           /* to the end: u32 pid, u8 enum session_exit */
+    POOL_LOCAL,          /* u32 pid, u32 uid that the kernel names for who connected to the local socket; +fd: auth's
+                            end of that child's channel. The child announces nothing */
+    POOL_CLIENT,         /* u32 pid, u8 enum relay_role of the socket, netaddr client, netaddr local, to the end as
+                            POOL_EXIT; +fd: the same */
 
     /* ---- session to auth (states in auth/peer.c) */
-    SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once */
+    SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once, and of
+                                  a POOL_CHILD only */
     SESSION_KEYS,              /* empty: wants a channel to the keys process */
     SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
                                   state */
@@ -62,7 +66,9 @@ enum frame_type {
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
-                                 text address of the system user (RELAY_ROLE_LOCAL, else empty) */
+                                 text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a
+                                 plain foreign recipient of a foreign sender as long as there is no login
+                                 (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about) */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
     SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
     SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T */

@@ -12,8 +12,8 @@
 
 static int log_fd = LOG_FD;
 static BUF_LARGE uint8_t gathered_storage[16 << 10];
-static struct frame_bundle gathered; /* without a place for octets: nothing is gathered */
-static bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
+static CHILD_STATE struct frame_bundle gathered; /* without a place for octets: nothing is gathered */
+static CHILD_STATE bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
 
 int log_use(int fd) {
     int before = log_fd;

@@ -9,16 +9,16 @@
 #include <poll.h>
 #include <unistd.h>
 
-static struct {
+static CHILD_STATE struct {
     int auth_fd, queue_fd;
     uint64_t wait_ms;
-} channels = {-1, -1, 0};
+} channels; /* nothing before ask_open */
 
 static BUF_LARGE uint8_t frame_storage[FRAME_MAX]; /* the question, and when that is asked the answer */
 
 enum { BODY_HEAD = TRANSACTION_BYTES + 4 }; /* before the octets of BODY_DATA */
 static BUF_LARGE uint8_t body_frame[FRAME_BODY_MAX];
-static struct buf body_octets;
+static CHILD_STATE struct buf body_octets;
 
 void ask_open(int auth_fd, uint64_t wait_ms) {
     channels.auth_fd = auth_fd;
@@ -50,11 +50,12 @@ static bool tell(int fd, enum frame_type type, struct span body) {
     return false;
 }
 
-/* The answer must be of this type; a descriptor is kept only where one may come. */
-static bool hear(int fd, enum frame_type type, bool fd_wanted, struct frame *out) {
+/* The answer must be of this type; a descriptor is kept only where one may come. `there`: it may have come already.
+ */
+static bool hear(int fd, bool there, enum frame_type type, bool fd_wanted, struct frame *out) {
     uint64_t deadline = clock_ms() + channels.wait_ms;
-    for (;;) {
-        if (!wait_for(fd, POLLIN, deadline)) return false;
+    for (;; there = false) {
+        if (!there && !wait_for(fd, POLLIN, deadline)) return false;
         enum frame_status status = frame_receive(fd, frame_storage, fd_wanted, out);
         if (status == FRAME_NONE) continue;
         if (status == FRAME_RECEIVED && out->type == type) return true;
@@ -66,23 +67,32 @@ static bool hear(int fd, enum frame_type type, bool fd_wanted, struct frame *out
 static bool ask(enum frame_type type, const struct buf *body, enum frame_type answer_type, bool fd_wanted,
                 struct frame *out) {
     return buf_ok(body) && tell(channels.auth_fd, type, buf_span(body)) &&
-           hear(channels.auth_fd, answer_type, fd_wanted, out);
+           hear(channels.auth_fd, false, answer_type, fd_wanted, out);
 }
 
-bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy,
-                 enum reason *refusal_out, struct span *user_out) {
+bool ask_announce(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy) {
     struct buf b = BUF_OVER(frame_storage);
-    struct frame frame;
     wire_put_u8(&b, role);
     wire_put_netaddr(&b, client);
     wire_put_netaddr(&b, local);
     wire_put_u8(&b, by_proxy);
-    if (!ask(SESSION_ANNOUNCE, &b, SESSION_WELCOME, false, &frame)) return false;
+    return tell(channels.auth_fd, SESSION_ANNOUNCE, buf_span(&b));
+}
+
+static enum reason get_reason(struct wire *w) {
+    unsigned reason = wire_get_u16(w);
+    return reason < REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
+}
+
+bool ask_welcome(struct ask_welcome *out) {
+    struct frame frame;
+    if (!hear(channels.auth_fd, true, SESSION_WELCOME, false, &frame)) return false;
     struct wire w = wire_over(frame.body);
     unsigned reason = wire_get_u8(&w);
     wire_get_span(&w, SESSION_NAME_MAX);
-    *user_out = wire_get_span(&w, SESSION_USER_MAX);
-    *refusal_out = reason <= REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
+    out->user = wire_get_span(&w, SESSION_USER_MAX);
+    out->stranger = get_reason(&w);
+    out->refusal = reason <= REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
     return wire_end(&w);
 }
 
@@ -107,7 +117,7 @@ static bool ask_sasl(enum frame_type type, struct buf *b, struct ask_auth *out) 
     struct frame frame;
     bool asked = buf_ok(b) && tell(channels.auth_fd, type, buf_span(b));
     explicit_bzero(b->p, b->n);
-    if (!asked || !hear(channels.auth_fd, SESSION_AUTH_RESULT, false, &frame)) return false;
+    if (!asked || !hear(channels.auth_fd, false, SESSION_AUTH_RESULT, false, &frame)) return false;
     struct wire w = wire_over(frame.body);
     out->outcome = (enum auth_outcome)wire_get_u8(&w);
     out->challenge = wire_get_span(&w, FRAME_BODY_MAX);
@@ -129,11 +139,6 @@ bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) {
     wire_put_u8(&b, cancelled);
     wire_put_span(&b, response);
     return ask_sasl(SESSION_AUTH_NEXT, &b, out);
-}
-
-static enum reason get_reason(struct wire *w) {
-    unsigned reason = wire_get_u16(w);
-    return reason < REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
 }
 
 bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) {
@@ -203,7 +208,7 @@ bool ask_body_commit(uint32_t recipients, struct ask_body *out) {
     struct frame frame;
     uint8_t transaction[TRANSACTION_BYTES];
     if (!send_body(BODY_COMMIT, recipients)) return false;
-    if (!hear(channels.queue_fd, BODY_RESULT, false, &frame)) return false;
+    if (!hear(channels.queue_fd, false, BODY_RESULT, false, &frame)) return false;
     struct wire w = wire_over(frame.body);
     wire_get_bytes(&w, transaction, sizeof transaction);
     out->outcome = (enum body_outcome)wire_get_u8(&w);

@@ -29,10 +29,16 @@ void ask_open(int auth_fd, uint64_t wait_ms);
 /* The queue's channel, or -1 as long as auth has not handed out one. */
 int ask_queue_fd(void);
 
-/* Who the client is; once, first. *refusal_out: REASON_COUNT when welcome. *user_out: address of the system user, or
- * empty; a view until the next question. */
-bool ask_welcome(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy,
-                 enum reason *refusal_out, struct span *user_out) MUST_USE;
+/* Tells who the client is, by the word of a listed proxy; once, first. */
+bool ask_announce(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy) MUST_USE;
+
+/* What auth says to a newcomer. */
+struct ask_welcome {
+    enum reason refusal;  /* REASON_COUNT: welcome */
+    enum reason stranger; /* what a plain foreign recipient is answered without a login; NOT_DECIDED: nobody said */
+    struct span user;     /* address of the system user, or empty; a view until the next question */
+};
+bool ask_welcome(struct ask_welcome *out) MUST_USE;
 
 /* A channel to the keys process, owned by the caller; -1 when there is none just now. */
 bool ask_keys(int *fd_out) MUST_USE;

@@ -14,12 +14,12 @@
 
 enum { LINES_MS = 100 };
 
-static struct {
+static CHILD_STATE struct {
     int fd, auth_fd, stop_fd;
     uint64_t stop_ms, stop_deadline_ms; /* 0: the server is not stopping */
     bool tls;
     size_t from, to; /* of what was received and not taken */
-} client = {.fd = -1, .auth_fd = -1, .stop_fd = -1};
+} client;            /* nothing before client_open */
 
 static BUF_LARGE uint8_t received[CLIENT_BUFFER_BYTES];
 

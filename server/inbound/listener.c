@@ -1,9 +1,10 @@
-/* listener.c - keeps the pool filled, and does what the master says.
- * Runs in: listener. Trusts: the master; auth. Never: reads a client's octet, serves a connection. */
+/* listener.c - accepts, forks a child for each connection, and does what the master says.
+ * Runs in: listener. Trusts: the master; auth. Never: reads a client's octet. */
 #include "server/inbound/listener.h"
 
 #include "server/inbound/overflow.h"
 #include "server/inbound/pool.h"
+#include "server/inbound/session.h"
 #include "server/inbound/settle.h"
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
@@ -19,17 +20,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { RENEW_AFTER = 10000, STATUS_MS = 1000, EXIT_GRACE_MS = 1000 };
+enum { RENEW_AFTER = 10000, STATUS_MS = 1000, EXIT_GRACE_MS = 1000, ACCEPTS_A_ROUND = 8, ENDED_MS = 100 };
 
 static struct session_setup setup;
 
-static struct {
-    struct pool pool;
+static CHILD_STATE struct { /* written between two forks, as what children write to */
+    struct pool *pool;
     int auth_channel;                   /* -1: broken, a new one will come */
     bool accepting, draining, renewing; /* accepting: the master has found the certificates good */
     uint64_t stop_deadline_ms;          /* 0: sessions may take their time */
     uint64_t status_at_ms;
-    uint32_t status_idle, status_busy;
+    uint32_t status_busy;
     uint64_t status_accepted, status_crashed;
 } listener;
 
@@ -53,33 +54,19 @@ static void leave_signals_to_the_master(void) {
 
 int listener_prepare(struct role_start *start) {
     leave_signals_to_the_master();
+    settle_setup(start->memory);
     if (session_setup_get(&setup, start->payload) != 0) log_bug("session setup does not parse");
     if (setup.connections == 0) setup.connections = 1;
-    if (setup.pool == 0) setup.pool = 1;
-    if (prepare_sockets(start) != 0 || pool_prepare(&listener.pool, start, &setup) != 0) {
+    if (prepare_sockets(start) != 0 || !(listener.pool = pool_open(start, &setup))) {
         log_fault("preparing the listener", errno);
         return -1;
     }
     if (tls_prepare(&setup) != 0) return -1;
     tls_arena_seal();
     settle_relocations();
+    settle_data(session_memory());
     settle_constants();
     return 0;
-}
-
-static void find_auth(const struct role_start *start) {
-    listener.auth_channel = role_channel(start, ROLE_AUTH, 0);
-    listener.pool.auth_number++;
-}
-
-static void refill(void) {
-    struct pool *pool = &listener.pool;
-    while (listener.accepting && !listener.draining && listener.auth_channel >= 0 && pool->idle < setup.pool &&
-           pool->n < setup.connections && clock_ms() >= pool->wait_until_ms) {
-        if (pool_add(pool, listener.auth_channel)) continue;
-        pool->wait_until_ms = clock_ms() + STATUS_MS;
-        break;
-    }
 }
 
 static void ask_for_renewal(void) {
@@ -89,20 +76,17 @@ static void ask_for_renewal(void) {
 }
 
 static void tell_status(void) {
-    const struct pool *pool = &listener.pool;
-    uint8_t storage[24];
+    const struct pool *pool = listener.pool;
+    uint8_t storage[20];
     struct buf b = BUF_OVER(storage);
-    uint32_t busy = pool->n - pool->idle;
-    bool same = pool->idle == listener.status_idle && busy == listener.status_busy &&
-                pool->accepted == listener.status_accepted && pool->crashed == listener.status_crashed;
+    bool same = pool->n == listener.status_busy && pool->accepted == listener.status_accepted &&
+                pool->crashed == listener.status_crashed;
     if (same || clock_ms() < listener.status_at_ms) return;
-    listener.status_idle = pool->idle;
-    listener.status_busy = busy;
+    listener.status_busy = pool->n;
     listener.status_accepted = pool->accepted;
     listener.status_crashed = pool->crashed;
     listener.status_at_ms = clock_ms() + STATUS_MS;
-    wire_put_u32(&b, pool->idle);
-    wire_put_u32(&b, busy);
+    wire_put_u32(&b, pool->n);
     wire_put_u64(&b, pool->accepted);
     wire_put_u64(&b, pool->crashed);
     role_say(CHILD_STATUS, buf_span(&b));
@@ -111,14 +95,14 @@ static void tell_status(void) {
 static void bury(void) {
     struct signalfd_siginfo ignored;
     enum pool_end end;
-    while (read(listener.pool.wires.exits, &ignored, sizeof ignored) > 0) continue;
-    while ((end = pool_bury(&listener.pool, listener.auth_channel)) != POOL_END_NONE)
+    if (read(listener.pool->wires.exits, &ignored, sizeof ignored) < 0) return; /* one stands for all of them */
+    while ((end = pool_bury(listener.pool, listener.auth_channel)) != POOL_END_NONE)
         if (end == POOL_END_CRASH) ask_for_renewal();
 }
 
 /* First time: no more connections; who has one finishes. Second time: within shutdown_ms. */
 static void drain(void) {
-    struct pool_wires *wires = &listener.pool.wires;
+    struct pool_wires *wires = &listener.pool->wires;
     if (listener.draining) {
         if (listener.stop_deadline_ms) return;
         close(wires->stop[1]);
@@ -129,7 +113,6 @@ static void drain(void) {
     for (unsigned i = 0; i < setup.n_sockets; i++) close(wires->sockets[i]);
     if (wires->submit >= 0) close(wires->submit);
     wires->submit = -1;
-    close(wires->idle[1]);
 }
 
 /* False: the master is gone. */
@@ -144,7 +127,7 @@ static bool hear_master(struct role_start *start) {
         case ROLE_EVENT_NONE:
             return true;
         case ROLE_EVENT_CHANNEL:
-            if (link.kind == ROLE_AUTH) find_auth(start);
+            if (link.kind == ROLE_AUTH) listener.auth_channel = pool_find_auth(listener.pool);
             break;
         case ROLE_EVENT_DRAIN:
             drain();
@@ -165,46 +148,55 @@ static bool hear_master(struct role_start *start) {
 
 static int patience(void) {
     uint64_t now = clock_ms();
-    if (listener.stop_deadline_ms > now && listener.stop_deadline_ms - now < STATUS_MS)
+    int most = listener.pool->ended.n ? ENDED_MS : STATUS_MS;
+    if (listener.stop_deadline_ms > now && listener.stop_deadline_ms - now < (uint64_t)most)
         return (int)(listener.stop_deadline_ms - now);
-    return STATUS_MS;
+    return most;
 }
 
-/* As many as may be, and none of them waits for a client: who comes now is turned away here. */
+static bool serves(void) {
+    return listener.accepting && !listener.draining && listener.auth_channel >= 0 &&
+           clock_ms() >= listener.pool->wait_until_ms;
+}
+
+/* As many sessions as may be: who comes now is turned away here. */
 static bool is_full(void) {
-    return !listener.draining && listener.pool.n >= setup.connections && listener.pool.idle == 0;
+    return listener.pool->n >= setup.connections;
 }
 
 /* The local socket, as long as there is a place for who connects. */
 static int local_socket(void) {
-    const struct pool *pool = &listener.pool;
-    bool serves = listener.accepting && !listener.draining && listener.auth_channel >= 0 &&
-                  pool->n < setup.connections + SESSION_LOCAL_PLACES && clock_ms() >= pool->wait_until_ms;
-    return serves ? pool->wires.submit : -1;
+    bool place = listener.pool->n < setup.connections + SESSION_LOCAL_PLACES;
+    return serves() && place ? listener.pool->wires.submit : -1;
+}
+
+static void accept_from(unsigned socket) {
+    for (int i = 0; i < ACCEPTS_A_ROUND && serves() && !is_full(); i++)
+        if (!pool_serve(listener.pool, socket, listener.auth_channel)) return;
+    if (serves() && is_full()) overflow_refuse(&setup.sockets[socket], listener.pool->wires.sockets[socket]);
 }
 
 /* One round; false: the master is gone. */
 static bool serve_round(struct role_start *start) {
-    enum { OWN = 5 };
+    enum { OWN = 4 };
     struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {
         {ROLE_CONTROL_FD, POLLIN, 0},
         {listener.auth_channel, 0, 0}, /* its end only: auth says nothing here */
-        {listener.pool.wires.accepted[0], POLLIN, 0},
-        {listener.pool.wires.exits, POLLIN, 0},
+        {listener.pool->wires.exits, POLLIN, 0},
         {local_socket(), POLLIN, 0}};
-    unsigned n_refusing = is_full() && overflow_may_refuse() ? setup.n_sockets : 0;
-    for (unsigned i = 0; i < n_refusing; i++)
-        waits[OWN + i] = (struct pollfd){listener.pool.wires.sockets[i], POLLIN, 0};
-    if (poll(waits, OWN + n_refusing, patience()) < 0 && errno != EINTR) log_bug("poll in the listener");
-    if (waits[2].revents) pool_hear(&listener.pool);
-    if (waits[3].revents) bury();
+    unsigned n_serving = serves() && (!is_full() || overflow_may_refuse()) ? setup.n_sockets : 0;
+    for (unsigned i = 0; i < n_serving; i++)
+        waits[OWN + i] = (struct pollfd){listener.pool->wires.sockets[i], POLLIN, 0};
+    int n = poll(waits, OWN + n_serving, patience());
+    if (n < 0 && errno != EINTR) log_bug("poll in the listener");
+    if (waits[2].revents) bury();
     if (waits[1].revents) listener.auth_channel = -1;
     if (waits[0].revents && !hear_master(start)) return false;
-    if (listener.pool.accepted >= RENEW_AFTER) ask_for_renewal();
-    if (waits[4].revents && local_socket() >= 0) pool_serve_local(&listener.pool, listener.auth_channel);
-    refill();
-    for (unsigned i = 0; i < n_refusing && is_full(); i++)
-        if (waits[OWN + i].revents) overflow_refuse(&setup.sockets[i], waits[OWN + i].fd);
+    if (listener.pool->accepted >= RENEW_AFTER) ask_for_renewal();
+    if (waits[3].revents && local_socket() >= 0) pool_serve_local(listener.pool, listener.auth_channel);
+    for (unsigned i = 0; i < n_serving; i++)
+        if (waits[OWN + i].revents) accept_from(i);
+    if (n == 0) pool_tell_ended(listener.pool, listener.auth_channel); /* no client came to tell of them with */
     overflow_log();
     tell_status();
     return true;
@@ -221,12 +213,14 @@ static void tell_certificates(void) {
 int listener_run(struct role_start *start, uint32_t missing) {
     int directory = role_descriptor(start, DESCRIPTOR_DIRECTORY, 0);
     if (directory >= 0) close(directory);
-    find_auth(start);
+    listener.auth_channel = pool_find_auth(listener.pool);
     tell_certificates();
     role_ready(missing);
     for (;;) {
         if (!serve_round(start)) _exit(0);
         bool overdue = listener.stop_deadline_ms && clock_ms() >= listener.stop_deadline_ms;
-        if (listener.draining && (listener.pool.n == 0 || overdue)) return 0;
+        if (!listener.draining || (listener.pool->n > 0 && !overdue)) continue;
+        pool_tell_ended(listener.pool, listener.auth_channel);
+        return 0;
     }
 }

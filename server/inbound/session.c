@@ -16,7 +16,7 @@
 
 enum { PROXY_MS = 3000, ASK_MS = 120000, LAST_WORD_MS = 2000, OUT_BYTES = 40 << 10 };
 
-static struct {
+static CHILD_FIRST struct {
     const struct session_setup *setup;
     struct smtp smtp;
     struct netaddr client, local;
@@ -30,7 +30,7 @@ static struct {
 } session;
 
 static BUF_LARGE uint8_t out_storage[OUT_BYTES];
-static struct buf out;
+static CHILD_STATE struct buf out;
 
 static uint64_t sooner(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -90,12 +90,6 @@ static enum session_exit end_by(enum client_status status) {
 
 /* ---- before the first line */
 
-static bool from_proxy(const struct netaddr *peer) {
-    for (uint32_t i = 0; i < session.setup->n_proxy_from; i++)
-        if (network_holds(&session.setup->proxy_from[i], peer)) return true;
-    return false;
-}
-
 static bool read_proxy_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms) {
     uint8_t line[PROXY_V1_MAX];
     size_t n = PROXY_START;
@@ -134,19 +128,19 @@ static bool read_proxy(void) {
 }
 
 static bool refused(enum session_exit *exit_out) {
-    enum reason reason;
-    struct span user;
-    if (!ask_welcome(session.smtp.role, &session.client, &session.local, session.by_proxy, &reason, &user)) {
+    struct ask_welcome welcome;
+    if ((session.by_proxy && !ask_announce(session.smtp.role, &session.client, &session.local, true)) ||
+        !ask_welcome(&welcome)) {
         *exit_out = end_by(CLIENT_ALONE);
         return true;
     }
     session.announced = true;
-    smtp_local_user(&session.smtp, user);
-    if (reason == REASON_COUNT) return false;
+    smtp_welcome(&session.smtp, &welcome);
+    if (welcome.refusal == REASON_COUNT) return false;
     buf_clear(&out);
-    reply_put_reason(&out, reason);
+    reply_put_reason(&out, welcome.refusal);
     if (!session.implicit_tls) (void)!client_send(buf_span(&out), clock_ms() + LAST_WORD_MS);
-    *exit_out = leave(reason_reply(reason)->name, SESSION_EXIT_FINE);
+    *exit_out = leave(reason_reply(welcome.refusal)->name, SESSION_EXIT_FINE);
     return true;
 }
 
@@ -347,9 +341,9 @@ static enum session_exit serve(void) {
 
 /* It goes no further, but under the peer's own address the log can say why. */
 static enum session_exit without_proxy(const struct session_place *place) {
-    enum reason ignored;
-    struct span nobody;
-    session.announced = ask_welcome(session.smtp.role, &place->client, &place->local, false, &ignored, &nobody);
+    struct ask_welcome ignored;
+    session.announced =
+        ask_announce(session.smtp.role, &place->client, &place->local, false) && ask_welcome(&ignored);
     say_last(REPLY_PROXY);
     return leave("no usable PROXY header", SESSION_EXIT_FINE);
 }
@@ -361,7 +355,7 @@ static enum session_exit begin(const struct session_place *place) {
     session.implicit_tls = socket->role == RELAY_ROLE_SUBMISSIONS;
     smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available() && !place->local_user,
                session.implicit_tls);
-    session.by_proxy = !place->local_user && from_proxy(&place->client);
+    session.by_proxy = place->by_proxy;
     if (session.by_proxy && !read_proxy()) return without_proxy(place);
     if (refused(&result)) return result;
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
@@ -397,4 +391,8 @@ enum session_exit session_run(const struct session_place *place) {
     if (session.announced) log_end();
     log_flush();
     return result;
+}
+
+void *session_memory(void) {
+    return &session;
 }

@@ -8,12 +8,16 @@ struct session_place {
     const struct session_setup *setup;
     unsigned socket;      /* of the setup's list: where the client came in */
     bool local_user;      /* by the local socket instead: there are no addresses */
+    bool by_proxy;        /* a listed proxy, whose header says who the client is */
     int fd;               /* the client, connected, non-blocking */
     int auth_fd, stop_fd; /* auth's channel; readable when the server stops */
     struct netaddr client, local;
 };
 
-/* From the announcement to the last word; closes the connection. The result is the process's exit status. */
+/* From the welcome to the last word; closes the connection. The result is the process's exit status. */
 enum session_exit session_run(const struct session_place *place);
+
+/* Where begins what a child writes to (CHILD_FIRST, CHILD_STATE); it ends where the large buffers do. */
+void *session_memory(void) MUST_USE;
 
 #endif

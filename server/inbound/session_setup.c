@@ -27,7 +27,6 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
     put_spans(b, setup->local_domains, setup->n_local_domains);
     put_spans(b, setup->relay_domains, setup->n_relay_domains);
     wire_put_u32(b, setup->connections);
-    wire_put_u32(b, setup->pool);
     wire_put_u32(b, setup->recipients_per_message);
     wire_put_u32(b, setup->messages_per_session);
     wire_put_u32(b, setup->failures_per_session);
@@ -78,7 +77,6 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->local_domains = get_spans(&w, &setup->n_local_domains);
     setup->relay_domains = get_spans(&w, &setup->n_relay_domains);
     setup->connections = wire_get_u32(&w);
-    setup->pool = wire_get_u32(&w);
     setup->recipients_per_message = wire_get_u32(&w);
     setup->messages_per_session = wire_get_u32(&w);
     setup->failures_per_session = wire_get_u32(&w);

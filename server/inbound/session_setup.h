@@ -29,7 +29,7 @@ struct session_setup {
     uint32_t n_proxy_from;
     struct span *local_domains, *relay_domains; /* sorted, for the classifier */
     uint32_t n_local_domains, n_relay_domains;
-    uint32_t connections, pool, recipients_per_message, messages_per_session, failures_per_session;
+    uint32_t connections, recipients_per_message, messages_per_session, failures_per_session;
     uint64_t message_bytes;
     uint64_t command_ms, data_ms, tls_ms, login_ms, session_ms, shutdown_ms;
     uint8_t legacy_auth_line;

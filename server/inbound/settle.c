@@ -38,23 +38,27 @@ void settle(void *from, void *to) {
     remap(from, to, PROT_READ | PROT_WRITE);
 }
 
-#ifdef GATEPOST_SANITIZED /* which finds fault with reading a page across its objects */
-void settle_relocations(void) {}
-void settle_constants(void) {}
-#else
-static int take_relocations(struct dl_phdr_info *info, size_t size, void *context) {
-    (void)size, (void)context;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_GNU_RELRO) continue;
-        uint8_t *from = (uint8_t *)(info->dlpi_addr + part->p_vaddr); // NOLINT(performance-no-int-to-ptr)
-        remap(from, from + part->p_memsz, PROT_READ);
-    }
-    return 1; /* the program itself comes first, and the session has no other part */
+void settle_setup(struct span memory) {
+    void *from = (void *)(uintptr_t)memory.p; // NOLINT(performance-no-int-to-ptr)
+    void *copy = mmap(NULL, memory.n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED) return;
+    memcpy(copy, from, memory.n);
+    if (mprotect(copy, memory.n, PROT_READ) != 0 ||
+        mremap(copy, memory.n, memory.n, MREMAP_MAYMOVE | MREMAP_FIXED, from) != from)
+        munmap(copy, memory.n);
 }
 
-void settle_relocations(void) {
-    (void)dl_iterate_phdr(take_relocations, NULL);
+#ifdef GATEPOST_SANITIZED /* which finds fault with reading a page across its objects */
+void settle_relocations(void) {}
+void settle_data(void *to) {
+    (void)to;
+}
+void settle_constants(void) {}
+#else
+extern uint8_t __data_start[]; // NOLINT(bugprone-reserved-identifier): the linker's name
+
+void settle_data(void *to) {
+    remap(__data_start, to, PROT_READ | PROT_WRITE);
 }
 
 /* ---- what is never written */
@@ -73,8 +77,14 @@ static unsigned long large_kilobytes(void) {
     return at ? strtoul(at + 14, NULL, 10) : 0;
 }
 
-/* A copy of [from, from + n) in large pages, at an address of that alignment; NULL where there are none. */
-static uint8_t *copy_large(const uint8_t *from, size_t n, size_t whole, int protection) {
+/* Nothing else may lie there. */
+static bool reserve(uint8_t *from, size_t n) {
+    return n == 0 || mmap(from, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == from;
+}
+
+/* Large pages at an address of their alignment, with [from, from + n) copied to `at` of them; NULL where there are
+ * none. */
+static uint8_t *copy_large(const uint8_t *from, size_t n, size_t at, size_t whole, int protection) {
     unsigned long before = large_kilobytes();
     uint8_t *room = mmap(NULL, whole + LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED) return NULL;
@@ -82,22 +92,23 @@ static uint8_t *copy_large(const uint8_t *from, size_t n, size_t whole, int prot
     uint8_t *copy = room + skip;
     if (skip) munmap(room, skip);
     munmap(copy + whole, LARGE - skip);
-    if (madvise(copy, whole, MADV_HUGEPAGE) == 0) memcpy(copy, from, n);
+    if (madvise(copy, whole, MADV_HUGEPAGE) == 0) memcpy(copy + at, from, n);
     __builtin___clear_cache((char *)copy, (char *)copy + whole);
     if (large_kilobytes() - before >= whole / 1024 && mprotect(copy, whole, protection) == 0) return copy;
     munmap(copy, whole);
     return NULL;
 }
 
-static void enlarge(uint8_t *from, size_t n, int protection) {
-    size_t whole = (n + LARGE - 1) / LARGE * LARGE, own = (n + PAGE - 1) / PAGE * PAGE;
-    if ((uintptr_t)from % LARGE) return;
-    /* Up to the next boundary nothing else may lie there. */
-    if (whole > own && mmap(from + own, whole - own, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-                            0) != from + own)
-        return;
-    uint8_t *copy = copy_large(from, n, whole, protection);
-    if (copy && mremap(copy, whole, whole, MREMAP_MAYMOVE | MREMAP_FIXED, from) != from) munmap(copy, whole);
+/* Puts [from, from + n), which no other part of its large pages may be taken by, into such pages. */
+static bool enlarge(uint8_t *from, size_t n, int protection) {
+    size_t before = (uintptr_t)from % LARGE, whole = (before + n + LARGE - 1) / LARGE * LARGE,
+           after = whole - before - (n + PAGE - 1) / PAGE * PAGE;
+    uint8_t *base = from - before;
+    if (!reserve(base, before) || !reserve(base + whole - after, after)) return false;
+    uint8_t *copy = copy_large(from, n, before, whole, protection);
+    if (copy && mremap(copy, whole, whole, MREMAP_MAYMOVE | MREMAP_FIXED, base) == base) return true;
+    if (copy) munmap(copy, whole);
+    return false;
 }
 
 static int take_constants(struct dl_phdr_info *info, size_t size, void *context) {
@@ -106,9 +117,28 @@ static int take_constants(struct dl_phdr_info *info, size_t size, void *context)
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         if (part->p_type != PT_LOAD || part->p_flags & PF_W || part->p_offset == 0) continue;
         uint8_t *from = (uint8_t *)(info->dlpi_addr + part->p_vaddr); // NOLINT(performance-no-int-to-ptr)
-        enlarge(from, part->p_memsz, PROT_READ | (part->p_flags & PF_X ? PROT_EXEC : 0));
+        (void)enlarge(from, part->p_memsz, PROT_READ | (part->p_flags & PF_X ? PROT_EXEC : 0));
     }
     return 1;
+}
+
+static int take_relocations(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size, (void)context;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_GNU_RELRO) continue;
+        uint8_t *from = (uint8_t *)(info->dlpi_addr + part->p_vaddr); // NOLINT(performance-no-int-to-ptr)
+        size_t in_page = (uintptr_t)from % PAGE;
+        if ((uintptr_t)(from + part->p_memsz) % LARGE == 0 &&
+            enlarge(from - in_page, in_page + part->p_memsz, PROT_READ))
+            continue;
+        remap(from, from + part->p_memsz, PROT_READ);
+    }
+    return 1; /* the program itself comes first, and the session has no other part */
+}
+
+void settle_relocations(void) {
+    (void)dl_iterate_phdr(take_relocations, NULL);
 }
 
 void settle_constants(void) {

@@ -9,8 +9,14 @@
  * apart at exit. Without such files nothing changes. Before confinement; no other thread is there. */
 void settle(void *from, void *to);
 
-/* The same for what the linker has made read-only after relocation. */
+/* What the linker has made read-only after relocation: in large pages, or where there are none the same way. */
 void settle_relocations(void);
+
+/* The program's data from its beginning to `to`: what has been written once, at start. */
+void settle_data(void *to);
+
+/* Whole pages of a file that are only read: a copy takes their place, which fork hands on. */
+void settle_setup(struct span memory);
 
 /* Code and constants, in large pages where the kernel has them: no child has to find them again, page by page. */
 void settle_constants(void);

@@ -110,11 +110,13 @@ enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct bu
 
 bool smtp_forget(struct smtp *smtp) {
     bool open = smtp->state & (SMTP_MAIL | SMTP_CHUNKS);
+    bool told = open && !smtp->mail_bytes;
     smtp->tried = smtp->accepted = 0;
+    smtp->mail_bytes = 0;
     explicit_bzero(smtp->transaction, sizeof smtp->transaction);
     if (smtp->state != SMTP_GREETED) smtp->state = SMTP_HELLO;
     if (open) smtp->auth_has_mail = false;
-    return !open || ask_reset();
+    return !told || ask_reset();
 }
 
 void smtp_tls_started(struct smtp *smtp) {

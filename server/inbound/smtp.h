@@ -13,7 +13,8 @@ enum {
     SMTP_AUTH_LINE_MAX = 12288, /* RFC 4954 4 */
     SMTP_OUT_MIN = 24 << 10,    /* room that `out` has before a line is handled */
     SMTP_HELO_MAX = 255,
-    SMTP_SENDER_MAX = 320
+    SMTP_SENDER_MAX = 320,
+    SMTP_UNTOLD_MAX = 512
 };
 
 enum smtp_state {
@@ -60,6 +61,9 @@ struct smtp {
     uint8_t helo[SMTP_HELO_MAX];
     size_t helo_bytes;
 
+    enum reason stranger;          /* what a plain foreign recipient is answered without a login */
+    uint8_t mail[SMTP_UNTOLD_MAX]; /* of a stranger's MAIL that auth has not heard of: what follows "FROM:" */
+    size_t mail_bytes;             /* 0: it has, or there is none */
     uint8_t transaction[TRANSACTION_BYTES];
     uint8_t sender[SMTP_SENDER_MAX]; /* as written, for the log */
     size_t sender_bytes;
@@ -76,14 +80,16 @@ struct smtp {
     enum reply chunk_reply; /* for one that is dropped */
 
     uint32_t failures, junk, messages, refused;
+    uint32_t told; /* MAIL that auth accepted: it may have a limit */
 };
 
 /* tls_offered: certificates are there, and TLS is not in use from the first octet on. */
 void smtp_start(struct smtp *smtp, const struct session_setup *setup, uint8_t role, bool auth_offered,
                 bool tls_offered, bool tls);
 
-/* Whose mail this is by the local socket; EHLO tells it as XUSER, for gatepost sendmail. Empty: nobody's. */
-void smtp_local_user(struct smtp *smtp, struct span address);
+/* What auth said to the newcomer: whose mail this is by the local socket (EHLO tells it as XUSER, for gatepost
+ * sendmail), and what a stranger's foreign recipients are answered. */
+void smtp_welcome(struct smtp *smtp, const struct ask_welcome *welcome);
 
 /* One line without its CRLF. Replies to waiting recipients come first. */
 enum smtp_next smtp_line(struct smtp *smtp, struct span line, struct buf *out) MUST_USE;

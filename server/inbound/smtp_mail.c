@@ -3,6 +3,7 @@
 #include "server/inbound/smtp.h"
 
 #include "auth/address.h"
+#include "auth/relay.h"
 #include "store/log.h"
 
 /* What follows "FROM:" or "TO:". A blank before the path is borne with (RFC 5321 4.1.1.2 has none). */
@@ -12,7 +13,7 @@ static bool after_keyword(struct span argument, struct span keyword, struct span
     return true;
 }
 
-static struct {
+static CHILD_STATE struct {
     bool open;
     uint32_t n;
     struct log_line line;
@@ -38,29 +39,73 @@ static void note_refusal(const struct smtp *smtp, enum reason reason, struct spa
     if (refusals.line.b.cap - refusals.line.b.n < 2 * ADDRESS_MAX) send_refusals();
 }
 
-enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *out) {
-    struct ask_mail answer;
-    struct span path;
-    if (!after_keyword(argument, SPAN("FROM:"), &path) || path.n == 0) return smtp_fail(smtp, REPLY_BAD_MAIL, out);
-    if (!ask_mail(smtp->esmtp, span_of(smtp->helo, smtp->helo_bytes), path, &answer)) return smtp_broken(smtp, out);
-    if (answer.reason != REASON_SENDER_ACCEPTED) return smtp_fail_reason(smtp, answer.reason, out);
-    memcpy(smtp->transaction, answer.transaction, sizeof smtp->transaction);
+static struct domain_set local_domains(const struct smtp *smtp) {
+    return (struct domain_set){smtp->setup->local_domains, smtp->setup->n_local_domains};
+}
+
+static struct domain_set relay_domains(const struct smtp *smtp) {
+    return (struct domain_set){smtp->setup->relay_domains, smtp->setup->n_relay_domains};
+}
+
+/* Without a login MAIL gives no right, and most strangers who want to relay are turned away at RCPT without a
+ * question: of a plain foreign sender auth hears with the first recipient that it is asked about. */
+static bool may_wait(const struct smtp *smtp, struct span path) {
+    struct domain_set local = local_domains(smtp), relay = relay_domains(smtp);
+    uint32_t most = smtp->setup->messages_per_session;
+    struct mail_parameters parameters;
+    struct address sender;
+    struct span rest;
+    if (smtp->role != RELAY_ROLE_MX || smtp->authenticated || smtp->stranger == REASON_NOT_DECIDED ||
+        (most && smtp->told >= most) || path.n > sizeof smtp->mail || !address_parse(&sender, path, true, &rest) ||
+        sender.utf8 || address_mail_parameters(&parameters, rest, smtp->esmtp) != REASON_SENDER_ACCEPTED)
+        return false;
+    return (!parameters.size_given || parameters.size_bytes <= smtp->setup->message_bytes) &&
+           (sender.whole.n == 0 || address_classify(&sender, &local, &relay) == ADDRESS_CLASS_FOREIGN);
+}
+
+static void begin(struct smtp *smtp, struct span path, enum reason foreign) {
     struct span sender = address_path(path, true);
     smtp->sender_bytes = sender.n < sizeof smtp->sender ? sender.n : sizeof smtp->sender;
     memcpy(smtp->sender, sender.p, smtp->sender_bytes);
-    smtp->foreign = answer.foreign;
+    smtp->foreign = foreign;
     smtp->tried = smtp->accepted = 0;
     smtp->state = SMTP_MAIL;
+}
+
+/* False: auth is gone. */
+static bool tell_mail(struct smtp *smtp, struct span path, enum reason *reason_out) {
+    struct ask_mail answer;
+    if (!ask_mail(smtp->esmtp, span_of(smtp->helo, smtp->helo_bytes), path, &answer)) return false;
+    *reason_out = answer.reason;
+    if (answer.reason != REASON_SENDER_ACCEPTED) return true;
+    memcpy(smtp->transaction, answer.transaction, sizeof smtp->transaction);
+    smtp->foreign = answer.foreign;
+    smtp->mail_bytes = 0;
+    smtp->told++;
     smtp->auth_has_mail = true;
-    reply_put_reason(out, answer.reason);
+    return true;
+}
+
+enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *out) {
+    enum reason reason = REASON_SENDER_ACCEPTED;
+    struct span path;
+    if (!after_keyword(argument, SPAN("FROM:"), &path) || path.n == 0) return smtp_fail(smtp, REPLY_BAD_MAIL, out);
+    if (may_wait(smtp, path)) {
+        memcpy(smtp->mail, path.p, path.n);
+        smtp->mail_bytes = path.n;
+        begin(smtp, path, smtp->stranger);
+    } else {
+        if (!tell_mail(smtp, path, &reason)) return smtp_broken(smtp, out);
+        if (reason != REASON_SENDER_ACCEPTED) return smtp_fail_reason(smtp, reason, out);
+        begin(smtp, path, smtp->foreign);
+    }
+    reply_put_reason(out, reason);
     return SMTP_MORE;
 }
 
 /* A plain foreign recipient, where auth has said what becomes of those: no need to ask. */
 static bool surely_refused(const struct smtp *smtp, struct span path) {
-    const struct session_setup *setup = smtp->setup;
-    struct domain_set local = {setup->local_domains, setup->n_local_domains};
-    struct domain_set relay = {setup->relay_domains, setup->n_relay_domains};
+    struct domain_set local = local_domains(smtp), relay = relay_domains(smtp);
     struct rcpt_parameters parameters;
     struct address address;
     struct span rest;
@@ -81,12 +126,21 @@ static enum smtp_next put_recipient(struct smtp *smtp, enum reason reason, struc
     return SMTP_MORE;
 }
 
+/* Where auth refuses the sender whom it hears of now, that is the answer to every recipient. False: auth is gone. */
+static bool ask_recipients(struct smtp *smtp, enum reason *answers_out) {
+    enum reason reason = REASON_SENDER_ACCEPTED;
+    if (smtp->mail_bytes && !tell_mail(smtp, span_of(smtp->mail, smtp->mail_bytes), &reason)) return false;
+    if (reason == REASON_SENDER_ACCEPTED) return ask_rcpt(smtp->asked, smtp->n_asked, answers_out);
+    for (size_t i = 0; i < smtp->n_asked; i++) answers_out[i] = reason;
+    return true;
+}
+
 enum smtp_next smtp_flush(struct smtp *smtp, struct buf *out) {
     enum reason answers[ASK_RCPT_MAX];
     enum smtp_next next = SMTP_MORE;
     size_t at = 0;
     send_refusals();
-    if (smtp->n_asked && !ask_rcpt(smtp->asked, smtp->n_asked, answers)) return smtp_broken(smtp, out);
+    if (smtp->n_asked && !ask_recipients(smtp, answers)) return smtp_broken(smtp, out);
     for (size_t i = 0; i < smtp->n_waiting && next == SMTP_MORE; i++)
         next = put_recipient(smtp, smtp->waiting[i].asked ? answers[at++] : smtp->waiting[i].reason, out);
     smtp->n_waiting = smtp->n_asked = smtp->asked_bytes = 0;

@@ -37,9 +37,10 @@ static void put_limits(struct smtp *smtp, struct buf *out) {
     buf_put_text(out, "\r\n");
 }
 
-void smtp_local_user(struct smtp *smtp, struct span address) {
-    smtp->user_bytes = address.n <= sizeof smtp->user ? address.n : 0;
-    if (smtp->user_bytes) memcpy(smtp->user, address.p, smtp->user_bytes);
+void smtp_welcome(struct smtp *smtp, const struct ask_welcome *welcome) {
+    smtp->stranger = welcome->stranger;
+    smtp->user_bytes = welcome->user.n <= sizeof smtp->user ? welcome->user.n : 0;
+    if (smtp->user_bytes) memcpy(smtp->user, welcome->user.p, smtp->user_bytes);
 }
 
 static void put_user(const struct smtp *smtp, struct buf *out) {

@@ -307,5 +307,5 @@ void child_gone(struct child *child) {
     if (child->role == ROLE_KEYS) child->family->n_keys = child->family->keys_generation = 0;
     child->pid = 0;
     child->ready = child->said_ready = false;
-    child->idle = child->busy = 0;
+    child->busy = 0;
 }

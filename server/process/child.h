@@ -21,7 +21,7 @@ struct child {
     uint32_t restarts;
     uint64_t started_wall_ms, restart_at_ms;
     uint64_t deaths_ms[CHILD_DEATHS]; /* the latest first */
-    uint32_t idle, busy;              /* listener */
+    uint32_t busy;                    /* listener: sessions */
     uint64_t accepted, crashed;
     uint8_t certificates[MATERIAL_MAX][KEY_NAME_BYTES]; /* listener: names of their keys */
     size_t n_certificates;

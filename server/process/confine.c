@@ -135,7 +135,7 @@ int role_confine(const struct role_start *start, uint32_t *missing_out) {
 }
 
 int confine_child(const struct role_start *start) {
-    if (limit(RLIMIT_NPROC, 0) != 0) return fault("setrlimit");
+    if (setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}) != 0) return fault("setrlimit");
     if (start->common.child_filter.n && install_filter(start->common.child_filter) != 0) return fault("seccomp");
     return 0;
 }

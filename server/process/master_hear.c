@@ -128,7 +128,6 @@ void master_hear(struct child *child, const struct frame *frame) {
             family_want_listener(&master.family);
         return;
     case CHILD_STATUS:
-        child->idle = wire_get_u32(&w);
         child->busy = wire_get_u32(&w);
         child->accepted = wire_get_u64(&w);
         child->crashed = wire_get_u64(&w);

@@ -221,6 +221,7 @@ static const struct {
     {FORKS, "seccomp"},      {FORKS, "dup2"},        {FORKS, "dup3"},        {FORKS, "pipe2"},
     {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},
     {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"}, {LISTENER, "alarm"}, {LISTENER, "setitimer"},
+    {LISTENER, "accept4"},   {LISTENER, "getsockname"},
 #ifndef GATEPOST_SANITIZED
     {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
 #endif

@@ -141,7 +141,6 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
     setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
     setup->connections = conf->limits.connections;
-    setup->pool = conf->limits.pool;
     setup->recipients_per_message = conf->limits.recipients_per_message;
     setup->messages_per_session = conf->limits.messages_per_session;
     setup->failures_per_session = conf->limits.failures_per_session;

@@ -128,7 +128,7 @@ class World:
         self.children, self.renew, self.ready = {}, 0, None
         self.keys, self.certificates, self.roles = keys, certificates, roles
         self.lock = threading.Lock()
-        self.settings = dict(hostname="mx.example.test", proxy_from=[], connections=50, pool=2, recipients=100,
+        self.settings = dict(hostname="mx.example.test", proxy_from=[], connections=50, recipients=100,
                              messages=50, failures=20, bytes=1 << 20, command=60000, data=60000, tls=20000,
                              login=60000, session=600000, shutdown=3000, legacy=1)
         self.settings.update(settings)
@@ -150,7 +150,7 @@ class World:
             out += text(chain) + struct.pack("<I", len(names)) + b"".join(map(text, names))
         out += struct.pack("<I", len(s["proxy_from"])) + b"".join(map(network, s["proxy_from"]))
         out += struct.pack("<I", 1) + text("example.test") + struct.pack("<I", 1) + text("backup.example")
-        out += struct.pack("<5I", s["connections"], s["pool"], s["recipients"], s["messages"], s["failures"])
+        out += struct.pack("<4I", s["connections"], s["recipients"], s["messages"], s["failures"])
         out += struct.pack("<7Q", s["bytes"], s["command"], s["data"], s["tls"], s["login"], s["session"],
                            s["shutdown"])
         return out + bytes([s["legacy"]])
@@ -224,7 +224,7 @@ class World:
             elif kind == 0x0182:
                 self.renew += 1
             elif kind == 0x0183:
-                self.statuses.append(struct.unpack("<IIQQ", body))
+                self.statuses.append(struct.unpack("<IQQ", body))
 
     def hear_log(self, logs):
         while frame := receive(logs):
@@ -250,14 +250,21 @@ class World:
     def hear_pool(self, channel):
         while frame := receive(channel):
             kind, body, fd, _ = frame
-            if kind == 0x0201:
-                pid, = struct.unpack("<I", body)
+            if kind in (0x0201, 0x0204):
+                pid, = struct.unpack_from("<I", body)
                 session = socket.socket(fileno=fd)
                 session.setblocking(True)
                 self.children[pid] = session
-                threading.Thread(target=self.serve_session, args=(session, pid), daemon=True).start()
+                client = None
+                if kind == 0x0204:
+                    client = (body[4], netaddr(body, 5), netaddr(body, 23), 0, True)
+                    self.take_exits(body[41:])
+                threading.Thread(target=self.serve_session, args=(session, pid, client), daemon=True).start()
             elif kind == 0x0202:
-                self.exits.append(struct.unpack("<IB", body))
+                self.take_exits(body)
+
+    def take_exits(self, body):
+        self.exits += struct.iter_unpack("<IB", body)
 
     on_welcome = staticmethod(lambda: "welcome")
     on_mail = staticmethod(lambda argument, login: "sender-accepted")
@@ -283,16 +290,24 @@ class World:
             return AUTH_CONTINUE, b"Password:"
         return (AUTH_ACCEPTED if (state["user"], response) == (b"alice", b"secret") else AUTH_REJECTED), b""
 
-    def serve_session(self, channel, pid):
+    stranger = 0  # the reason that a stranger's foreign recipients get, where the session is told it
+
+    def welcome(self, channel, announced):
+        self.announced.append(announced)
+        verdict = self.on_welcome()
+        send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ") +
+             text("") + struct.pack("<H", self.stranger))
+
+    def serve_session(self, channel, pid, announced):
         login, transaction, queue, exchange = None, None, None, None
+        if announced:
+            self.welcome(channel, announced)
         while frame := receive(channel):
             kind, body, fd, sender = frame
             self.frames.append((kind, body))
             if kind == 0x0301:
                 client, local = netaddr(body, 1), netaddr(body, 19)
-                self.announced.append((body[0], client, local, body[37], sender == pid))
-                verdict = self.on_welcome()
-                send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ") + text(""))
+                self.welcome(channel, (body[0], client, local, body[37], sender == pid))
             elif kind == 0x0302:
                 mine, theirs = pair()
                 send(channel, 0x0382, b"\1", theirs.fileno()) if self.keys else send(channel, 0x0382, b"\0")

@@ -177,15 +177,21 @@ void auth_fixture_expect(int fd, unsigned type, uint8_t *into, struct frame *out
     cr_assert_eq(out->type, type, "frame %x instead of %x", out->type, type);
 }
 
-unsigned auth_fixture_welcomed(int session) {
+unsigned auth_fixture_welcome(int session, unsigned *stranger_out) {
     struct frame frame;
     auth_fixture_expect(session, SESSION_WELCOME, storage, &frame);
     struct wire w = wire_over(frame.body);
     unsigned reason = wire_get_u8(&w);
     struct span name = wire_get_span(&w, SESSION_NAME_MAX);
     (void)wire_get_span(&w, SESSION_USER_MAX);
+    *stranger_out = wire_get_u16(&w);
     cr_expect(wire_end(&w) && name.n == 10);
     return reason;
+}
+
+unsigned auth_fixture_welcomed(int session) {
+    unsigned stranger;
+    return auth_fixture_welcome(session, &stranger);
 }
 
 static int channel(struct auth_fixture *fixture, enum frame_type type, struct span body) {
@@ -205,13 +211,27 @@ int auth_fixture_local(struct auth_fixture *fixture, pid_t pid, uint32_t uid) {
     return channel(fixture, POOL_LOCAL, buf_span(&b));
 }
 
-int auth_fixture_session(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client) {
+int auth_fixture_client(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client) {
+    uint8_t octets[64];
+    struct buf b = BUF_OVER(octets);
+    struct netaddr address, local;
+    cr_assert(netaddr_parse(&address, span_text(client)) && netaddr_parse(&local, SPAN("127.0.0.1")));
+    wire_put_u32(&b, (uint32_t)pid);
+    wire_put_u8(&b, (uint8_t)role);
+    wire_put_netaddr(&b, &address);
+    wire_put_netaddr(&b, &local);
+    return channel(fixture, POOL_CLIENT, buf_span(&b));
+}
+
+int auth_fixture_child(struct auth_fixture *fixture, pid_t pid) {
     uint8_t octets[4];
     struct buf b = BUF_OVER(octets);
     wire_put_u32(&b, (uint32_t)pid);
-    int session = channel(fixture, POOL_CHILD, buf_span(&b));
-    if (role == RELAY_ROLE_UNKNOWN) return session;
-    auth_fixture_announce(session, role, client);
+    return channel(fixture, POOL_CHILD, buf_span(&b));
+}
+
+int auth_fixture_session(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client) {
+    int session = auth_fixture_client(fixture, pid, role, client);
     cr_assert_eq(auth_fixture_welcomed(session), REASON_COUNT);
     return session;
 }

@@ -28,14 +28,19 @@ int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, con
 /* A hash of "secret-word" that costs little. */
 const char *auth_fixture_hash(void);
 
-/* A session's channel of this pid; announced by us where `role` is not RELAY_ROLE_UNKNOWN, and welcomed. */
+/* A session's channel of this pid, whose client the listener named; and that it was welcomed. */
+int auth_fixture_client(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client);
 int auth_fixture_session(struct auth_fixture *fixture, pid_t pid, enum relay_role role, const char *client);
 
-/* The channel of one who came by the local socket with this uid; not announced yet. */
+/* The channel of one who came by the local socket with this uid. */
 int auth_fixture_local(struct auth_fixture *fixture, pid_t pid, uint32_t uid);
 
+/* A listed proxy's child: it is to announce the client itself. */
+int auth_fixture_child(struct auth_fixture *fixture, pid_t pid);
+
 void auth_fixture_announce(int session, enum relay_role role, const char *client);
-/* The reason of SESSION_WELCOME. */
+/* The reason of SESSION_WELCOME; *stranger_out: what it says of a stranger's foreign recipients. */
+unsigned auth_fixture_welcome(int session, unsigned *stranger_out);
 unsigned auth_fixture_welcomed(int session);
 
 struct auth_mail {

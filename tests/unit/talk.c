@@ -41,7 +41,10 @@ bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) {
 }
 
 bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) {
-    (void)esmtp, (void)helo, (void)argument;
+    size_t n = strlen(talk_world.mails);
+    snprintf(talk_world.mails + n, sizeof talk_world.mails - n, "%d %.*s %.*s;", esmtp, (int)helo.n,
+             (const char *)helo.p, (int)argument.n, (const char *)argument.p);
+    talk_world.mail_questions++;
     out->reason = talk_world.mail;
     out->foreign = talk_world.foreign;
     memset(out->transaction, 7, sizeof out->transaction);

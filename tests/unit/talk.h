@@ -12,9 +12,10 @@ struct talk_world {
     enum reason mail, foreign;
     enum body_outcome outcome;
     enum auth_outcome auths[4];
-    size_t n_auths, resets, failures, rcpt_questions, rcpts, aborts;
+    size_t n_auths, resets, failures, mail_questions, rcpt_questions, rcpts, aborts;
     uint32_t committed;
-    char sasl[256]; /* what came, as text */
+    char sasl[256];  /* what came, as text */
+    char mails[256]; /* the same of MAIL */
     struct buf body;
     uint8_t body_storage[4096];
 };

@@ -162,6 +162,30 @@ Test(auth, senders) {
 }
 
 /* The address that is announced with it gives nothing: 192.0.2.1 is in trusted_networks. */
+/* By the listener's word, or a listed proxy's: the welcome says what a session then need not ask about. */
+Test(auth, the_word_for_strangers) {
+    static const struct {
+        enum relay_role role;
+        const char *client;
+        enum reason stranger;
+    } rows[] = {{RELAY_ROLE_MX, "198.51.100.7", REASON_RELAY_DENIED},
+                {RELAY_ROLE_MX, "192.0.2.1", REASON_RELAY_TRUSTED},
+                {RELAY_ROLE_SUBMISSION, "198.51.100.7", REASON_NOT_DECIDED}};
+    unsigned stranger;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int session = auth_fixture_client(&fixture, getpid(), rows[i].role, rows[i].client);
+        cr_expect_eq(auth_fixture_welcome(session, &stranger), REASON_COUNT);
+        cr_expect_eq(stranger, rows[i].stranger, "%zu", i);
+        int proxied = auth_fixture_child(&fixture, getpid());
+        auth_fixture_announce(proxied, rows[i].role, rows[i].client);
+        cr_expect_eq(auth_fixture_welcome(proxied, &stranger), REASON_COUNT);
+        cr_expect_eq(stranger, rows[i].stranger, "%zu", i);
+    }
+    int session = auth_fixture_local(&fixture, getpid(), 33);
+    cr_expect_eq(auth_fixture_welcome(session, &stranger), REASON_COUNT);
+    cr_expect_eq(stranger, REASON_NOT_DECIDED);
+}
+
 Test(auth, system_users) {
     static const struct {
         uint32_t uid;
@@ -176,7 +200,6 @@ Test(auth, system_users) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int session = auth_fixture_local(&fixture, getpid(), rows[i].uid);
-        auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
         cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
         struct auth_mail mail = auth_fixture_mail(session, rows[i].argument);
         cr_expect_eq(mail.reason, rows[i].mail, "%zu", i);
@@ -190,16 +213,25 @@ Test(auth, connections_of_system_users) {
     int session = -1;
     for (size_t i = 0; i < 8; i++) {
         session = auth_fixture_local(&fixture, getpid(), 33);
-        auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
         cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
     }
     session = auth_fixture_local(&fixture, getpid(), 33);
-    auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
     cr_expect_eq(auth_fixture_welcomed(session), REASON_TOO_MANY_CONNECTIONS);
     session = auth_fixture_local(&fixture, getpid(), 34);
-    auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
     cr_expect_eq(auth_fixture_welcomed(session), REASON_COUNT);
     (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
+}
+
+/* Once auth has seen that a place is free. */
+static int comes_in(enum relay_role role, const char *client) {
+    for (int tries = 0; tries < 1000; tries++) {
+        int session = auth_fixture_client(&fixture, getpid(), role, client);
+        if (auth_fixture_welcomed(session) == REASON_COUNT) return session;
+        close(session);
+        (void)usleep(10000);
+    }
+    cr_assert_fail("no place comes back");
+    return -1;
 }
 
 /* Whoever leaves, or logs in, gives back his place: of the address, the network, those without a login. */
@@ -216,12 +248,11 @@ Test(auth, places_come_back) {
         for (size_t i = 0; i < rows[r].most; i++)
             sessions[i] = auth_fixture_session(&fixture, getpid(), rows[r].role, rows[r].client[i % 2]);
         for (int turn = 0; turn < 2; turn++) {
-            more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
-            auth_fixture_announce(more, rows[r].role, rows[r].client[0]);
+            more = auth_fixture_client(&fixture, getpid(), rows[r].role, rows[r].client[0]);
             cr_expect_eq(auth_fixture_welcomed(more), REASON_TOO_MANY_CONNECTIONS, "row %zu", r);
             close(more); /* who was refused had no place */
             close(sessions[0]);
-            sessions[0] = auth_fixture_session(&fixture, getpid(), rows[r].role, rows[r].client[0]);
+            sessions[0] = comes_in(rows[r].role, rows[r].client[0]);
         }
         for (size_t i = 0; i < rows[r].most; i++) close(sessions[i]);
     }
@@ -231,25 +262,22 @@ Test(auth, connections_in_all) {
     static const char *const clients[] = {"192.0.2.1", "203.0.113.1", "2001:db8::1"};
     int session = -1;
     for (size_t i = 0; i < 20; i++) session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, clients[i % 3]);
-    int more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
-    auth_fixture_announce(more, RELAY_ROLE_MX, "198.51.100.7");
+    int more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
     cr_expect_eq(auth_fixture_welcomed(more), REASON_SERVER_BUSY);
     cr_expect_eq(auth_fixture_mail(session, "<>").reason, REASON_SENDER_ACCEPTED);
     close(session);
-    (void)stranger();
+    (void)comes_in(RELAY_ROLE_MX, "198.51.100.7");
 }
 
 Test(auth, limits) {
     int sessions[8];
     for (size_t i = 0; i < 8; i++) sessions[i] = stranger();
-    int more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
-    auth_fixture_announce(more, RELAY_ROLE_MX, "198.51.100.7");
+    int more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
     cr_expect_eq(auth_fixture_welcomed(more), REASON_TOO_MANY_CONNECTIONS);
     close(sessions[0]);
     for (int i = 0; i < 6; i++)
         (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, i % 2 ? "203.0.113.1" : "203.0.113.2");
-    more = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
-    auth_fixture_announce(more, RELAY_ROLE_SUBMISSION, "2001:db8::1");
+    more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "2001:db8::1");
     cr_expect_eq(auth_fixture_welcomed(more), REASON_SERVER_BUSY);
     cr_assert_eq(auth_fixture_mail(sessions[1], "<>").reason, REASON_SENDER_ACCEPTED);
     for (int i = 0; i < 5; i++)
@@ -460,22 +488,22 @@ Test(auth, announcements) {
     auth_fixture_announce(session, RELAY_ROLE_MX, "192.0.2.1");
     cr_expect(auth_fixture_ended(session), "a second announcement");
     /* By a process that is not the pool's child. */
-    session = auth_fixture_session(&fixture, getpid() + 1, RELAY_ROLE_UNKNOWN, NULL);
+    session = auth_fixture_child(&fixture, getpid() + 1);
     auth_fixture_announce(session, RELAY_ROLE_MX, "192.0.2.1");
     cr_expect(auth_fixture_ended(session), "an announcement by another process");
     /* Anything before it. */
-    session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    session = auth_fixture_child(&fixture, getpid());
     cr_assert_eq(frame_send(session, SESSION_RESET, span_of(NULL, 0)), 0);
     cr_expect(auth_fixture_ended(session), "a frame before the announcement");
     /* A system user's, which only the listener can say; and the other way round. */
-    session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    session = auth_fixture_child(&fixture, getpid());
     auth_fixture_announce(session, RELAY_ROLE_LOCAL, "192.0.2.1");
     cr_expect(auth_fixture_ended(session), "a session that says it is the local socket's");
     session = auth_fixture_local(&fixture, getpid(), 33);
     auth_fixture_announce(session, RELAY_ROLE_MX, "192.0.2.1");
     cr_expect(auth_fixture_ended(session), "one of the local socket with an address");
     /* A role that there is not. */
-    session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    session = auth_fixture_child(&fixture, getpid());
     auth_fixture_announce(session, (enum relay_role)9, "192.0.2.1");
     cr_expect(auth_fixture_ended(session), "an unknown role");
     still_there();
@@ -507,7 +535,7 @@ Test(auth, reset_ends_t) {
 
 Test(auth, queue_gone) {
     int with = stranger(), without = stranger(), queue = -1;
-    int waiting = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_UNKNOWN, NULL);
+    int waiting = auth_fixture_child(&fixture, getpid());
     cr_assert_eq(auth_fixture_mail(with, "<>").reason, REASON_SENDER_ACCEPTED);
     cr_assert_eq(auth_fixture_rcpt(with, "<bob@example.test>", &queue), REASON_LOCAL_RECIPIENT);
     close(fixture.queue);

@@ -136,7 +136,7 @@ Test(conf, a_key_may_be_readable_by_its_group) {
 }
 
 Test(conf, includes_keep_file_and_line) {
-    static const char inner[] = "# a comment\npool = 9;\n\nmessages_per_session = 0;\n";
+    static const char inner[] = "# a comment\nfailures_per_session = 9;\n\nmessages_per_session = 0;\n";
     static const char domains[] = "local_domains = [\n  \"a.example\",\n  \"b_\xff.example\"\n];\n";
     char here[4096], after[4096];
     char *messages;
@@ -160,7 +160,7 @@ Test(conf, includes_keep_file_and_line) {
 }
 
 Test(conf, origins_are_printed) {
-    static const char inner[] = "\npool = 9;\n";
+    static const char inner[] = "\nfailures_per_session = 9;\n";
     fixture_write("limits.conf", inner, sizeof inner - 1);
     struct conf *conf = fixture_read_good(
         "log = { json = true; };\nlimits = {\n@include \"limits.conf\"\n};\nproxy_from = [ \"192.0.2.1\",\n"
@@ -168,7 +168,7 @@ Test(conf, origins_are_printed) {
         0);
     char *text = fixture_print(conf, true);
     char line[200];
-    snprintf(line, sizeof line, "    pool = 9; # %s/limits.conf:2\n", fixture_directory);
+    snprintf(line, sizeof line, "    failures_per_session = 9; # %s/limits.conf:2\n", fixture_directory);
     cr_expect(strstr(text, line), "%s", text);
     snprintf(line, sizeof line, "    json = true; # %s/t.conf:1\n", fixture_directory);
     cr_expect(strstr(text, line), "%s", text);

@@ -34,9 +34,11 @@ static const struct bad words[] = {
      "t.conf: hostname: not set; give the full name of this server\n"},
     {"\n\nhsotname = \"mail.example.test\";", 0, "t.conf:3: unknown key \"hsotname\" (did you mean \"hostname\"?)\n"},
     {"nothing_like_it = 1;", 0, "t.conf:1: unknown key \"nothing_like_it\"\n"},
-    {"pool = 4;", 0, "t.conf:1: unknown key \"pool\" (did you mean \"limits.pool\"?)\n"},
-    {"limits = { pol = 4; };", 0, "t.conf:1: unknown key \"limits.pol\" (did you mean \"pool\"?)\n"},
-    {"limit = { pool = 4; };", 0, "t.conf:1: unknown key \"limit\" (did you mean \"limits\"?)\n"},
+    {"failures_per_session = 4;", 0,
+     "t.conf:1: unknown key \"failures_per_session\" (did you mean \"limits.failures_per_session\"?)\n"},
+    {"limits = { failures_per_sesion = 4; };", 0,
+     "t.conf:1: unknown key \"limits.failures_per_sesion\" (did you mean \"failures_per_session\"?)\n"},
+    {"limit = { failures_per_session = 4; };", 0, "t.conf:1: unknown key \"limit\" (did you mean \"limits\"?)\n"},
     {"delivery = {\n smarthost = {\n  hots = \"a.example\"; }; };", 0,
      "t.conf:3: unknown key \"delivery.smarthost.hots\" (did you mean \"host\"?)\n"},
     {"listen = ( { role = \"mx\";\n adress = \"*:25\"; } );", WITHOUT_LISTEN,
@@ -55,8 +57,10 @@ static const struct bad words[] = {
 static const struct bad types[] = {
     {"hostname = 5;", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a whole number\n"},
     {"hostname = [ \"a.example\" ];", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a list\n"},
-    {"limits = { pool = \"8\"; };", 0, "t.conf:1: limits.pool: expected a whole number, found a text\n"},
-    {"limits = { pool = 8.5; };", 0, "t.conf:1: limits.pool: expected a whole number, found a number with a point\n"},
+    {"limits = { failures_per_session = \"8\"; };", 0,
+     "t.conf:1: limits.failures_per_session: expected a whole number, found a text\n"},
+    {"limits = { failures_per_session = 8.5; };", 0,
+     "t.conf:1: limits.failures_per_session: expected a whole number, found a number with a point\n"},
     {"log = { json = \"yes\"; };", 0, "t.conf:1: log.json: expected true or false, found a text\n"},
     {"log = \"syslog\";", 0, "t.conf:1: log: expected a group { ... }, found a text\n"},
     {"timeouts = { data = 30; };", 0,
@@ -81,12 +85,13 @@ static const struct bad values[] = {
      0,
      "t.conf:1: run_directory: longer than 95 octets, and the address of a socket in it may not be; choose a shorter "
      "path\n"},
-    {"limits = { pool = -1; };", 0, "t.conf:1: limits.pool: -1 is outside 1 to 256\n"},
+    {"limits = { failures_per_session = -1; };", 0,
+     "t.conf:1: limits.failures_per_session: -1 is outside 1 to 1000\n"},
     /* libconfig alone would read these as 8 and as the largest number */
-    {"limits = { pool = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
-    {"limits = { pool = 99999999999999999999L; };", 0,
+    {"limits = { failures_per_session = 4294967304; };", 0, "t.conf:1: 4294967304 is too large a number\n"},
+    {"limits = { failures_per_session = 99999999999999999999L; };", 0,
      "t.conf:1: 99999999999999999999L is too large a number\n"
-     "t.conf:1: limits.pool: 9223372036854775807 is outside 1 to 256\n"},
+     "t.conf:1: limits.failures_per_session: 9223372036854775807 is outside 1 to 1000\n"},
     {"limits = { message_size = \"3G\"; };", 0, "t.conf:1: limits.message_size: 3G is outside 64K to 2047M\n"},
     {"limits = { message_size = \"99999999999999999999G\"; };", 0,
      "t.conf:1: limits.message_size: 99999999999999999999G is outside 64K to 2047M\n"},
@@ -140,7 +145,8 @@ static const struct bad syntax[] = {
     {"log = { }; };", 0, "t.conf:1: this } closes nothing\n"},
     {"x = ((((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))));", 0,
      "t.conf:1: brackets are nested too deep\n"},
-    {"limits = { pool = 1; };\nlog json = true;\n", 0, "t.conf:2: syntax error: expected = after the key here\n"},
+    {"limits = { failures_per_session = 1; };\nlog json = true;\n", 0,
+     "t.conf:2: syntax error: expected = after the key here\n"},
     {"log = { to \"syslog\"; };", 0, "t.conf:1: syntax error: expected = after the key here\n"},
     {"log = { to = ; };", 0, "t.conf:1: syntax error: expected a value here\n"},
     {"log = { json = true \"x\"; };", 0, "t.conf:1: syntax error: expected ; or a key here\n"},
@@ -153,8 +159,9 @@ static const struct bad syntax[] = {
     {"; log = { };", 0, "t.conf:1: syntax error: expected a key here\n"},
     {"log = { };\n@ x", 0, "t.conf:2: syntax error: expected a key here\n"},
     {"proxy_from = [ \"192.0.2.1\", 5 ];", 0, "t.conf:1: mismatched element type in array, here or just before\n"},
-    {"limits = { pool = 8x; };", 0, "t.conf:1: 8x is not a number\n"},
-    {"limits = { pool = 8;\n};\nx =", WITHOUT_HOST | WITHOUT_LISTEN | WITHOUT_DOMAIN | WITHOUT_CERTIFICATE,
+    {"limits = { failures_per_session = 8x; };", 0, "t.conf:1: 8x is not a number\n"},
+    {"limits = { failures_per_session = 8;\n};\nx =",
+     WITHOUT_HOST | WITHOUT_LISTEN | WITHOUT_DOMAIN | WITHOUT_CERTIFICATE,
      "t.conf:4: syntax error: expected a value here\n"},
     {"\n@include \"nowhere.conf\"", 0, "t.conf:2: cannot read nowhere.conf: No such file or directory\n"},
     {"@include \"%D\"", 0, "t.conf:1: cannot read %D: Is a directory\n"},
@@ -339,10 +346,11 @@ static const struct bad others[] = {
      "its own "
      "user\n"},
     /* all at once, in order of line */
-    {"limits = { pool = 0; };\ntrusted_networks = \"0.0.0.0/0\";\nhostnam = \"a.example\";\nlisten = ( );\n"
+    {"limits = { failures_per_session = 0; };\ntrusted_networks = \"0.0.0.0/0\";\nhostnam = \"a.example\";\nlisten = "
+     "( );\n"
      "timeouts = { data = 5; };",
      WITHOUT_LISTEN,
-     "t.conf:1: limits.pool: 0 is outside 1 to 256\n"
+     "t.conf:1: limits.failures_per_session: 0 is outside 1 to 1000\n"
      "t.conf:2: trusted_networks: 0.0.0.0/0 is too wide: " OPEN_RELAY "/8 or narrower\n"
      "t.conf:3: unknown key \"hostnam\" (did you mean \"hostname\"?)\n"
      "t.conf:4: listen: no listener; set listen = ( { role = \"mx\"; address = \"*:25\"; } )\n"

@@ -23,7 +23,6 @@ static size_t put_sample(struct buf *b) {
                                    .relay_domains = relay_domains,
                                    .n_relay_domains = 1,
                                    .connections = 1,
-                                   .pool = 2,
                                    .recipients_per_message = 3,
                                    .messages_per_session = 4,
                                    .failures_per_session = 5,

@@ -4,6 +4,7 @@
 #include "tests/unit/talk.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 /* One question for a group; what needs none keeps its place. */
 Test(test_smtp_mail, groups_of_recipients) {
@@ -57,6 +58,91 @@ Test(test_smtp_mail, foreign_recipients_are_asked_about_unless_refused) {
         talk_say(cases[i].line);
         cr_assert_eq(talk_world.rcpt_questions, cases[i].questions, "%s", cases[i].line);
     }
+}
+
+/* A stranger's MAIL gives no right: auth hears of a plain one with the first recipient that it is asked about. */
+Test(test_smtp_mail, a_strangers_mail_waits) {
+    static const struct {
+        const char *mail;
+        bool waits;
+    } cases[] = {
+        {"MAIL FROM:<a@b.example>", true},
+        {"MAIL FROM:<>", true},
+        {"MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x", true},
+        {"MAIL FROM:<a@b.example> SIZE=999999999999", false},
+        {"MAIL FROM:<a@b.example> SMTPUTF8 FOO=1", false},
+        {"MAIL FROM:<a@example.test>", false}, /* who must log in, perhaps */
+        {"MAIL FROM:<a@b\xc3\xbc"
+         "cher.example> SMTPUTF8",
+         false},
+        {"MAIL FROM:<a@[192.0.2.1]>", false},
+        {"MAIL FROM:not a path", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        talk_start(RELAY_ROLE_MX, false);
+        talk_machine.stranger = REASON_RELAY_DENIED;
+        EXPECT("EHLO client.example", "250");
+        EXPECT(cases[i].mail, "250 2.1.0");
+        cr_expect_eq(talk_world.mail_questions, !cases[i].waits, "%s", cases[i].mail);
+        EXPECT("RCPT TO:<x@foreign.example>", "550 5.7.1");
+        cr_expect_eq(talk_world.mail_questions, !cases[i].waits, "%s", cases[i].mail);
+        EXPECT("RCPT TO:<alice@example.test>", "250 2.1.5");
+        EXPECT("RCPT TO:<bob@example.test>", "250 2.1.5");
+        cr_expect_eq(talk_world.mail_questions, 1, "%s", cases[i].mail);
+        char want[128];
+        snprintf(want, sizeof want, "1 client.example %s;", cases[i].mail + strlen("MAIL FROM:"));
+        cr_expect_str_eq(talk_world.mails, want);
+        talk_out = BUF_OVER(talk_storage);
+        cr_assert_eq(smtp_line(&talk_machine, SPAN("DATA"), &talk_out), SMTP_DATA);
+    }
+}
+
+/* Not where nobody said what a stranger gets, or somebody has logged in, or comes to submit. */
+Test(test_smtp_mail, whose_mail_does_not_wait) {
+    for (int i = 0; i < 3; i++) {
+        talk_start(i == 0 ? RELAY_ROLE_SUBMISSION : RELAY_ROLE_MX, false);
+        talk_machine.stranger = i == 1 ? REASON_NOT_DECIDED : REASON_RELAY_DENIED;
+        talk_machine.authenticated = i == 2;
+        EXPECT("EHLO client.example", "250");
+        EXPECT("MAIL FROM:<a@b.example>", "250 2.1.0");
+        cr_expect_eq(talk_world.mail_questions, 1, "%d", i);
+    }
+}
+
+/* Where it is refused then, that is the answer to the recipients; and each later one asks again. */
+Test(test_smtp_mail, a_mail_that_waited_is_refused) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_machine.stranger = REASON_RELAY_DENIED;
+    talk_world.mail = REASON_STORAGE_FULL;
+    EXPECT("EHLO client.example", "250");
+    EXPECT("MAIL FROM:<a@b.example>", "250 2.1.0");
+    EXPECT("RCPT TO:<alice@example.test>", "452 4.3.1");
+    EXPECT("RCPT TO:<x@foreign.example>", "550 5.7.1");
+    EXPECT("DATA", "554");
+    cr_expect_eq(talk_world.rcpt_questions, 0);
+    talk_world.mail = REASON_SENDER_ACCEPTED;
+    EXPECT("RCPT TO:<alice@example.test>", "250 2.1.5");
+    cr_expect_eq(talk_world.mail_questions, 2);
+    cr_expect_eq(talk_world.rcpt_questions, 1);
+}
+
+/* What auth never heard of, it need not forget; and the next transaction does not begin with it. */
+Test(test_smtp_mail, a_mail_that_waited_is_dropped) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_machine.stranger = REASON_RELAY_DENIED;
+    EXPECT("EHLO client.example", "250");
+    EXPECT("MAIL FROM:<a@b.example>", "250 2.1.0");
+    EXPECT("RSET", "250");
+    cr_expect_eq(talk_world.resets, 0);
+    EXPECT("MAIL FROM:<c@d.example>", "250 2.1.0");
+    EXPECT("RCPT TO:<alice@example.test>", "250 2.1.5");
+    cr_expect_str_eq(talk_world.mails, "1 client.example <c@d.example>;");
+    EXPECT("RSET", "250");
+    cr_expect_eq(talk_world.resets, 1);
+    talk_world.gone = true;
+    EXPECT("MAIL FROM:<c@d.example>", "250 2.1.0");
+    cr_expect_eq(talk_say("RCPT TO:<alice@example.test>"), SMTP_LEAVE);
+    cr_expect(talk_starts("421 4.3.2"));
 }
 
 Test(test_smtp_mail, at_most_so_many_recipients) {
