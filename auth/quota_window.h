@@ -10,6 +10,13 @@
 enum { QUOTA_SLOT_SEC = 300, QUOTA_HOUR_SLOTS = 13, QUOTA_SLOTS_PER_HOUR = 12, QUOTA_DAY_HOURS = 25 };
 
 enum quota_period { QUOTA_HOUR = 0, QUOTA_DAY, QUOTA_PERIODS };
+enum quota_what { QUOTA_MESSAGES = 0, QUOTA_RECIPIENTS, QUOTA_WHATS };
+
+/* Zero lets nothing be sent. */
+struct quota_limits {
+    uint32_t most[QUOTA_WHATS][QUOTA_PERIODS];
+    uint32_t suspend_after; /* refusals over quota within an hour; 0: never */
+};
 
 /* All zero: nothing was used. */
 struct quota_window {
