@@ -11,7 +11,8 @@ enum {
     SESSION_LOCAL_PLACES = 16, /* besides limits.connections: this host's own mail is taken while the net is busy */
     MESSAGE_NAME_MAX = 24,
     KEY_NAME_BYTES = 16,
-    RCPT_GROUP_MAX = 64
+    RCPT_GROUP_MAX = 64,
+    FROM_ADDRESSES_MAX = 16 /* of a message's From field */
 };
 
 /* clang-format off */
