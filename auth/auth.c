@@ -232,6 +232,12 @@ static void read_listeners(struct auth *auth) {
         while (auth->links[i].kind == ROLE_LISTENER && auth->links[i].alive && read_link(&auth->links[i])) continue;
 }
 
+static void close_all(struct auth *auth) {
+    quota_close(&auth->quota);
+    database_close(auth->house.db);
+    dovecot_export_close(&auth->dovecot);
+}
+
 static void master_ready(void *context, uint32_t events) {
     struct auth *auth = context;
     struct role_link link;
@@ -252,8 +258,7 @@ static void master_ready(void *context, uint32_t events) {
         add_link(auth, &link);
         break;
     case ROLE_EVENT_DRAIN:
-        database_close(auth->house.db);
-        dovecot_export_close(&auth->dovecot);
+        close_all(auth);
         _exit(0);
     case ROLE_EVENT_LOG_NEW:
         peer_name_all(auth);
@@ -290,8 +295,8 @@ static int open_all(struct auth *auth) {
         log_fault("the lock of the directory", errno);
         return -1;
     }
-    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
-    if (!auth->house.db) return -1;
+    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
+    if (!auth->house.db || quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot);
     if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
@@ -343,6 +348,8 @@ int auth_run(struct role_start *start, uint32_t missing) {
             expire_at = now + EXPIRE_EVERY_MS;
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
+        quota_round(&auth.quota);
+        wait = earlier(wait, notice_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);
@@ -350,7 +357,6 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
     }
     log_flush();
-    database_close(auth.house.db);
-    dovecot_export_close(&auth.dovecot);
+    close_all(&auth);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
 #include "auth/login_queue.h"
+#include "auth/notice.h"
 #include "auth/peer_count.h"
 #include "auth/postmaster.h"
 #include "store/control.h"
@@ -35,6 +36,8 @@ struct auth {
     struct control_server control;
     struct dovecot_export dovecot;
     struct login_queue logins;
+    struct quota quota;
+    struct notices notices;
     struct peer *peers;
     uint32_t n_peers;
     struct peer_counts counts;

@@ -118,7 +118,7 @@ enum fact quota_take_message(struct quota *quota, const struct quota_principal *
     if (n == 0) return FACT_YES;
     struct quota_reservation *made = calloc(1, sizeof *made);
     if (!made) return FACT_UNKNOWN;
-    enum fact taken = quota_tally_take(quota, principal, QUOTA_MESSAGES, 1, payers, n);
+    enum fact taken = quota_tally_take(quota, QUOTA_MESSAGES, 1, payers, n);
     if (taken != FACT_YES) {
         free(made);
         return taken;
@@ -132,13 +132,12 @@ enum fact quota_take_message(struct quota *quota, const struct quota_principal *
     return FACT_YES;
 }
 
-enum fact quota_take_recipient(struct quota *quota, const struct quota_principal *principal,
-                               struct quota_reservation *reservation, uint32_t coming) {
+enum fact quota_take_recipient(struct quota *quota, struct quota_reservation *reservation, uint32_t coming) {
     if (!reservation) return FACT_YES;
     uint64_t slot = quota_tick(quota);
     size_t n = 0;
     while (n < QUOTA_PAYERS && reservation->payers[n]) quota_tally_advance(reservation->payers[n++], slot);
-    enum fact taken = quota_tally_take(quota, principal, QUOTA_RECIPIENTS, coming, reservation->payers, n);
+    enum fact taken = quota_tally_take(quota, QUOTA_RECIPIENTS, coming, reservation->payers, n);
     if (taken == FACT_YES) note(reservation, QUOTA_RECIPIENTS, reservation->payers[0]->used[QUOTA_RECIPIENTS].slot);
     return taken;
 }

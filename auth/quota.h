@@ -11,6 +11,7 @@
 #include "auth/quota_window.h"
 #include "auth/relay.h"
 #include "store/database.h"
+#include "store/log.h"
 
 /* Limits of one user or credential in place of the configured ones; QUOTA_GENERAL where it has none of its own. */
 enum { QUOTA_GENERAL = -1, QUOTA_MOST_MAX = 1000000000 };
@@ -66,10 +67,10 @@ struct quota {
 };
 
 /* Who sends, as auth knows: a user by its id, and the credential that it came by (0: the mailbox password, or not
- * known); else a system user by its address; else nobody, who has no quota. `login` is for the log. */
+ * known); else a system user by its address; else nobody, who has no quota. */
 struct quota_principal {
     int64_t user_id, credential_id;
-    struct span system, login;
+    struct span system;
 };
 
 /* Begins with what the database has. -1: it cannot be read. */
@@ -90,8 +91,7 @@ enum fact quota_take_message(struct quota *quota, const struct quota_principal *
                              const uint8_t transaction[TRANSACTION_BYTES], struct quota_reservation **out) MUST_USE;
 /* Takes a recipient more for it (NULL: nothing). `coming`: how many may come at once, this one included, so that one
  * block will do. */
-enum fact quota_take_recipient(struct quota *quota, const struct quota_principal *principal,
-                               struct quota_reservation *reservation, uint32_t coming) MUST_USE;
+enum fact quota_take_recipient(struct quota *quota, struct quota_reservation *reservation, uint32_t coming) MUST_USE;
 
 /* The end of a transaction: what it took is used, or given back. Nothing when there is none of this name. */
 void quota_end(struct quota *quota, const uint8_t transaction[TRANSACTION_BYTES], bool used);
@@ -118,6 +118,9 @@ int quota_get_own(struct quota *quota, int64_t user_id, struct span kind, struct
                   struct quota_own *out) MUST_USE;
 int quota_set_own(struct quota *quota, int64_t user_id, struct span kind, struct span name,
                   const struct quota_own *own) MUST_USE;
+
+/* Adds user=LOGIN, and of a credential credential=NAME. */
+void quota_log_holder(struct log_line *line, struct database *db, const struct quota_holder *holder);
 
 /* What the owner is shown of one holder. */
 struct quota_report {

@@ -161,6 +161,23 @@ int quota_row_user_of(struct database *db, int64_t credential_id, int64_t *user_
 
 /* ---- for the owner */
 
+void quota_log_holder(struct log_line *line, struct database *db, const struct quota_holder *holder) {
+    struct statement *statement =
+        holder->kind == QUOTA_USER
+            ? database_statement(db, "SELECT login, '' FROM users WHERE id = ?1")
+            : database_statement(db, "SELECT u.login, c.name FROM credentials c JOIN users u ON u.id = c.user_id"
+                                     " WHERE c.id = ?1");
+    if (holder->kind == QUOTA_SYSTEM) {
+        log_span(line, KEY_USER, holder->name);
+        return;
+    }
+    statement_put_number(statement, 1, holder->id);
+    if (step(statement) <= 0) return;
+    log_span(line, KEY_USER, statement_get_text(statement, 0));
+    if (holder->kind == QUOTA_CREDENTIAL) log_span(line, KEY_CREDENTIAL, statement_get_text(statement, 1));
+    statement_reset(statement);
+}
+
 static enum quota_kind read_kind(struct span text) {
     for (unsigned kind = QUOTA_USER; kind <= QUOTA_SYSTEM; kind++)
         if (span_equal(text, span_text(kinds[kind]))) return (enum quota_kind)kind;

@@ -169,7 +169,7 @@ static int make_durable(struct quota *quota, struct quota_tally *const *payers, 
 /* ---- taking */
 
 /* Once each time that it comes so far. */
-static void warn(const struct quota *quota, struct quota_tally *tally, enum quota_what what, struct span login) {
+static void warn(const struct quota *quota, struct quota_tally *tally, enum quota_what what) {
     static const char *const whats[QUOTA_WHATS][QUOTA_PERIODS] = {{"messages in an hour", "messages in a day"},
                                                                   {"recipients in an hour", "recipients in a day"}};
     struct quota_limits limits = quota_tally_limits(quota, tally);
@@ -180,8 +180,7 @@ static void warn(const struct quota *quota, struct quota_tally *tally, enum quot
         struct log_line line;
         if (near && !*warned) {
             log_open(&line, LOG_QUOTA_NEAR);
-            log_span(&line, KEY_USER, login);
-            if (tally->holder.kind == QUOTA_CREDENTIAL) log_number(&line, KEY_CREDENTIAL, (uint64_t)tally->holder.id);
+            quota_log_holder(&line, quota->db, &tally->holder);
             log_text(&line, KEY_WHAT, whats[what][period]);
             log_number(&line, KEY_COUNT, used);
             log_number(&line, KEY_LIMIT, most);
@@ -191,8 +190,8 @@ static void warn(const struct quota *quota, struct quota_tally *tally, enum quot
     }
 }
 
-enum fact quota_tally_take(struct quota *quota, const struct quota_principal *principal, enum quota_what what,
-                           uint32_t coming, struct quota_tally *const *payers, size_t n) {
+enum fact quota_tally_take(struct quota *quota, enum quota_what what, uint32_t coming,
+                           struct quota_tally *const *payers, size_t n) {
     uint32_t rest = UINT32_MAX;
     for (size_t i = 0; i < n; i++)
         if (quota_tally_left(quota, payers[i], what) < rest) rest = quota_tally_left(quota, payers[i], what);
@@ -200,7 +199,7 @@ enum fact quota_tally_take(struct quota *quota, const struct quota_principal *pr
     if (make_durable(quota, payers, n, what, coming < rest ? coming : rest) != 0) return FACT_UNKNOWN;
     for (size_t i = 0; i < n; i++) {
         quota_window_add(&payers[i]->used[what], 1);
-        warn(quota, payers[i], what, principal->login);
+        warn(quota, payers[i], what);
     }
     return FACT_YES;
 }

@@ -20,8 +20,8 @@ struct quota_limits quota_tally_limits(const struct quota *quota, const struct q
 uint32_t quota_tally_left(const struct quota *quota, const struct quota_tally *tally, enum quota_what what);
 
 /* Takes one of all payers, or of none. */
-enum fact quota_tally_take(struct quota *quota, const struct quota_principal *principal, enum quota_what what,
-                           uint32_t coming, struct quota_tally *const *payers, size_t n) MUST_USE;
+enum fact quota_tally_take(struct quota *quota, enum quota_what what, uint32_t coming,
+                           struct quota_tally *const *payers, size_t n) MUST_USE;
 
 /* Writes the row, `wanted` and a block ahead of what was used; within the caller's change of the database. Once that
  * is on the disk, quota_tally_written says so. */

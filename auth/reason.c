@@ -50,7 +50,13 @@
     ROW(STORAGE_FAULT, "storage-fault", 451, "4.3.0", "The message could not be stored, please try again later")     \
     ROW(MAIL_LOOP, "mail-loop", 554, "5.4.6",                                                                        \
         "The message has been through too many servers, it seems to be in a loop")                                   \
-    ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")
+    ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")                             \
+    ROW(FROM_MALFORMED, "from-malformed", 550, "5.7.1",                                                              \
+        "The message must have one From line in its header, with addresses as mail programs write them and no "      \
+        "other")                                                                                                     \
+    ROW(FROM_NOT_YOURS, "from-not-yours", 550, "5.7.1",                                                              \
+        "The From address in the message does not belong to your account: choose one that does, or ask your "        \
+        "administrator to allow it")
 
 #define REPLY(id, name, code, enhanced, text) [REASON_##id] = {name, code, enhanced, text, (code) / 100 == 2},
 #define ONE(id, name, code, enhanced, text) +1

@@ -44,6 +44,9 @@ enum reason {
     REASON_MAIL_LOOP,            /* 554 5.4.6 RFC 5321 6.3 */
     /* at RCPT, after relay-authenticated */
     REASON_RELAY_LOCAL,
+    /* at the end of a message, where header_from is on */
+    REASON_FROM_MALFORMED,
+    REASON_FROM_NOT_YOURS,
     REASON_COUNT
 };
 

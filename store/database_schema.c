@@ -66,7 +66,7 @@ static const char accounts_2[] =
     " kind TEXT NOT NULL CHECK(kind IN('','login','app')), name TEXT NOT NULL, messages_hour INTEGER,"
     " messages_day INTEGER, recipients_hour INTEGER, recipients_day INTEGER, suspend_after INTEGER,"
     " PRIMARY KEY(user_id, kind, name)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE notices(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, about TEXT NOT NULL,"
+    "CREATE TABLE notices(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, about TEXT NOT NULL,"
     " why TEXT NOT NULL, created INTEGER NOT NULL) STRICT;";
 
 /* What Dovecot's passdb and userdb queries read. */

@@ -51,7 +51,8 @@
     EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)                                                           \
     EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)                                                        \
     EVENT(LOG_QUOTA_NEAR, "quota-near", WARNING, SERVER)                                                             \
-    EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)
+    EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
+    EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \
