@@ -318,8 +318,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return put_outbound(conf, b);
     case ROLE_VERIFIER: {
         struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
-                                       .argon2_passes = conf->auth.argon2_passes};
-        memcpy(setup.seal_key, facts->seal_key, sizeof setup.seal_key);
+                                       .argon2_passes = conf->auth.argon2_passes,
+                                       .keys = facts->verifier_keys};
         verifier_setup_put(b, &setup);
         explicit_bzero(&setup, sizeof setup);
         return 0;

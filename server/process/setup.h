@@ -3,6 +3,7 @@
 #ifndef SERVER_PROCESS_SETUP_H
 #define SERVER_PROCESS_SETUP_H
 
+#include "auth/auth_setup.h"
 #include "conf/conf.h"
 #include "server/process/material.h"
 #include "store/role.h"
@@ -15,7 +16,7 @@ struct setup_facts {
     bool stand_alone;                /* auth or queue for one command, without a server */
     bool judge;                      /* keys: only says what certificates and keys are worth */
     const struct material *material; /* of listener and keys; NULL: none */
-    uint8_t seal_key[32];            /* for the verifiers, drawn at each start */
+    struct verifier_keys verifier_keys; /* drawn at each start */
     bool log_json;                   /* --json-log */
 };
 
