@@ -102,8 +102,8 @@ enum frame_type {
     /* ---- auth to keys */
     KEYS_CLIENT = 0x0701, /* +fd: keys' end of a session's channel */
 
-    /* ---- auth to verifier and back. What is no span has its size always, filled up with NUL; a challenge is u16 n, then
-     * VERIFY_CHALLENGE_BYTES of which n count; state is sealed */
+    /* ---- auth to verifier and back. What is no span has its size always, filled up with NUL; a challenge is u16 n,
+     * then VERIFY_CHALLENGE_BYTES of which n count; state is sealed */
     VERIFY_SETUP = 0x0801, /* VERIFY_KEY_BYTES: the key of the salts that nobody has; first on each channel */
     VERIFY_STEP,           /* u64 exchange, u8 enum mechanism, u8 step, span TLS exporter, span digest of the
                               certificate, VERIFY_STATE_BYTES of state, span message (at most VERIFY_MESSAGE_MAX) */
