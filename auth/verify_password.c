@@ -1,6 +1,7 @@
 /* verify_password.c - the mechanisms that show the password: PLAIN and LOGIN.
  * Runs in: verifier. Trusts: auth. Never: holds a password longer than its exchange. */
 #include "auth/password.h"
+#include "auth/password_app.h"
 #include "auth/sasl.h"
 #include "auth/verify.h"
 #include "store/secret.h"
@@ -57,10 +58,22 @@ static void renew(const struct verify *verify, const struct verify_credential *c
         memset(out->new_hash, 0, sizeof out->new_hash);
 }
 
+/* The app password that it is; 0: none. All are tried, whichever fits. */
+static int64_t find_app(const struct verify_credentials *credentials) {
+    int64_t found = 0;
+    for (size_t i = 0; i < credentials->n; i++)
+        if (password_app_check(secret_span(&held), credentials->list[i].hash)) found = credentials->list[i].id;
+    return found;
+}
+
+/* Whatever it is, one slow hash is worked out: of nobody's where there are app passwords alone. */
 static enum verify_verdict check(const struct verify *verify, const struct verify_credentials *credentials,
                                  struct verify_result *out) {
     const struct verify_credential *slow = credentials->n ? &credentials->list[0] : NULL;
+    if (slow && password_app_is(span_text(slow->hash))) slow = NULL;
     bool matches = password_check(secret_span(&held), slow ? slow->hash : verify->dummy);
+    out->credential_id = find_app(credentials);
+    if (out->credential_id) return VERIFY_ACCEPTED;
     if (!matches || !slow) return VERIFY_REJECTED;
     out->credential_id = slow->id;
     renew(verify, slow, out);
