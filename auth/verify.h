@@ -74,4 +74,7 @@ struct verify_mechanism {
 /* verify_password.c: PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login). */
 extern const struct verify_mechanism verify_plain, verify_login;
 
+/* verify_scram.c: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, 7677). */
+extern const struct verify_mechanism verify_scram;
+
 #endif

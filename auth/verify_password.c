@@ -2,7 +2,9 @@
  * Runs in: verifier. Trusts: auth. Never: holds a password longer than its exchange. */
 #include "auth/password.h"
 #include "auth/password_app.h"
+#include "auth/prepare.h"
 #include "auth/sasl.h"
+#include "auth/scram.h"
 #include "auth/verify.h"
 #include "store/secret.h"
 
@@ -13,7 +15,7 @@ static void forget(void) {
 }
 
 static enum verify_outcome keep(struct span password, struct verify_identity *out) {
-    if (!secret_set(&held, password)) return VERIFY_MALFORMED;
+    if (!prepare_password(password, &held)) return VERIFY_DENIED; /* RFC 4616 2; nobody has one like that */
     out->password = secret_span(&held);
     return VERIFY_CHECK;
 }
@@ -23,8 +25,8 @@ static enum verify_outcome read_plain(const struct verify *verify, const struct 
     struct sasl_plain plain;
     (void)verify;
     if (message->step != 0 || !sasl_plain(message->message, &plain)) return VERIFY_MALFORMED;
-    buf_put_span(&out->name, plain.name);
-    if (plain.authorization.n) buf_put_span(&out->authorization, plain.authorization);
+    if (!prepare_name(plain.name, &out->name)) return VERIFY_DENIED;
+    if (plain.authorization.n && !prepare_name(plain.authorization, &out->authorization)) return VERIFY_DENIED;
     return keep(plain.password, out);
 }
 
@@ -39,7 +41,7 @@ static enum verify_outcome read_login(const struct verify *verify, const struct 
         return VERIFY_CONTINUE;
     }
     if (message->step != 1 || !sasl_password(message->message)) return VERIFY_MALFORMED;
-    buf_put_span(&out->name, message->state);
+    if (!prepare_name(message->state, &out->name)) return VERIFY_DENIED;
     return keep(message->message, out);
 }
 
@@ -49,9 +51,19 @@ static bool costs_as_configured(const struct verify *verify, const char *hash) {
            cost.memory_kib == verify->setup.argon2_memory_bytes / 1024;
 }
 
-/* A hash of another cost is made anew while the password is there. Where that fails the old one stays. */
-static void renew(const struct verify *verify, const struct verify_credential *credential,
-                  struct verify_result *out) {
+static void make_keys(const struct verify_credentials *credentials, struct verify_result *out) {
+    struct scram_keys keys;
+    scram_keys_make(secret_span(&held), span_of(credentials->salt, VERIFY_SALT_BYTES), SCRAM_ITERATIONS, &keys);
+    memcpy(out->new_scram, keys.stored, SCRAM_HASH_BYTES);
+    memcpy(out->new_scram + SCRAM_HASH_BYTES, keys.server, SCRAM_HASH_BYTES);
+    explicit_bzero(&keys, sizeof keys);
+}
+
+/* A hash of another cost is made anew while the password is there, and keys that are not there yet. Where that fails
+ * the old one stays. */
+static void renew(const struct verify *verify, const struct verify_credentials *credentials,
+                  const struct verify_credential *credential, struct verify_result *out) {
+    if (credential->scram.n == 0 && credentials->has_salt) make_keys(credentials, out);
     if (!costs_as_configured(verify, credential->hash) &&
         password_hash(secret_span(&held), verify->setup.argon2_memory_bytes, verify->setup.argon2_passes,
                       out->new_hash) != 0)
@@ -76,7 +88,7 @@ static enum verify_verdict check(const struct verify *verify, const struct verif
     if (out->credential_id) return VERIFY_ACCEPTED;
     if (!matches || !slow) return VERIFY_REJECTED;
     out->credential_id = slow->id;
-    renew(verify, slow, out);
+    renew(verify, credentials, slow, out);
     return VERIFY_ACCEPTED;
 }
 
