@@ -145,6 +145,9 @@ fuzzers: $(FUZZERS:tests/fuzz/%.c=$(BUILD)/%)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/talk.o $(LIBRARY)
 	$(LINK) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
+# A client that answers as it should.
+$(BUILD)/fuzz_ntlm: $(BUILD)/tests/unit/ntlm_client.o
+
 # auth and queue as the units play them, in ask.c's place
 $(BUILD)/tests/fuzz/talk.o: $(BUILD)/tests/unit/talk.o
 	@cp $< $@
