@@ -5,6 +5,7 @@
 
 #include "auth/account.h"
 #include "auth/account_control.h"
+#include "auth/credential.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -190,7 +191,10 @@ static void add_link(struct auth *auth, const struct role_link *from) {
     link->watch = (struct loop_watch){from->fd, link_ready, link};
     link->backlog.cap_bytes = BACKLOG_BYTES;
     link->alive = loop_add(&auth->loop, &link->watch, EPOLLIN) == 0;
-    if (!link->alive) log_fault("a channel to another process", errno);
+    if (!link->alive)
+        log_fault("a channel to another process", errno);
+    else if (link->kind == ROLE_VERIFIER)
+        login_verifier_found(link);
 }
 
 /* ---- the postmaster */
@@ -214,7 +218,7 @@ void auth_say_postmaster(struct auth *auth) {
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
 static void find_dearest(struct auth *auth) {
-    if (account_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
+    if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
 
@@ -290,7 +294,7 @@ static int open_all(struct auth *auth) {
         return -1;
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
-    if (!auth->house.db) return -1;
+    if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot);
     if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)

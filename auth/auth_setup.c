@@ -164,14 +164,18 @@ void auth_setup_free(struct auth_setup *setup) {
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup) {
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
-    wire_put_bytes(b, setup->seal_key, sizeof setup->seal_key);
+    wire_put_bytes(b, setup->keys.seal, sizeof setup->keys.seal);
+    wire_put_bytes(b, setup->keys.tag, sizeof setup->keys.tag);
+    wire_put_bytes(b, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
 }
 
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
-    wire_get_bytes(&w, setup->seal_key, sizeof setup->seal_key);
+    wire_get_bytes(&w, setup->keys.seal, sizeof setup->keys.seal);
+    wire_get_bytes(&w, setup->keys.tag, sizeof setup->keys.tag);
+    wire_get_bytes(&w, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
     return wire_end(&w) ? 0 : -1;
 }
 

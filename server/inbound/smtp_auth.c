@@ -54,7 +54,8 @@ enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *ou
     smtp->auth_has_mail = false;
     /* "=" is an empty response; none at all is something else. */
     bool well_formed = span_equal(text, SPAN("=")) || base64_decode(text, &response);
-    bool heard = well_formed && ask_auth(smtp->tls, mechanism, text.n > 0, buf_span(&response), &answer);
+    struct ask_auth_start start = {smtp->tls, text.n > 0, mechanism, buf_span(&response), {0}, {0}};
+    bool heard = well_formed && ask_auth(&start, &answer);
     explicit_bzero(response_storage, response.n);
     if (!well_formed) return smtp_fail(smtp, REPLY_AUTH_MALFORMED, out);
     return heard ? put_outcome(smtp, &answer, out) : smtp_broken(smtp, out);

@@ -30,8 +30,8 @@ static void note_sasl(const char *what, struct span mechanism, struct span respo
              (const char *)mechanism.p, (int)response.n, (const char *)response.p);
 }
 
-bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) {
-    note_sasl(!tls ? "plaintext" : initial ? "initial" : "none", mechanism, response);
+bool ask_auth(const struct ask_auth_start *start, struct ask_auth *out) {
+    note_sasl(!start->tls ? "plaintext" : start->initial ? "initial" : "none", start->mechanism, start->response);
     return next_auth(out);
 }
 
