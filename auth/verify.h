@@ -74,4 +74,7 @@ struct verify_mechanism {
 /* verify_password.c: PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login). */
 extern const struct verify_mechanism verify_plain, verify_login;
 
+/* verify_ntlm.c: NTLM (MS-NLMP). */
+extern const struct verify_mechanism verify_ntlm;
+
 #endif
