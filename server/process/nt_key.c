@@ -77,3 +77,8 @@ int nt_key_get(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) {
     errno = error;
     return result;
 }
+
+const char *nt_key_why(int error) {
+    if (error == EBADMSG) return "not a key: it has 32 octets";
+    return error == EPERM ? "others may read it, or it is not ours; its mode is to be 0600" : strerrordesc_np(error);
+}

@@ -13,4 +13,7 @@
  * file is no key, EPERM when others may read it. */
 int nt_key_get(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) MUST_USE;
 
+/* In words for the owner. */
+const char *nt_key_why(int error);
+
 #endif
