@@ -45,6 +45,8 @@ door() {
 }
 door openssl/ OpenSSL 'server/inbound/tls*.[ch]' 'server/outbound/tls_client*.[ch]' 'auth/keys*.[ch]'
 door sodium.h libsodium 'auth/password*.[ch]' 'auth/verifier*.[ch]' 'auth/seal*.[ch]' 'store/record*.[ch]' 'store/journal*.[ch]' 'server/process/backup.c'
+door crypt.h libxcrypt 'auth/password_foreign.c'
+door nettle/ nettle 'auth/password_foreign.c' 'auth/password_apr1.c'
 door sqlite3.h SQLite 'store/database*.[ch]'
 door libconfig.h libconfig 'conf/conf*.[ch]'
 door unbound.h libunbound 'server/outbound/dns*.[ch]'
@@ -99,7 +101,7 @@ case $build in *sanitize*) ssl='libssl libcrypto' ;; esac
 links gatepost 'libconfig libseccomp libsodium libidn2'
 links session "$ssl"
 links auth 'libsqlite3 libidn2'
-links verifier 'libsodium'
+links verifier 'libsodium libcrypt libnettle'
 links keys 'libcrypto'
 links queue 'libsodium'
 links delivery ''
