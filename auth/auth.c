@@ -5,6 +5,7 @@
 
 #include "auth/account.h"
 #include "auth/account_control.h"
+#include "auth/credential.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -214,7 +215,7 @@ void auth_say_postmaster(struct auth *auth) {
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
 static void find_dearest(struct auth *auth) {
-    if (account_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
+    if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
 

@@ -48,7 +48,8 @@ static bool put_user(void *context, const struct account_row *row) {
     struct export *export = context;
     uint8_t home_storage[4096 + 2 * ADDRESS_MAX], password_storage[256];
     struct buf home = BUF_OVER(home_storage), password = BUF_OVER(password_storage);
-    if (!row->enabled || row->hash.n == 0 || !put_home(export->setup, row->login, &home)) return true;
+    if (!row->enabled || row->suspended_ms || row->hash.n == 0 || !put_home(export->setup, row->login, &home))
+        return true;
     buf_put_text(&password, "{ARGON2ID}");
     buf_put_span(&password, row->hash);
     struct statement *statement = database_statement(

@@ -25,8 +25,8 @@ static int count(struct database *db) {
 }
 
 static int add(struct database *db, const char *login) {
-    struct statement *statement =
-        database_statement(db, "INSERT INTO users(login, created) VALUES(?1, 0) ON CONFLICT DO NOTHING");
+    struct statement *statement = database_statement(
+        db, "INSERT INTO users(login, created, salt) VALUES(?1, 0, zeroblob(16)) ON CONFLICT DO NOTHING");
     statement_put_text(statement, 1, span_text(login));
     return statement_run(statement);
 }
@@ -72,7 +72,7 @@ Test(database, the_wal_stays_empty) {
 Test(database, of_another_version_or_owner) {
     struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
     cr_assert_not_null(db);
-    cr_expect_geq(statement_run(database_statement(db, "PRAGMA user_version=2")), 0);
+    cr_expect_geq(statement_run(database_statement(db, "PRAGMA user_version=3")), 0);
     database_close(db);
     cr_expect_null(database_open("a.db", DATABASE_ACCOUNTS), "a newer version");
     cr_expect_null(database_open("a.db", DATABASE_DOVECOT), "another kind");
@@ -93,7 +93,7 @@ Test(database, failures) {
     cr_expect_eq(statement_step(database_statement(db, "SELECT nothing FROM nowhere")), DATABASE_FAILED);
     struct statement *statement = database_statement(db, "INSERT INTO senders(user_id, pattern) VALUES(99, 'x')");
     cr_expect_eq(statement_run(statement), -1, "a foreign key");
-    statement = database_statement(db, "INSERT INTO users(login, created) VALUES('x', ?1)");
+    statement = database_statement(db, "INSERT INTO users(login, created, salt) VALUES('x', ?1, zeroblob(16))");
     statement_put_text(statement, 1, SPAN("soon"));
     cr_expect_eq(statement_run(statement), -1, "a strict table");
     cr_expect_eq(count(db), 0);
