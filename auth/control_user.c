@@ -86,7 +86,7 @@ static bool row_user(void *context, const struct account_row *row) {
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     (void)peer;
     (void)request;
-    control_answer_end(account_users(auth->house.db, row_user, &control_answer));
+    control_answer_end(account_users(auth->house.db, 0, row_user, &control_answer));
 }
 
 static bool add_pattern(void *context, const struct account_row *row) {

@@ -279,8 +279,7 @@ static void accept_login(struct peer *peer, struct span new_hash) {
     }
     /* After the answer: what it costs is nobody's to see. A failure is logged and tried again at the next login. */
     struct credential_secret secret = {.hash = new_hash};
-    if (new_hash.n && (credential_set_mailbox(auth->house.db, peer->client.user_id, &secret) != ACCOUNT_CHANGED ||
-                       dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0))
+    if (new_hash.n && credential_set_mailbox(auth->house.db, peer->client.user_id, &secret) != ACCOUNT_CHANGED)
         log_fault("replacing a hash", 0);
 }
 
