@@ -83,6 +83,8 @@ static const struct {
     {"user passwd", control_user_passwd},
     {"user enable", control_user_enable},
     {"user disable", control_user_enable},
+    {"user import", control_user_import},
+    {"user export", control_user_export},
     {"alias add", control_alias_add},
     {"alias list", control_alias_list},
     {"alias remove", control_alias_remove},

@@ -1,5 +1,6 @@
 /* account_control.h - what the command line may ask of auth. Verbs and arguments:
  *   user add (login, hash), user list, user show|remove|enable|disable (login), user passwd (login, hash)
+ *   user import ([begin], [users], [replace], [end]), user export: see auth/control_import.c
  *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
  *   sender allow|deny (login, address: a pattern), sender list ([login])
  *   explain (auth/explain.h), status, postmaster (REFUSED and a warning when it leads to nobody), backup (row "file":

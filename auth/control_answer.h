@@ -36,6 +36,10 @@ bool control_answer_login(struct auth *auth, struct control_peer *peer, const st
 /* Why an address in somebody else's domain is refused; good until the next call. */
 const char *control_answer_foreign(const struct key *key);
 
+/* Why there can be no new user of this name, and the exit code that says so; NULL: there can. Good until the next
+ * call. */
+const char *control_user_fault(struct auth *auth, const struct key *key, enum control_exit *code_out);
+
 /* Verbs of account_control.h, by subject. */
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request);
@@ -43,6 +47,8 @@ void control_user_remove(struct auth *auth, struct control_peer *peer, const str
 void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_import(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_export(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);

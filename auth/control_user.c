@@ -27,18 +27,26 @@ static bool is_alias(struct auth *auth, const struct key *key, bool *failed) {
     return any;
 }
 
+const char *control_user_fault(struct auth *auth, const struct key *key, enum control_exit *code_out) {
+    bool failed;
+    *code_out = CONTROL_REFUSED;
+    if (key->local_n == 0 || key->octets[0] == '.' || key->octets[0] == '"' || span_find(key_span(key), '/') < key->n)
+        return "a login is a directory's name too: no quotes, slashes or leading dot";
+    if (!house_local_domain(&auth->house, key_domain(key))) return control_answer_foreign(key);
+    if (!is_alias(auth, key, &failed) && !failed) return NULL;
+    *code_out = failed ? CONTROL_FAILED : CONTROL_EXISTS;
+    return failed ? "the database could not be read" : "there is an alias of this name";
+}
+
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key;
     struct credential_secret secret = {0};
     uint8_t salt[ACCOUNT_SALT_BYTES];
-    bool failed;
+    enum control_exit code;
     if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &secret.hash)) return;
-    if (key.local_n == 0 || key.octets[0] == '.' || key.octets[0] == '"' || span_find(key_span(&key), '/') < key.n)
-        control_end(peer, CONTROL_REFUSED, "a login is a directory's name too: no quotes, slashes or leading dot");
-    else if (!house_local_domain(&auth->house, key_domain(&key)))
-        control_end(peer, CONTROL_REFUSED, control_answer_foreign(&key));
-    else if (is_alias(auth, &key, &failed) || failed)
-        control_end(peer, failed ? CONTROL_FAILED : CONTROL_EXISTS, "there is an alias of this name");
+    const char *fault = control_user_fault(auth, &key, &code);
+    if (fault)
+        control_end(peer, code, fault);
     else if (random_draw(salt, sizeof salt) != 0)
         control_end(peer, CONTROL_FAILED, "no random numbers");
     else
