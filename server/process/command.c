@@ -143,13 +143,14 @@ static const struct command commands[] = {
     {.name = "user import", .help = "Add the users of a password file, all or none, with the hashes that it holds",
      .operands = {{.name = "file"}}, .options = import_options, .asks = ROLE_AUTH, .json = true,
      .run = command_run_import,
-     .more = "FILE is Dovecot's passwd-file, of htpasswd or like /etc/shadow; - is standard input. Each hash is replaced\n"
-             "by one of ours when its user has logged in. Locked users are added disabled; users without a password\n"
-             "are skipped.\n"},
+     .more = "FILE is Dovecot's passwd-file, of htpasswd or like /etc/shadow; - is standard input. Each hash is\n"
+             "replaced by one of ours when its user has logged in. Locked users are added disabled; users without a\n"
+             "password are skipped.\n"},
     {.name = "user export", .help = "Write all users as lines of Dovecot's passwd-file, hashes included",
      .operands = {{.name = "file", .optional = true}}, .options = user_export_options, .asks = ROLE_AUTH,
      .run = command_run_user_export,
-     .more = "To FILE, which may not be there yet, with mode 0600; else to standard output. A ! locks who is disabled.\n"},
+     .more = "To FILE, which may not be there yet, with mode 0600; else to standard output. A ! locks who is\n"
+             "disabled.\n"},
 
     {.name = "alias add", .help = "Deliver mail for an address to others; *@domain catches all",
      .operands = {{.name = "address"}, {.name = "target", .many = true}}, .options = alias_options, .asks = ROLE_AUTH,
