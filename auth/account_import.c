@@ -13,14 +13,6 @@ int account_import_begin(struct database *db) {
     return statement_run(database_statement(db, "DELETE FROM temp.import")) < 0 ? -1 : 0;
 }
 
-enum account_found account_import_separate(struct database *db, struct span login) {
-    struct statement *statement = database_statement(db, "SELECT 1 FROM credentials WHERE login = ?1");
-    statement_put_text(statement, 1, login);
-    enum database_step step = statement_step(statement);
-    if (step == DATABASE_ROW) statement_reset(statement);
-    return step == DATABASE_ROW ? ACCOUNT_FOUND : step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
-}
-
 enum account_change account_import_add(struct database *db, struct span login, struct span hash, bool enabled) {
     struct statement *statement =
         database_statement(db, "INSERT INTO temp.import(login, hash, enabled) VALUES(?1, ?2, ?3)"

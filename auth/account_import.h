@@ -14,9 +14,6 @@ struct account_import_count {
 /* Forgets what was gathered. 0, or -1 (logged). */
 int account_import_begin(struct database *db) MUST_USE;
 
-/* Whether there is a separate name to log on with that a user of this login would clash with. */
-enum account_found account_import_separate(struct database *db, struct span login) MUST_USE;
-
 /* Gathers one, in the database's normal forms. EXISTS: it has been gathered already. */
 enum account_change account_import_add(struct database *db, struct span login, struct span hash,
                                        bool enabled) MUST_USE;

@@ -56,9 +56,6 @@ static const char *gather(struct auth *auth, const struct user *user, bool repla
     if (found == ACCOUNT_FAILED) return unread;
     if (found == ACCOUNT_FOUND && !replace) return "there is a user of this name; --replace gives this password";
     if (found == ACCOUNT_NONE && (fault = control_user_fault(auth, &key, &code))) return fault;
-    enum account_found separate = account_import_separate(auth->house.db, key_span(&key));
-    if (separate != ACCOUNT_NONE)
-        return separate == ACCOUNT_FOUND ? "there is a separate login of this name" : unread;
     if (import.count.added + import.count.replaced == ACCOUNT_IMPORT_MAX)
         return "more than 100000 users at a time: import the file in parts";
     enum account_change change = account_import_add(auth->house.db, key_span(&key), user->hash, user->enabled);
