@@ -58,10 +58,6 @@ const char *control_user_fault(struct auth *auth, const struct key *key, enum co
 /* Why an address in somebody else's domain is refused; good until the next call. */
 const char *control_answer_foreign(const struct key *key);
 
-/* Why there can be no new user of this name, and the exit code that says so; NULL: there can. Good until the next
- * call. */
-const char *control_user_fault(struct auth *auth, const struct key *key, enum control_exit *code_out);
-
 /* Verbs of account_control.h, by subject. */
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request);
