@@ -45,7 +45,8 @@ struct control_secret {
 };
 
 /* Reads the arguments hash (of an app password: a fast one), and in base64 salt, scram, nt. The salt must be the
- * user's, and nt be given if and only if `spa`. `user` NULL: it is to be made, with this salt. False after answering.
+ * user's, and nt be given if and only if `spa`. `user` NULL: it is to be made, with this salt or without
+ * keys one that is drawn. False after answering.
  * Raises auth's dearest work. */
 bool control_answer_secret(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                            const struct account *user, enum credential_kind kind, bool spa,

@@ -4,6 +4,7 @@
 #include "auth/password_app.h"
 #include "auth/password_format.h"
 #include "store/base64.h"
+#include "store/random.h"
 
 /* Exactly `n` octets, or with n 0 any number that fits; false when it is given and is no such thing. */
 static bool get_octets(const struct control_request *request, const char *name, size_t n, void *out, size_t cap,
@@ -45,10 +46,11 @@ bool control_answer_secret(struct auth *auth, struct control_peer *peer, const s
     bool whole = get_octets(request, "salt", sizeof out->salt, out->salt, sizeof out->salt, &salt) &&
                  get_octets(request, "scram", sizeof out->scram, out->scram, sizeof out->scram, &out->is.scram) &&
                  get_octets(request, "nt", 0, out->nt, sizeof out->nt, &out->is.nt);
-    if (!wrong && (!whole || (out->is.scram.n && !salt.n) || (!user && !salt.n)))
-        wrong = "keys and their salt are missing or malformed";
+    if (!wrong && (!whole || (out->is.scram.n && !salt.n))) wrong = "keys or their salt are malformed";
     if (wrong)
         control_end(peer, CONTROL_USAGE, wrong);
+    else if (!user && !salt.n && random_draw(out->salt, sizeof out->salt) != 0)
+        control_end(peer, CONTROL_FAILED, "no random numbers");
     else if (!fits_user(user, spa, out, salt))
         control_end(peer, CONTROL_FAILED, "the user was changed meanwhile: once more, please");
     else
