@@ -16,11 +16,21 @@ static bool may_be_gone(const struct peer *peer, int64_t user_id, int64_t gone) 
     return exchange->user_id && (user_id ? gone && exchange->user_id == user_id : true);
 }
 
+/* The session itself tells its client no more than that auth has left it. */
+static void end(struct peer *peer) {
+    struct log_line line;
+    peer_log(&line, LOG_LOGIN_REVOKED, peer);
+    log_span(&line, KEY_LOGIN, span_of(peer->exchange.login, peer->exchange.login_n));
+    log_text(&line, KEY_WHY, "what it logged in with was changed or taken away");
+    log_send(&line);
+    peer_drop(peer);
+}
+
 static void take_change(void *context, int64_t user_id, int64_t gone) {
     struct auth *auth = context;
     for (struct peer *peer = auth->peers, *following; peer; peer = following) {
         following = peer->next;
-        if (peer->client.user_id ? is_gone(peer, user_id, gone) : may_be_gone(peer, user_id, gone)) peer_drop(peer);
+        if (peer->client.user_id ? is_gone(peer, user_id, gone) : may_be_gone(peer, user_id, gone)) end(peer);
     }
 }
 
