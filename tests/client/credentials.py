@@ -1,6 +1,7 @@
 """credentials.py - what users log in with, through the command line: app passwords, separate names, SPA; what is shown of
 them, as tables and as JSON; exit codes; with a server and without; and that every change counts at once."""
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -248,6 +249,42 @@ def _():
         equal(outcome(one, "ida@example.test", "imported password"), 235, "AUTH by the new hash")
 
 
+# ---- SPA
+
+def enrolled(one, user):
+    """Whether the user is, and credential -> whether it has an NT hash."""
+    first, *rest = one.json("user", "show", user)
+    return first["spa"], {(c["credential"], c["name"]): c["spa"] for c in rest}
+
+
+@case("SPA: every password given while enrolled has an NT hash, and none is left afterwards")
+def _():
+    with stand_alone() as one:
+        app_password(one, ALICE, "before")
+        equal(enrolled(one, ALICE), (False, {("mailbox", ""): False, ("app", "before"): False}), "at first")
+        refused(one, 5, "user", "spa", "enable", ALICE, "--password-stdin", stdin="short\n", says="8 characters")
+        refused(one, 3, "user", "spa", "enable", "nobody@example.test", "--generate", says="no such user")
+        one.command("user", "spa", "enable", ALICE, "--password-stdin", stdin=Server.password + "\n")
+        phone = app_password(one, ALICE, "phone")
+        one.command("user", "login", "add", ALICE, "mailer", "--generate")
+        wanted = {("mailbox", ""): True, ("app", "before"): False, ("app", "phone"): True, ("login", "mailer"): True}
+        equal(enrolled(one, ALICE), (True, wanted), "of who is enrolled")
+        key = one.state + "/auth/ntlm.key"
+        equal((os.stat(key).st_mode & 0o777, os.stat(key).st_size), (0o600, 32), "the key")
+        sealed = [row[0] for row in database(one, "SELECT nt FROM credentials WHERE nt IS NOT NULL")]
+        equal((len(sealed), {len(nt) for nt in sealed}, len(set(sealed))), (3, {56}, 3), "sealed hashes")
+        drawn = one.command("user", "passwd", ALICE, "--generate").stdout.strip()
+        equal(enrolled(one, ALICE), (True, wanted), "after another password")
+        one.start()
+        for password, code in ((drawn, 235), (phone, 235), (Server.password, 535)):
+            equal(outcome(one, ALICE, password), code, "AUTH PLAIN")
+        one.command("user", "spa", "disable", ALICE)
+        equal(enrolled(one, ALICE), (False, dict.fromkeys(wanted, False)), "afterwards")
+        equal(outcome(one, ALICE, drawn), 235, "AUTH PLAIN afterwards")
+        one.stop()
+        equal(database(one, "SELECT count(*) FROM credentials WHERE nt IS NOT NULL"), [(0,)], "NT hashes left")
+
+
 # ---- without a server
 
 @case("without a server: the same commands, and the server that starts has what they made")
@@ -290,31 +327,89 @@ PRAGMA application_id=1735418211; PRAGMA user_version=1;
 """
 
 
+def write_version_1(path, hashes):
+    with contextlib.closing(sqlite3.connect(path)) as old, old:
+        old.executescript(VERSION_1)
+        for n, login in enumerate(sorted(hashes), 5):
+            old.execute("INSERT INTO users(id, login, created) VALUES(?, ?, 1700000000)", (n, login))
+            old.execute("INSERT INTO credentials(user_id, kind, name, secret, created) VALUES(?, 'argon2id', 'mailbox', ?,"
+                        " 1700000000)", (n, hashes[login].encode()))
+    os.chmod(path, 0o600)
+
+
+def hashes_of(one):
+    return dict(database(one, "SELECT u.login, hash FROM users u JOIN credentials c ON user_id = u.id AND kind = 'mailbox'"))
+
+
+def check_version_1(one):
+    """What version 1 knew is there; its users log in, and get keys for SCRAM."""
+    user, mailbox = one.json("user", "show", ALICE)
+    equal((user["created"], mailbox["scram"]), ("2023-11-14T22:13:20.000Z", False), "what version 1 knew")
+    equal(database(one, "PRAGMA user_version"), [(2,)], "the version")
+    one.start()
+    equal(outcome(one, ALICE, Server.password), 235, "AUTH")
+    eventually(lambda: one.json("user", "show", ALICE)[1]["scram"], "keys for SCRAM")
+    equal(outcome(one, ALICE, Server.password), 235, "AUTH, once more")
+    equal(outcome(one, BOB, "wrong"), 535, "AUTH with a wrong password")
+    app_password(one, BOB, "phone")
+
+
 @case("version 1: its users log in as before, and SCRAM keys come with the first login")
 def _():
     with stand_alone() as one:
-        hashes = dict(database(one, "SELECT u.login, hash FROM users u JOIN credentials c ON user_id = u.id"))
-        path, status = one.state + "/auth/gatepost.db", os.stat(one.state + "/auth/gatepost.db")
+        hashes, path = hashes_of(one), one.state + "/auth/gatepost.db"
+        status = os.stat(path)
         for name in (path, path + "-wal", path + "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
-        with contextlib.closing(sqlite3.connect(path)) as old, old:
-            old.executescript(VERSION_1)
-            for n, login in enumerate(sorted(hashes), 5):
-                old.execute("INSERT INTO users(id, login, created) VALUES(?, ?, 1700000000)", (n, login))
-                old.execute("INSERT INTO credentials(user_id, kind, name, secret, created) VALUES(?, 'argon2id', 'mailbox', ?,"
-                            " 1700000000)", (n, hashes[login].encode()))
+        write_version_1(path, hashes)
         os.chown(path, status.st_uid, status.st_gid)
-        os.chmod(path, 0o600)
-        user, mailbox = one.json("user", "show", ALICE)
-        equal((user["created"], mailbox["scram"]), ("2023-11-14T22:13:20.000Z", False), "what version 1 knew")
-        equal(database(one, "PRAGMA user_version"), [(2,)], "the version")
-        one.start()
-        equal(outcome(one, ALICE, Server.password), 235, "AUTH")
-        eventually(lambda: one.json("user", "show", ALICE)[1]["scram"], "keys for SCRAM")
-        equal(outcome(one, ALICE, Server.password), 235, "AUTH, once more")
-        equal(outcome(one, BOB, "wrong"), 535, "AUTH with a wrong password")
-        app_password(one, BOB, "phone")
+        check_version_1(one)
+
+
+def rewrite_manifest(backup, path):
+    """As if the file at `path` had been backed up as it is now."""
+    with open(backup + "/" + path, "rb") as file:
+        octets = file.read()
+    with open(backup + "/manifest") as file:
+        lines = file.read().splitlines()[:-1]
+    sums = len(lines[-1].split(" ")[0]) // 2
+    lines = ["%s %d %s" % (hashlib.blake2b(octets, digest_size=sums).hexdigest(), len(octets), path)
+             if line.endswith(" " + path) else line for line in lines]
+    text = "".join(line + "\n" for line in lines)
+    with open(backup + "/manifest", "w") as file:
+        file.write(text + "end %s\n" % hashlib.blake2b(text.encode(), digest_size=sums).hexdigest())
+
+
+@case("version 1: a backup of its time is restored")
+def _():
+    with stand_alone() as one, Server("restored", users=(), start=False) as other:
+        backup = one.directory + "/backup"
+        one.command("backup", backup)
+        os.unlink(backup + "/auth/gatepost.db")
+        write_version_1(backup + "/auth/gatepost.db", hashes_of(one))
+        rewrite_manifest(backup, "auth/gatepost.db")
+        other.command("restore", "--force", backup)
+        check_version_1(other)
+
+
+@case("backup: credentials of every kind open the restored account, and no other does")
+def _():
+    with stand_alone() as one, Server("restored", users=(), start=False) as other:
+        one.command("user", "spa", "enable", ALICE, "--password-stdin", stdin="her own word\n")
+        phone, gone = app_password(one, ALICE, "phone"), app_password(one, ALICE, "gone")
+        one.command("user", "login", "add", ALICE, "mailer", "--password-stdin", stdin="mailer's own\n")
+        one.command("user", "app-password", "revoke", ALICE, "--name", "gone")
+        one.command("backup", one.directory + "/backup")
+        other.command("restore", "--force", one.directory + "/backup")
+        equal(other.json("user", "show", ALICE), one.json("user", "show", ALICE), "what is shown of the user")
+        with open(one.state + "/auth/ntlm.key", "rb") as old, open(other.state + "/auth/ntlm.key", "rb") as new:
+            equal(new.read(), old.read(), "the key of NT hashes")
+        other.start()
+        for user, password, code in ((ALICE, phone, 235), (ALICE, "her own word", 235), ("mailer", "mailer's own", 235),
+                                     (ALICE, gone, 535)):
+            equal(outcome(other, user, password), code, "AUTH of " + user)
+        other.command("user", "passwd", ALICE, "--generate")  # which needs the key
 
 
 if __name__ == "__main__":
