@@ -191,7 +191,10 @@ static void add_link(struct auth *auth, const struct role_link *from) {
     link->watch = (struct loop_watch){from->fd, link_ready, link};
     link->backlog.cap_bytes = BACKLOG_BYTES;
     link->alive = loop_add(&auth->loop, &link->watch, EPOLLIN) == 0;
-    if (!link->alive) log_fault("a channel to another process", errno);
+    if (!link->alive)
+        log_fault("a channel to another process", errno);
+    else if (link->kind == ROLE_VERIFIER)
+        login_verifier_found(link);
 }
 
 /* ---- the postmaster */
@@ -250,8 +253,7 @@ static void master_ready(void *context, uint32_t events) {
         _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
-        if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-            log_fault("dovecot.db was not brought up to date", 0);
+        if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
         auth_say_postmaster(auth);
         break;
     case ROLE_EVENT_CHANNEL:
@@ -296,11 +298,12 @@ static int open_all(struct auth *auth) {
         return -1;
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
-    if (!auth->house.db || quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
+    if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
+    if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
     find_dearest(auth);
-    dovecot_export_open(&auth->dovecot);
-    if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-        log_fault("dovecot.db was not brought up to date", 0);
+    dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
+    if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
+    peer_watch_accounts(auth);
     auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
     return loop_add(&auth->loop, &auth->master, EPOLLIN);
 }

@@ -214,7 +214,7 @@ static int tls_begun(void *context, struct frame *frame) {
     if (!wire_end(&w) || peer->tls_said) return -1;
     transaction_close(peer);
     peer->state = PEER_IDLE;
-    peer->client.user_id = peer->client.granted_id = 0;
+    peer->client.user_id = peer->client.granted_id = peer->client.credential_id = 0;
     peer_count_login(peer);
     peer->exchange.login_n = 0;
     peer->tls_said = true;
@@ -239,7 +239,7 @@ static int failure(void *context, struct frame *frame) {
     struct peer *peer = context;
     struct wire w = wire_over(frame->body);
     unsigned what = wire_get_u8(&w);
-    if (!wire_end(&w) || what > SESSION_FAILURE_SMUGGLING) return -1;
+    if (!wire_end(&w) || what >= SESSION_FAILURE_COUNT) return -1;
     (void)peer_failed(peer);
     return 0;
 }

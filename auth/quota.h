@@ -20,8 +20,8 @@ struct quota_own {
     int64_t suspend_after;
 };
 
-/* Who is counted: a user; one of its credentials (what it sends counts for the user too); a system user of this host
- * who is no user here, by its address. */
+/* Who is counted: a user; one of its credentials but the mailbox password (what it sends counts for the user too); a
+ * system user of this host who is no user here, by its address. */
 enum quota_kind { QUOTA_NOBODY = 0, QUOTA_USER, QUOTA_CREDENTIAL, QUOTA_SYSTEM };
 
 struct quota_holder {
@@ -40,6 +40,7 @@ struct quota_tally {
     uint32_t durable[QUOTA_WHATS]; /* no less than what was */
     bool warned[QUOTA_WHATS][QUOTA_PERIODS];
     struct quota_own own;
+    bool uncounted;       /* the mailbox password: as its user */
     uint64_t suspended_s; /* wall clock; 0: not. Of a user users.suspended has it */
     uint32_t open;        /* reservations */
 };
@@ -66,8 +67,8 @@ struct quota {
     struct quota_reservation *reservations[QUOTA_BUCKETS];
 };
 
-/* Who sends, as auth knows: a user by its id, and the credential that it came by (0: the mailbox password, or not
- * known); else a system user by its address; else nobody, who has no quota. */
+/* Who sends, as auth knows: a user by its id, and the credential that it came by (0: not known); else a system user
+ * by its address; else nobody, who has no quota. */
 struct quota_principal {
     int64_t user_id, credential_id;
     struct span system;

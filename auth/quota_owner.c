@@ -40,8 +40,9 @@ static bool lift(struct quota *quota, const struct quota_holder *holder) {
     for (size_t i = 0; i < QUOTA_BUCKETS; i++)
         for (struct quota_tally *tally = quota->tallies[i]; tally; tally = tally->next) {
             int64_t user_id = tally->holder.id;
+            bool mailbox;
             if (tally->holder.kind == QUOTA_CREDENTIAL &&
-                quota_row_user_of(quota->db, tally->holder.id, &user_id) < 0)
+                quota_row_credential(quota->db, tally->holder.id, &user_id, &mailbox) < 0)
                 return false;
             bool same = (holder->kind == QUOTA_SYSTEM) == (tally->holder.kind == QUOTA_SYSTEM) &&
                         user_id == holder->id && span_equal(tally->holder.name, holder->name);

@@ -148,13 +148,16 @@ int quota_row_set_own(struct database *db, int64_t user_id, struct span kind, st
     return statement_run(statement) == 1 ? 0 : -1;
 }
 
-int quota_row_user_of(struct database *db, int64_t credential_id, int64_t *user_id_out) {
-    struct statement *statement = database_statement(db, "SELECT user_id FROM credentials WHERE id = ?1");
+int quota_row_credential(struct database *db, int64_t credential_id, int64_t *user_id_out, bool *mailbox_out) {
+    struct statement *statement =
+        database_statement(db, "SELECT user_id, kind = 'mailbox' FROM credentials WHERE id = ?1");
     *user_id_out = 0;
+    *mailbox_out = false;
     statement_put_number(statement, 1, credential_id);
     int found = step(statement);
     if (found <= 0) return found;
     *user_id_out = statement_get_number(statement, 0);
+    *mailbox_out = statement_get_number(statement, 1) == 1;
     statement_reset(statement);
     return 1;
 }

@@ -29,8 +29,9 @@ int quota_row_own_named(struct database *db, int64_t user_id, struct span kind, 
 int quota_row_set_own(struct database *db, int64_t user_id, struct span kind, struct span name,
                       const struct quota_own *own) MUST_USE;
 
-/* Whose credential it is: 1, or 0 when there is none. */
-int quota_row_user_of(struct database *db, int64_t credential_id, int64_t *user_id_out) MUST_USE;
+/* Whose credential it is, and whether it is the mailbox password: 1, or 0 when there is none. */
+int quota_row_credential(struct database *db, int64_t credential_id, int64_t *user_id_out,
+                         bool *mailbox_out) MUST_USE;
 
 /* As quota_rows, but 0. */
 int quota_row_walk(struct database *db, bool (*each)(void *context, const struct quota_row *row),

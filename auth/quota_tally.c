@@ -55,6 +55,10 @@ static struct quota_tally *load(struct quota *quota, const struct quota_holder *
     tally->holder = *holder;
     if (holder->name.n) memcpy(tally->name, holder->name.p, holder->name.n);
     tally->holder.name = span_of(tally->name, holder->name.n);
+    int64_t user_id;
+    if (holder->kind == QUOTA_CREDENTIAL &&
+        quota_row_credential(quota->db, holder->id, &user_id, &tally->uncounted) <= 0)
+        goto failed;
     if (quota_row_read(quota->db, holder, tally->used, &tally->suspended_s) < 0 ||
         quota_row_own(quota->db, holder, &tally->own) < 0)
         goto failed;
@@ -83,7 +87,8 @@ bool quota_payers(struct quota *quota, const struct quota_principal *principal, 
     *n_out = 0;
     if (principal->user_id) {
         out[(*n_out)++] = quota_tally_find(quota, &user);
-        if (principal->credential_id) out[(*n_out)++] = quota_tally_find(quota, &credential);
+        struct quota_tally *by = principal->credential_id ? quota_tally_find(quota, &credential) : NULL;
+        if (principal->credential_id && (!by || !by->uncounted)) out[(*n_out)++] = by;
     } else if (principal->system.n) {
         out[(*n_out)++] = quota_tally_find(quota, &system);
     }

@@ -1,7 +1,7 @@
 /* setup.c - writes each role's setup from the configuration.
  * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands a role more than it
  * needs. */
-#include "server/process/setup.h"
+#include "server/process/setup_auth.h"
 
 #include "auth/auth_setup.h"
 #include "auth/relay.h"
@@ -11,7 +11,6 @@
 #include "server/process/directories.h"
 #include "server/process/files.h"
 #include "server/process/sandbox.h"
-#include "server/process/setup_auth.h"
 #include "store/log.h"
 #include "store/log_setup.h"
 #include "store/queue_setup.h"
@@ -47,13 +46,6 @@ uint32_t setup_verifiers(const struct conf *conf) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t n = conf->auth.verifiers ? conf->auth.verifiers : cores > 0 ? (uint32_t)cores : 1;
     return n > 64 ? 64 : n;
-}
-
-static int by_octets(const void *a, const void *b) {
-    const struct span *x = a, *y = b;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int order = n ? memcmp(x->p, y->p, n) : 0;
-    return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
 /* Reads a small file whole into malloc'ed memory. */
@@ -126,7 +118,7 @@ static struct span *domain_names(const struct conf *conf, bool local, uint32_t *
     if (!names) abort();
     for (size_t i = 0; i < n; i++)
         names[i] = span_text(local ? conf->local_domains[i].name : conf->relay_domains[i].name);
-    qsort(names, n, sizeof *names, by_octets);
+    qsort(names, n, sizeof *names, setup_span_order);
     *n_out = (uint32_t)n;
     return names;
 }
@@ -151,6 +143,8 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->login_ms = conf->timeouts.login_ms;
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->scram = conf->auth.scram;
+    setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
     if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);
@@ -220,8 +214,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return put_outbound(conf, b);
     case ROLE_VERIFIER: {
         struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
-                                       .argon2_passes = conf->auth.argon2_passes};
-        memcpy(setup.seal_key, facts->seal_key, sizeof setup.seal_key);
+                                       .argon2_passes = conf->auth.argon2_passes,
+                                       .keys = facts->verifier_keys};
         verifier_setup_put(b, &setup);
         explicit_bzero(&setup, sizeof setup);
         return 0;

@@ -1,21 +1,28 @@
-/* setup_auth.c - auth's setup from the configuration.
- * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands out a key. */
+/* setup_auth.c - what auth is told of the configuration.
+ * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: reads a file but the
+ * system's own list of users. */
 #include "server/process/setup_auth.h"
 
-#include "auth/address.h"
 #include "auth/auth_setup.h"
 #include "server/process/system_users.h"
-#include "store/frames.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
+int setup_span_order(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n ? memcmp(x->p, y->p, n) : 0;
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
 static int by_domain(const void *a, const void *b) {
-    return domain_compare(((const struct auth_domain *)a)->name, ((const struct auth_domain *)b)->name);
+    return setup_span_order(&((const struct auth_domain *)a)->name, &((const struct auth_domain *)b)->name);
 }
 
 static int by_relay_domain(const void *a, const void *b) {
-    return domain_compare(((const struct auth_relay_domain *)a)->name, ((const struct auth_relay_domain *)b)->name);
+    return setup_span_order(&((const struct auth_relay_domain *)a)->name,
+                            &((const struct auth_relay_domain *)b)->name);
 }
 
 static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
@@ -75,6 +82,9 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .stand_alone = facts->stand_alone,
         .verifiers = setup_verifiers(conf),
         .waiting_max = conf->auth.waiting_max,
+        .cache_ms = conf->auth.cache_ms,
+        .scram = conf->auth.scram,
+        .ntlm = conf->auth.ntlm,
         .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
         .argon2_passes = conf->auth.argon2_passes,
         .connections = conf->limits.connections,

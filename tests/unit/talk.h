@@ -9,8 +9,9 @@ enum { TALK_BYTES = 64 << 10 };
 /* What auth and queue answer, and what they were asked. */
 struct talk_world {
     bool gone, queue, keys;
-    enum reason mail, foreign, from;
+    bool bound; /* TLS has something that logins can be bound to */
     bool header_from;
+    enum reason mail, foreign, from;
     enum body_outcome outcome;
     enum auth_outcome auths[4];
     size_t n_auths, resets, failures, mail_questions, rcpt_questions, rcpts, aborts;

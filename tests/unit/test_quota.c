@@ -102,6 +102,14 @@ static uint32_t used(int64_t id, enum quota_what what, enum quota_period period)
     return report.used[what][period];
 }
 
+static int count(const char *sql) {
+    struct statement *statement = database_statement(db, sql);
+    cr_assert_eq(statement_step(statement), DATABASE_ROW);
+    int n = (int)statement_get_number(statement, 0);
+    statement_reset(statement);
+    return n;
+}
+
 Test(quota, an_hour_and_a_day) {
     struct quota_principal one = user(alice), other = user(bob);
     cr_expect_eq(send_all(&one, 1000), 100);
@@ -349,6 +357,19 @@ Test(quota, limits_of_their_own) {
     cr_expect_eq(send_all(&(struct quota_principal){.user_id = bob}, 1000), 100);
 }
 
+/* The mailbox password is counted as its user alone; a credential that is gone lets nothing through. */
+Test(quota, credentials_that_are_none_of_these) {
+    struct quota_principal one = user(bob);
+    struct credential_secret secret = {.hash = SPAN("hash")};
+    cr_assert_eq(credential_set_mailbox(db, bob, &secret), ACCOUNT_CHANGED);
+    one.credential_id = database_last_id(db);
+    cr_expect_eq(send_all(&one, 3), 3);
+    cr_expect_eq(used(bob, QUOTA_MESSAGES, QUOTA_HOUR), 3);
+    cr_expect_eq(count("SELECT count(*) FROM quotas"), 1);
+    one.credential_id = 999;
+    cr_expect_eq(send_one(&one), FACT_UNKNOWN);
+}
+
 Test(quota, system_users) {
     struct quota_principal web = {.system = SPAN("www-data@example.test")},
                            cron = {.system = SPAN("cron@example.test")};
@@ -395,14 +416,6 @@ Test(quota, suspicion) {
     holder = (struct quota_holder){QUOTA_SYSTEM, 0, SPAN("www-data@example.test")};
     cr_expect_eq(quota_lift(&quota, &holder), 1);
     cr_expect_eq(quota_suspended(&quota, &web), FACT_NO);
-}
-
-static int count(const char *sql) {
-    struct statement *statement = database_statement(db, sql);
-    cr_assert_eq(statement_step(statement), DATABASE_ROW);
-    int n = (int)statement_get_number(statement, 0);
-    statement_reset(statement);
-    return n;
 }
 
 Test(quota, rows_are_forgotten) {
