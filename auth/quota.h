@@ -129,7 +129,7 @@ struct quota_report {
     uint32_t used[QUOTA_WHATS][QUOTA_PERIODS], refused;
     uint64_t until_ms[QUOTA_WHATS][QUOTA_PERIODS]; /* wall clock: when the first of it is free again; 0: none used */
     uint64_t suspended_ms;
-    bool own; /* some limit is its own */
+    bool own[QUOTA_WHATS][QUOTA_PERIODS]; /* the limit is */
 };
 /* False: it cannot be read. */
 bool quota_report(struct quota *quota, const struct quota_holder *holder, struct quota_report *out) MUST_USE;

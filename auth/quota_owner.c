@@ -73,24 +73,17 @@ int quota_set_own(struct quota *quota, int64_t user_id, struct span kind, struct
 
 /* ---- reports */
 
-static bool has_own(const struct quota_own *own) {
-    bool any = own->suspend_after >= 0;
-    for (size_t what = 0; what < QUOTA_WHATS; what++)
-        for (size_t period = 0; period < QUOTA_PERIODS; period++) any = any || own->most[what][period] >= 0;
-    return any;
-}
-
 bool quota_report(struct quota *quota, const struct quota_holder *holder, struct quota_report *out) {
     const struct quota_tally *tally = quota_tally_find(quota, holder);
     if (!tally) return false;
     *out = (struct quota_report){.limits = quota_tally_limits(quota, tally),
                                  .refused = quota_window_used(&tally->refused, QUOTA_HOUR),
-                                 .suspended_ms = tally->suspended_s * 1000,
-                                 .own = has_own(&tally->own)};
+                                 .suspended_ms = tally->suspended_s * 1000};
     for (unsigned what = 0; what < QUOTA_WHATS; what++)
         for (unsigned period = 0; period < QUOTA_PERIODS; period++) {
             const struct quota_window *used = &tally->used[what];
             uint64_t until = quota_window_until(used, (enum quota_period)period) * QUOTA_SLOT_SEC * 1000;
+            out->own[what][period] = tally->own.most[what][period] >= 0;
             out->used[what][period] = quota_window_used(used, (enum quota_period)period);
             if (until > quota->time_ms) out->until_ms[what][period] = quota->wall_ms() + until - quota->time_ms;
         }

@@ -450,7 +450,7 @@ Test(quota, a_report) {
     cr_expect_eq(report.until_ms[QUOTA_MESSAGES][QUOTA_HOUR], now_ms + 55 * 60000);
     cr_expect_eq(report.until_ms[QUOTA_MESSAGES][QUOTA_DAY], now_ms + 25 * 3600000 - 600000);
     cr_expect_eq(report.until_ms[QUOTA_RECIPIENTS][QUOTA_HOUR], 0);
-    cr_expect_not(report.own);
+    cr_expect_not(report.own[QUOTA_MESSAGES][QUOTA_HOUR]);
     now_ms -= 86400000; /* what is shown is by the wall clock as it is now */
     cr_assert(quota_report(&quota, &holder, &report));
     cr_expect_eq(report.until_ms[QUOTA_MESSAGES][QUOTA_HOUR], now_ms + 55 * 60000);
