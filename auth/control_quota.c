@@ -33,8 +33,13 @@ static void put_row(const struct quota_row *row, const struct quota_report *repo
 static bool list_row(void *context, const struct quota_row *row) {
     struct listing *listing = context;
     struct quota_report report;
+    struct account account;
     if (listing->login.n && !span_equal(row->login, listing->login)) return true;
     listing->ok = quota_report(&listing->auth->quota, &row->holder, &report);
+    if (listing->ok && row->holder.kind == QUOTA_USER) {
+        listing->ok = account_of(listing->auth->house.db, row->holder.id, &account) == ACCOUNT_FOUND;
+        report.suspended_ms = account.suspended_ms;
+    }
     listing->shown = true;
     for (size_t what = 0; listing->ok && what < QUOTA_WHATS; what++)
         for (size_t period = 0; period < QUOTA_PERIODS; period++) {

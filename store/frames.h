@@ -65,10 +65,10 @@ enum frame_type {
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
-    SESSION_FROM,              /* u16 n, at most FROM_ADDRESSES_MAX, n times: span address of the From field; before
-                                  the commit where SESSION_MAIL_RESULT asked for it */
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
+    SESSION_FROM,              /* u16 n, at most FROM_ADDRESSES_MAX, n times: span address of the From field; before
+                                  the commit where SESSION_MAIL_RESULT asked for it */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
                                  text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a

@@ -199,6 +199,7 @@ def suspended():
         expect("user=bob@example.test" in line and "count=5" in line, line)
         expect(server.json("user", "show", BOB)[0]["suspended"], "user show")
         expect([row["suspended"] for row in server.json("user", "list")] == [False, True], "user list")
+        expect(all(row["suspended"] for row in server.json("quota", "list", BOB)), "quota list")
         notice = server.message(ALICE, "sending is suspended for bob@example.test").decode()
         for words in ("Subject: Postmaster notice: ", "5 messages were refused over its quota within an hour, the last one "
                       "from 127.0.0.1", "gatepost user enable bob@example.test", "Auto-Submitted: auto-generated"):
