@@ -14,17 +14,15 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import (GATEPOST, PATIENCE, SANITIZED, Failure, Server, Skipped, Wire, alive, body, case, equal,  # noqa: E402
-                     eventually, expect, main, marker)
+from harness import (GATEPOST, NO_QUOTA, PATIENCE, SANITIZED, Failure, Server, Skipped, Wire, alive, body,  # noqa: E402
+                     case, equal, eventually, expect, main, marker)
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
-MANY = {"messages_per_hour": 100000, "messages_per_day": 100000, "recipients_per_hour": 100000,
-        "recipients_per_day": 100000, "suspend_after": 0}
 TRIES = 300 if SANITIZED else 1000
 
 
 def with_quota(name, **quota):
-    return Server(name, config={"quota": dict(MANY, **quota), "postmaster": ALICE,
+    return Server(name, config={"quota": dict(NO_QUOTA, **quota), "postmaster": ALICE,
                                 "limits": {"connections_per_address": 500, "connections_per_network": 500,
                                            "failures_per_session": 1000}})
 
@@ -313,7 +311,7 @@ def system_users():
     if os.geteuid() != 0:
         raise Skipped("only root may become another user")
     with Server("quota-system", config={
-            "postmaster": ALICE, "quota": dict(MANY, messages_per_hour=2, suspend_after=2),
+            "postmaster": ALICE, "quota": dict(NO_QUOTA, messages_per_hour=2, suspend_after=2),
             "local": {"users": [{"name": "games", "login": BOB}]}}) as server:
         def send(user):
             entry = pwd.getpwnam(user)
@@ -343,7 +341,7 @@ def system_users():
 def full_disk():
     if os.geteuid() != 0:
         raise Skipped("only root may mount")
-    server = Server("quota-full", start=False, config={"quota": dict(MANY, messages_per_hour=20)})
+    server = Server("quota-full", start=False, config={"quota": dict(NO_QUOTA, messages_per_hour=20)})
     place, ballast = server.state + "/auth", server.state + "/auth/ballast"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", "/mnt"], capture_output=True).returncode != 0:
         server.close()
