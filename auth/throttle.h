@@ -16,7 +16,7 @@ struct throttle_limits {
     uint32_t account_failures;    /* at one account, from everywhere */
     uint64_t window_ms;           /* at least a second for each failure */
     uint64_t known_ms;            /* how long a network stays known after a login */
-    const struct network *exempt; /* not counted as networks, and never known; the caller's, may be NULL */
+    const struct network *exempt; /* never held as networks, and never known; the caller's, may be NULL */
     uint32_t n_exempt;
 };
 
@@ -33,8 +33,7 @@ enum throttle_verdict {
     THROTTLE_REFUSE = 0, /* the network: 454 4.7.0 at once, whatever the account */
     THROTTLE_ALLOW,
     THROTTLE_DELAY, /* go on after delay_ms */
-    THROTTLE_WRONG  /* the account, or this very password: answered as a wrong password is, words and time, unchecked
-                     */
+    THROTTLE_WRONG /* the account is held, or just this password was wrong: answered as a wrong one, words and time */
 };
 
 /* Who tries, as far as is known. */
@@ -59,8 +58,9 @@ enum throttle_verdict throttle_judge_account(struct throttle *throttle, const st
                                              uint64_t now_ms) MUST_USE;
 
 enum throttle_failure {
-    THROTTLE_FAILED_PASSWORD = 0, /* checked, and wrong; or there is nobody of that name */
-    THROTTLE_FAILED_UNCHECKED,    /* after THROTTLE_WRONG: costs the network, not the account */
+    THROTTLE_FAILED_PASSWORD = 0, /* looked at, and wrong; or there is nobody of that name */
+    THROTTLE_FAILED_UNCHECKED,    /* after THROTTLE_WRONG, or for another cause than the password (to act for another
+                                     user, an account that is disabled): costs the network, not the account */
     THROTTLE_FAILED_FORM          /* unknown mechanism, malformed, cancelled, no TLS: nothing was guessed */
 };
 
@@ -74,10 +74,10 @@ void throttle_failed(struct throttle *throttle, const struct throttle_attempt *a
 void throttle_succeeded(struct throttle *throttle, const struct throttle_attempt *attempt, uint64_t now_ms);
 
 /* A credential was added, changed or removed: what was wrong may be right now. Not for a new hash of the same. */
-void throttle_credentials_changed(struct throttle *throttle);
+void throttle_credentials_changed(struct throttle *throttle, uint64_t now_ms);
 
 /* Whether somebody logged in from this network lately, and it does not guess now: for a line of its own. */
-bool throttle_network_known(const struct throttle *throttle, const struct netaddr *client, uint64_t now_ms) MUST_USE;
+bool throttle_network_known(struct throttle *throttle, const struct netaddr *client, uint64_t now_ms) MUST_USE;
 
 /* ---- for the owner */
 
@@ -95,7 +95,8 @@ struct throttle_row {
 void throttle_walk(const struct throttle *throttle, uint64_t now_ms,
                    bool (*each)(void *context, const struct throttle_row *row), void *context);
 
-/* Empties the counters of all networks within this one; of an account (its known networks stay). How many. */
+/* Empties the counters of all networks within this one, or that this address is in; of an account (its known networks
+ * stay). How many. */
 size_t throttle_forget_network(struct throttle *throttle, const struct network *network);
 size_t throttle_forget_account(struct throttle *throttle, uint64_t account);
 size_t throttle_forget_all(struct throttle *throttle);
@@ -103,6 +104,7 @@ size_t throttle_forget_all(struct throttle *throttle);
 struct throttle_totals {
     uint32_t networks, accounts;           /* with a counter that is not empty */
     uint32_t networks_held, accounts_held; /* of these, full */
+    uint64_t refused, unchecked;           /* attempts that were judged REFUSE, and WRONG, since the start */
 };
 void throttle_count(const struct throttle *throttle, uint64_t now_ms, struct throttle_totals *out);
 
