@@ -64,16 +64,18 @@ static struct places places_of(const struct throttle *throttle, const struct net
     return places;
 }
 
-/* Of one who is not in the table, as much as a record would take over. */
-static struct counter network_counter(struct throttle *throttle, const struct network *network, int64_t now_ms) {
+/* Of one who is not in the table, as much as a record would take over: he may have been crowded out of it. */
+static int64_t network_level(struct throttle *throttle, const struct network *network, int64_t now_ms) {
     const struct throttle_network *record = table_find_network(throttle, network);
-    if (record) return record->counter;
-    return (struct counter){.empty_ms = now_ms + table_network_floor(throttle, network, now_ms)};
+    return record ? counter_level(&record->counter, table_scale(throttle, network), now_ms)
+                  : table_network_floor(throttle, network, now_ms);
 }
 
+/* On suspicion alone nobody is held, only delayed: where there are more guessing networks than the table has places,
+ * a stranger still gets in. */
 static bool is_full(struct throttle *throttle, const struct network *network, int64_t now_ms) {
-    struct counter counter = network_counter(throttle, network, now_ms);
-    return counter_full(&counter, table_scale(throttle, network), now_ms);
+    const struct throttle_network *record = table_find_network(throttle, network);
+    return record && counter_full(&record->counter, table_scale(throttle, network), now_ms);
 }
 
 /* A /48 that is full does not hold those of its networks from where somebody logged in. */
@@ -87,10 +89,8 @@ static bool is_held(struct throttle *throttle, const struct places *places, int6
 /* From half of the limit on, more with each failure. */
 static uint32_t delay_of(struct throttle *throttle, const struct places *places, int64_t now_ms) {
     if (places->n == 0 || places->exempt) return 0;
-    const struct network *network = &places->networks[0];
-    struct counter counter = network_counter(throttle, network, now_ms);
-    const struct scale *scale = table_scale(throttle, network);
-    int64_t half = scale->window_ms / 2, over = counter_level(&counter, scale, now_ms) - half;
+    int64_t half = throttle->network_scale.window_ms / 2;
+    int64_t over = network_level(throttle, &places->networks[0], now_ms) - half;
     if (over <= 0) return 0;
     return over >= half ? DELAY_MAX_MS : (uint32_t)(over * DELAY_MAX_MS / half);
 }
@@ -130,12 +130,7 @@ static bool was_found_wrong(struct throttle *throttle, const struct network *net
 
 static bool account_is_full(struct throttle *throttle, uint64_t key, int64_t now_ms) {
     const struct throttle_account *record = table_find_account(throttle, key);
-    struct counter counter = {.empty_ms = now_ms};
-    if (record)
-        counter = record->counter;
-    else
-        counter.empty_ms += table_account_floor(throttle, key, now_ms);
-    return counter_full(&counter, &throttle->account_scale, now_ms);
+    return record && counter_full(&record->counter, &throttle->account_scale, now_ms);
 }
 
 enum throttle_verdict throttle_judge_account(struct throttle *throttle, const struct throttle_attempt *attempt,
@@ -212,8 +207,7 @@ static int charge_network(struct throttle *throttle, const struct network *netwo
  */
 static bool stands_alone(struct throttle *throttle, const struct places *places, int64_t now_ms) {
     if (places->n < 2 || table_find_network(throttle, &places->networks[0])) return true;
-    struct counter parent = network_counter(throttle, &places->networks[1], now_ms);
-    return counter_level(&parent, &throttle->parent_scale, now_ms) < throttle->parent_scale.window_ms / 2;
+    return network_level(throttle, &places->networks[1], now_ms) < throttle->parent_scale.window_ms / 2;
 }
 
 void throttle_failed(struct throttle *throttle, const struct throttle_attempt *attempt, enum throttle_failure failure,

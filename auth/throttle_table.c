@@ -137,12 +137,6 @@ static struct throttle_account *least_account(struct throttle *throttle, struct 
     return least;
 }
 
-int64_t table_account_floor(struct throttle *throttle, uint64_t key, int64_t now_ms) {
-    int64_t level;
-    (void)least_account(throttle, account_set(throttle, key), now_ms, &level);
-    return level < 0 ? 0 : level;
-}
-
 struct throttle_account *table_take_account(struct throttle *throttle, uint64_t key, int64_t now_ms) {
     int64_t level;
     struct throttle_account *record = table_find_account(throttle, key);

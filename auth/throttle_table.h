@@ -7,10 +7,10 @@
 #include "auth/throttle.h"
 #include "auth/throttle_counter.h"
 
-/* Together some 12 MB when all are full; pages that were never needed take none. */
+/* Together some 21 MB when all are full; pages that were never needed take none. */
 enum {
     THROTTLE_WAYS = 16,
-    THROTTLE_NETWORKS = 16384, /* half for IPv4, half for IPv6: whoever has a /32 of IPv6 crowds out no IPv4 */
+    THROTTLE_NETWORKS = 32768, /* half for IPv4, half for IPv6: whoever has a /32 of IPv6 crowds out no IPv4 */
     THROTTLE_ACCOUNTS = 16384,
     THROTTLE_KNOWN = 65536, /* pairs of account and network */
     THROTTLE_KNOWN_MAX = 8, /* networks of one account */
@@ -102,7 +102,6 @@ struct throttle_account *table_take_account(struct throttle *throttle, uint64_t 
 
 /* What a record would take over if it were made now: what one who is not in the table may have cost. */
 int64_t table_network_floor(struct throttle *throttle, const struct network *network, int64_t now_ms);
-int64_t table_account_floor(struct throttle *throttle, uint64_t key, int64_t now_ms);
 
 /* ---- throttle_known.c */
 
