@@ -42,15 +42,15 @@ LIBRARY  := $(BUILD)/libgatepost.a
 # Each role's program is its main and what that main pulls out of the library; a program that reaches for a library
 # not named here does not link. That is the wall.
 PROGRAMS := session auth verifier keys queue delivery outbound resolver log
-LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2
+LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring
 LIBS_session  := -lssl -lcrypto
 LIBS_auth     := -lsqlite3 -lidn2
-LIBS_verifier := -lsodium
+LIBS_verifier := -lsodium -lunistring
 LIBS_keys     := -lcrypto
 LIBS_queue    := -lsodium
 LIBS_outbound := -lssl -lcrypto
 LIBS_resolver := -lunbound
-ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lsqlite3 -lssl -lcrypto -lunbound
+ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lsqlite3 -lssl -lcrypto -lunbound
 
 GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
 BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%)

@@ -5,6 +5,7 @@
 
 #include "auth/account.h"
 #include "auth/account_control.h"
+#include "auth/credential.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -214,7 +215,7 @@ void auth_say_postmaster(struct auth *auth) {
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
 static void find_dearest(struct auth *auth) {
-    if (account_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
+    if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
 
@@ -243,8 +244,7 @@ static void master_ready(void *context, uint32_t events) {
         _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
-        if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-            log_fault("dovecot.db was not brought up to date", 0);
+        if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
         auth_say_postmaster(auth);
         break;
     case ROLE_EVENT_CHANNEL:
@@ -292,9 +292,8 @@ static int open_all(struct auth *auth) {
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
     if (!auth->house.db) return -1;
     find_dearest(auth);
-    dovecot_export_open(&auth->dovecot);
-    if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-        log_fault("dovecot.db was not brought up to date", 0);
+    dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
+    if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
     auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
     return loop_add(&auth->loop, &auth->master, EPOLLIN);
 }

@@ -46,7 +46,8 @@ void control_answer_changed(struct auth *auth, struct control_peer *peer, const 
     log_span(&line, KEY_USER, who);
     log_send(&line);
     if (!auth->setup.stand_alone) auth_say_postmaster(auth);
-    bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
+    /* It has heard of the change already. */
+    bool told = !auth->dovecot.stale || dovecot_export_reconcile(&auth->dovecot) == 0;
     control_end(peer, told ? CONTROL_OK : CONTROL_FAILED,
                 told ? warning : "changed, but dovecot.db could not be written");
 }

@@ -21,7 +21,7 @@ bool control_answer_send(struct control_answer *to);
 /* After rows: all were sent, or the database failed. */
 void control_answer_end(enum account_found found);
 
-/* After a change: logs it, brings dovecot.db up to date, answers. */
+/* After a change: logs it and answers. */
 void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
                            struct span who, const char *missing, const char *exists);
 

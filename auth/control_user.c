@@ -1,7 +1,9 @@
 /* control_user.c - the command line's verbs about users.
  * Runs in: auth. Trusts: the database. Never: sees a password, returns a hash. */
 #include "auth/control_answer.h"
+#include "auth/credential.h"
 #include "auth/password_format.h"
+#include "store/random.h"
 
 static bool get_hash(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                      struct span *out) {
@@ -27,26 +29,33 @@ static bool is_alias(struct auth *auth, const struct key *key, bool *failed) {
 
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key;
-    struct span hash;
+    struct credential_secret secret = {0};
+    uint8_t salt[ACCOUNT_SALT_BYTES];
     bool failed;
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &hash)) return;
+    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &secret.hash)) return;
     if (key.local_n == 0 || key.octets[0] == '.' || key.octets[0] == '"' || span_find(key_span(&key), '/') < key.n)
         control_end(peer, CONTROL_REFUSED, "a login is a directory's name too: no quotes, slashes or leading dot");
     else if (!house_local_domain(&auth->house, key_domain(&key)))
         control_end(peer, CONTROL_REFUSED, control_answer_foreign(&key));
     else if (is_alias(auth, &key, &failed) || failed)
         control_end(peer, failed ? CONTROL_FAILED : CONTROL_EXISTS, "there is an alias of this name");
+    else if (random_draw(salt, sizeof salt) != 0)
+        control_end(peer, CONTROL_FAILED, "no random numbers");
     else
-        control_answer_change(auth, peer, account_add(auth->house.db, key_span(&key), hash), "user add",
+        control_answer_change(auth, peer, account_add(auth->house.db, key_span(&key), salt, &secret), "user add",
                               key_span(&key), "", "there is a user of this name");
 }
 
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key;
-    struct span hash;
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &hash)) return;
-    control_answer_change(auth, peer, account_set_hash(auth->house.db, key_span(&key), hash), "user passwd",
-                          key_span(&key), "no such user", "");
+    struct account account;
+    struct credential_secret secret = {0};
+    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &secret.hash)) return;
+    enum account_found found = account_find(auth->house.db, key_span(&key), &account);
+    enum account_change change = found == ACCOUNT_FOUND
+                                     ? credential_set_mailbox(auth->house.db, account.id, &secret)
+                                     : (found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED);
+    control_answer_change(auth, peer, change, "user passwd", key_span(&key), "no such user", "");
 }
 
 void control_user_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
@@ -77,7 +86,7 @@ static bool row_user(void *context, const struct account_row *row) {
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     (void)peer;
     (void)request;
-    control_answer_end(account_users(auth->house.db, row_user, &control_answer));
+    control_answer_end(account_users(auth->house.db, 0, row_user, &control_answer));
 }
 
 static bool add_pattern(void *context, const struct account_row *row) {

@@ -3,7 +3,7 @@
  * than an unknown user. */
 #include "auth/login.h"
 
-#include "auth/account.h"
+#include "auth/credential.h"
 #include "auth/password_format.h"
 #include "store/clock.h"
 
@@ -190,8 +190,10 @@ static enum account_found find_user(struct peer *peer, struct span name, struct 
                                     char hash_out[VERIFY_HASH_BYTES]) {
     struct auth *auth = peer->auth;
     struct exchange *exchange = &peer->exchange;
+    struct credential credentials[CREDENTIALS_MAX];
     struct account account;
     struct key key;
+    size_t n;
     exchange->user_id = 0;
     exchange->login_n = 0;
     exchange->why = "unknown user";
@@ -206,7 +208,10 @@ static enum account_found find_user(struct peer *peer, struct span name, struct 
     if (!acts_as(&auth->house, authorization, &key)) return ACCOUNT_NONE;
     exchange->why = "wrong password";
     exchange->user_id = account.id;
-    found = account_hash(auth->house.db, account.id, hash_out);
+    found = credential_of_user(auth->house.db, account.id, CREDENTIAL_SMTP, clock_wall_ms(), credentials, &n);
+    if (found == ACCOUNT_FOUND && (n == 0 || credentials[0].kind != CREDENTIAL_MAILBOX)) found = ACCOUNT_NONE;
+    if (found == ACCOUNT_FOUND) memcpy(hash_out, credentials[0].hash, VERIFY_HASH_BYTES);
+    explicit_bzero(credentials, sizeof credentials);
     if (found == ACCOUNT_NONE) exchange->user_id = 0, exchange->why = "no password";
     return found;
 }
@@ -273,8 +278,8 @@ static void accept_login(struct peer *peer, struct span new_hash) {
         return;
     }
     /* After the answer: what it costs is nobody's to see. A failure is logged and tried again at the next login. */
-    if (new_hash.n && (account_set_hash(auth->house.db, login, new_hash) != ACCOUNT_CHANGED ||
-                       dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0))
+    struct credential_secret secret = {.hash = new_hash};
+    if (new_hash.n && credential_set_mailbox(auth->house.db, peer->client.user_id, &secret) != ACCOUNT_CHANGED)
         log_fault("replacing a hash", 0);
 }
 

@@ -49,6 +49,7 @@ door sqlite3.h SQLite 'store/database*.[ch]'
 door libconfig.h libconfig 'conf/conf*.[ch]'
 door unbound.h libunbound 'server/outbound/dns*.[ch]'
 door seccomp.h libseccomp 'server/process/sandbox*.[ch]'
+door 'uni\(ctype\|gbrk\|norm\|str\)\.h' libunistring 'auth/prepare.[ch]'
 door idn2.h libidn2 'auth/domain_idn.[ch]' 'conf/conf_domain.[ch]'
 
 # ---- what each program links
@@ -96,10 +97,10 @@ links() {
 }
 ssl=
 case $build in *sanitize*) ssl='libssl libcrypto' ;; esac
-links gatepost 'libconfig libseccomp libsodium libidn2'
+links gatepost 'libconfig libseccomp libsodium libidn2 libunistring'
 links session "$ssl"
 links auth 'libsqlite3 libidn2'
-links verifier 'libsodium'
+links verifier 'libsodium libunistring'
 links keys 'libcrypto'
 links queue 'libsodium'
 links delivery ''

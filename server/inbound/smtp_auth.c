@@ -1,7 +1,7 @@
 /* smtp_auth.c - AUTH: base64 and the order of lines; what is in them is for the verifiers. RFC 4954.
  * Runs in: session. Trusts: auth for every verdict. Never: looks into a SASL message, keeps one. */
-#include "server/inbound/base64.h"
 #include "server/inbound/smtp.h"
+#include "store/base64.h"
 
 static BUF_LARGE uint8_t response_storage[SMTP_AUTH_LINE_MAX];
 

@@ -29,7 +29,7 @@ static int get_password(const struct command_line *line, struct secret *out) {
         return CONTROL_FAILED;
     }
     if (!generate && !from_stdin && command_secret_ask(command_value(line, "login"), out) != 0) return CONTROL_FAILED;
-    const char *fault = command_secret_fault(secret_span(out));
+    const char *fault = command_secret_fault(out);
     if (fault) fprintf(stderr, "gatepost: this password is not taken: %s\n", fault);
     return fault ? CONTROL_REFUSED : 0;
 }

@@ -321,6 +321,8 @@ Test(command, malformed_rows, .init = fill_rows) {
 
 /* ---- passwords */
 
+#define LONG_51 "123456789012345678901234567890123456789012345678901"
+#define LONG_255 LONG_51 LONG_51 LONG_51 LONG_51 LONG_51
 static const struct {
     struct span password;
     bool taken;
@@ -337,11 +339,29 @@ static const struct {
     {SPAN("1234\x07"
           "5678"),
      false},
+    {SPAN("1234567\xe2\x80\x8b"), false}, /* a space of no width */
+    {SPAN("123456u\xcc\x88"), false},     /* 7 characters, as they are compared */
+    {SPAN(LONG_255), true},
+    {SPAN(LONG_255 "6"), false},
 };
 
 Test(command, password_faults) {
-    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++)
-        cr_expect_eq(command_secret_fault(passwords[i].password) == NULL, passwords[i].taken, "row %zu", i);
+    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++) {
+        struct secret secret;
+        cr_assert(secret_set(&secret, passwords[i].password));
+        cr_expect_eq(command_secret_fault(&secret) == NULL, passwords[i].taken, "row %zu", i);
+        cr_expect(span_equal(secret_span(&secret), passwords[i].password), "row %zu", i);
+    }
+}
+
+/* Typed where keys make letters of parts, it is the password that was typed elsewhere. */
+Test(command, password_prepared) {
+    struct secret secret;
+    cr_assert(secret_set(&secret, SPAN("Bu\xcc\x88"
+                                       "cher\xc2\xa0lesen")));
+    cr_expect_null(command_secret_fault(&secret));
+    cr_expect(span_equal(secret_span(&secret), SPAN("B\xc3\xbc"
+                                                    "cher lesen")));
 }
 
 Test(command, password_generated) {
@@ -350,7 +370,7 @@ Test(command, password_generated) {
     cr_assert_eq(command_secret_generate(&b), 0);
     cr_expect_eq(a.n, 23);
     cr_expect_not(span_equal(secret_span(&a), secret_span(&b)));
-    cr_expect_null(command_secret_fault(secret_span(&a)));
+    cr_expect_null(command_secret_fault(&a));
     for (size_t i = 0; i < a.n; i++)
         cr_expect(i % 6 == 5 ? a.octets[i] == '-' : strchr("abcdefghijkmnpqrstuvwxyz23456789", a.octets[i]) != NULL);
 }
