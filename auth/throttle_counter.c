@@ -23,6 +23,11 @@ bool counter_full(const struct counter *counter, const struct scale *scale, int6
     return counter_full_for(counter, scale, now_ms) > 0;
 }
 
+bool counter_matters(const struct counter *counter, const struct scale *scale, int64_t now_ms) {
+    return counter_level(counter, scale, now_ms) > 0 ||
+           now_ms - counter->struck_ms < counter->strikes * STRIKE_WINDOWS * scale->window_ms;
+}
+
 static void let_off(struct counter *counter, const struct scale *scale, int64_t now_ms) {
     while (counter->strikes && now_ms - counter->struck_ms >= STRIKE_WINDOWS * scale->window_ms) {
         counter->strikes--;

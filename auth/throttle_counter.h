@@ -41,6 +41,9 @@ bool counter_full(const struct counter *counter, const struct scale *scale, int6
 /* How long it stays full. */
 int64_t counter_full_for(const struct counter *counter, const struct scale *scale, int64_t now_ms);
 
+/* Whether it still says something: something is left, or a strike. */
+bool counter_matters(const struct counter *counter, const struct scale *scale, int64_t now_ms);
+
 /* One more failure; *share, the part of it that one account (or one network) has, grows as much. NULL: nobody's. */
 void counter_add(struct counter *counter, const struct scale *scale, int parts, int64_t now_ms, int64_t *share);
 

@@ -1,6 +1,6 @@
 /* throttle_known.c - from where each account logged in lately. Only a login adds to it, so no stranger crowds anybody
  * out.
- * Runs in: auth. Trusts: its caller, that the login succeeded. Never: grows.  */
+ * Runs in: auth. Trusts: its caller, that the login succeeded. Never: grows. */
 #include "auth/throttle_table.h"
 
 enum { KNOWN_SETS = THROTTLE_KNOWN / THROTTLE_WAYS, PLACE_SETS = THROTTLE_PLACES / THROTTLE_WAYS };
@@ -53,15 +53,17 @@ static void add_place(struct throttle *throttle, uint64_t hash, int64_t now_ms) 
     *chosen = (struct throttle_place){hash, now_ms};
 }
 
-void known_add(struct throttle *throttle, uint64_t account, const struct network *network, int64_t now_ms) {
+struct throttle_known *known_add(struct throttle *throttle, uint64_t account, const struct network *network,
+                                 int64_t now_ms) {
     struct throttle_known *record = find(throttle, account, network);
     add_place(throttle, table_network_hash(throttle, network), now_ms);
     /* Who logs in every minute is not written every minute. */
     int64_t renew_ms = (int64_t)(throttle->limits.known_ms / 8);
-    if (record && now_ms - record->last_ms < (renew_ms < RENEW_MAX_MS ? renew_ms : RENEW_MAX_MS)) return;
+    if (record && now_ms - record->last_ms < (renew_ms < RENEW_MAX_MS ? renew_ms : RENEW_MAX_MS)) return record;
     if (!record) record = oldest(throttle, account);
     *record = (struct throttle_known){account, *network, now_ms};
     table_mark_dirty(throttle, table_known_slot(throttle, record));
+    return record;
 }
 
 bool known_pair(struct throttle *throttle, uint64_t account, const struct network *network, int64_t now_ms) {

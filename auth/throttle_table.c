@@ -15,6 +15,13 @@ void table_mark_dirty(struct throttle *throttle, size_t slot) {
     throttle->n_dirty++;
 }
 
+void table_mark_clean(struct throttle *throttle, size_t slot) {
+    uint8_t bit = (uint8_t)(1U << slot % 8);
+    if (!(throttle->dirty[slot / 8] & bit)) return;
+    throttle->dirty[slot / 8] &= (uint8_t)~bit;
+    throttle->n_dirty--;
+}
+
 size_t table_network_slot(const struct throttle *throttle, const struct throttle_network *network) {
     return (size_t)(network - throttle->networks);
 }

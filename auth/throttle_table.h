@@ -62,6 +62,7 @@ struct throttle {
     int64_t changed_ms; /* the last change of credentials: what was wrong before may be right now */
     uint64_t refused, unchecked;
     uint32_t n_dirty;
+    size_t saved_to; /* octet of dirty */
     struct throttle_network networks[THROTTLE_NETWORKS];
     struct throttle_account accounts[THROTTLE_ACCOUNTS];
     struct throttle_known known[THROTTLE_KNOWN];
@@ -78,6 +79,7 @@ enum {
 };
 
 void table_mark_dirty(struct throttle *throttle, size_t slot);
+void table_mark_clean(struct throttle *throttle, size_t slot);
 /* Of a record of one of the three tables. */
 size_t table_network_slot(const struct throttle *throttle, const struct throttle_network *network);
 size_t table_account_slot(const struct throttle *throttle, const struct throttle_account *account);
@@ -106,7 +108,8 @@ int64_t table_network_floor(struct throttle *throttle, const struct network *net
 /* ---- throttle_known.c */
 
 /* A login of the account from the network; of the account's other networks the oldest may go. */
-void known_add(struct throttle *throttle, uint64_t account, const struct network *network, int64_t now_ms);
+struct throttle_known *known_add(struct throttle *throttle, uint64_t account, const struct network *network,
+                                 int64_t now_ms);
 bool known_pair(struct throttle *throttle, uint64_t account, const struct network *network, int64_t now_ms);
 /* Known for any account. */
 bool known_network(struct throttle *throttle, const struct network *network, int64_t now_ms);
