@@ -143,10 +143,11 @@ enum throttle_verdict throttle_judge_account(struct throttle *throttle, const st
         return THROTTLE_REFUSE;
     }
     bool at_home = places.n && !places.exempt && known_pair(throttle, attempt->account, &places.networks[0], now_ms);
-    bool wrong = (!at_home && account_is_full(throttle, attempt->account, now_ms)) ||
-                 (places.n && was_found_wrong(throttle, &places.networks[0], attempt, now_ms));
-    if (wrong) throttle->unchecked++;
-    return wrong ? THROTTLE_WRONG : THROTTLE_ALLOW;
+    enum throttle_verdict verdict = THROTTLE_ALLOW;
+    if (!at_home && account_is_full(throttle, attempt->account, now_ms)) verdict = THROTTLE_HELD;
+    if (places.n && was_found_wrong(throttle, &places.networks[0], attempt, now_ms)) verdict = THROTTLE_SAME;
+    if (verdict != THROTTLE_ALLOW) throttle->unchecked++;
+    return verdict;
 }
 
 /* ---- failures */

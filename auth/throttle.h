@@ -12,8 +12,8 @@ struct throttle_limits {
     bool enabled;               /* false: everything is allowed, nothing is counted */
     uint32_t network_ipv4_bits; /* what counts as one network */
     uint32_t network_ipv6_bits;
-    uint32_t network_failures;    /* from one network; of IPv6, four times as many from a /48 */
-    uint32_t account_failures;    /* at one account, from everywhere */
+    uint32_t network_failures; /* from one network; of IPv6, four times as many from a /48 */
+    uint32_t account_failures; /* at one account, from everywhere */
     uint64_t window_ms;
     uint64_t known_ms;            /* how long a network stays known after a login */
     const struct network *exempt; /* never held as networks, and never known; the caller's, may be NULL */
@@ -33,7 +33,9 @@ enum throttle_verdict {
     THROTTLE_REFUSE = 0, /* the network: 454 4.7.0 at once, whatever the account */
     THROTTLE_ALLOW,
     THROTTLE_DELAY, /* go on after delay_ms */
-    THROTTLE_WRONG /* the account is held, or just this password was wrong: answered as a wrong one, words and time */
+    THROTTLE_HELD,  /* the account, for networks that it was not used from: answered as a wrong password is, in the
+                       same  words and after the same time, and not looked at */
+    THROTTLE_SAME   /* this password was found wrong just now: the same */
 };
 
 /* Who tries, as far as is known. */
@@ -53,13 +55,13 @@ enum throttle_verdict throttle_judge_network(struct throttle *throttle, const st
                                              uint32_t *delay_ms_out) MUST_USE;
 
 /* The second, when name and fingerprint are known, right before the hash work (so that no more than one for each
- * verifier slip through at once). REFUSE (the network's counter is full by now), ALLOW or WRONG. */
+ * verifier slip through at once). REFUSE (the network's counter is full by now), ALLOW, HELD or SAME. */
 enum throttle_verdict throttle_judge_account(struct throttle *throttle, const struct throttle_attempt *attempt,
                                              uint64_t now_ms) MUST_USE;
 
 enum throttle_failure {
     THROTTLE_FAILED_PASSWORD = 0, /* looked at, and wrong; or there is nobody of that name */
-    THROTTLE_FAILED_UNCHECKED,    /* after THROTTLE_WRONG, or for another cause than the password (to act for another
+    THROTTLE_FAILED_UNCHECKED,    /* after HELD or SAME, or for another cause than the password (to act for another
                                      user, an account that is disabled): costs the network, not the account */
     THROTTLE_FAILED_FORM          /* unknown mechanism, malformed, cancelled, no TLS: nothing was guessed */
 };
@@ -104,7 +106,7 @@ size_t throttle_forget_all(struct throttle *throttle);
 struct throttle_totals {
     uint32_t networks, accounts;           /* with a counter that is not empty */
     uint32_t networks_held, accounts_held; /* of these, full */
-    uint64_t refused, unchecked;           /* attempts that were judged REFUSE, and WRONG, since the start */
+    uint64_t refused, unchecked;           /* attempts that were judged REFUSE, and HELD or SAME, since the start */
 };
 void throttle_count(const struct throttle *throttle, uint64_t now_ms, struct throttle_totals *out);
 

@@ -104,12 +104,12 @@ Test(throttle, one_password_at_many_accounts_holds_soonest) {
 Test(throttle, the_same_wrong_password_is_not_looked_at_again) {
     struct netaddr phone = t_address("192.0.2.1");
     cr_assert_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_ALLOW);
-    cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_WRONG);
+    cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_SAME);
     cr_expect_eq(t_fail(phone, "bob@example.test", 77), THROTTLE_ALLOW, "of another account");
     cr_expect_eq(t_fail(t_address("192.0.2.2"), "alice@example.test", 77), THROTTLE_ALLOW, "from elsewhere");
     t_now += 10 * T_MINUTE;
     cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_ALLOW, "now and then it is");
-    cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_WRONG);
+    cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_SAME);
     throttle_credentials_changed(t_throttle, t_now);
     cr_expect_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_ALLOW, "it may be right by now");
     t_now += 1;
@@ -145,12 +145,12 @@ Test(throttle, an_account_under_attack_opens_for_networks_it_was_used_from) {
     struct netaddr home = t_address("192.0.2.1"), hotel = t_address("192.0.2.200");
     cr_assert_eq(t_login(home, "alice@example.test"), THROTTLE_ALLOW);
     attack("alice@example.test", 100, 3);
-    cr_expect_eq(t_login(hotel, "alice@example.test"), THROTTLE_WRONG);
+    cr_expect_eq(t_login(hotel, "alice@example.test"), THROTTLE_HELD);
     cr_expect_eq(t_login(home, "alice@example.test"), THROTTLE_ALLOW);
     cr_expect_eq(t_login(hotel, "bob@example.test"), THROTTLE_ALLOW, "another account");
     cr_expect_eq(t_login(home, "bob@example.test"), THROTTLE_ALLOW);
     attack("nobody@example.test", 100, 3);
-    cr_expect_eq(t_login(home, "nobody@example.test"), THROTTLE_WRONG, "known for its own accounts only");
+    cr_expect_eq(t_login(home, "nobody@example.test"), THROTTLE_HELD, "known for its own accounts only");
     cr_expect_eq(t_left_account("nobody@example.test"), t_left_account("alice@example.test"),
                  "whether it exists does not show");
 }
@@ -169,14 +169,14 @@ Test(throttle, networks_are_known_for_a_while_and_eight_for_an_account) {
         cr_assert_eq(t_login(t_address(text), "alice@example.test"), THROTTLE_ALLOW);
     }
     attack("alice@example.test", 100, 3);
-    cr_expect_eq(t_login(t_address("192.0.2.0"), "alice@example.test"), THROTTLE_WRONG, "the oldest");
+    cr_expect_eq(t_login(t_address("192.0.2.0"), "alice@example.test"), THROTTLE_HELD, "the oldest");
     for (unsigned i = 1; i < 9; i++) {
         snprintf(text, sizeof text, "192.0.2.%u", i);
         cr_expect_eq(t_login(t_address(text), "alice@example.test"), THROTTLE_ALLOW, "%u", i);
     }
     t_now += 31 * T_DAY;
     attack("alice@example.test", 100, 3);
-    cr_expect_eq(t_login(t_address("192.0.2.5"), "alice@example.test"), THROTTLE_WRONG, "long ago");
+    cr_expect_eq(t_login(t_address("192.0.2.5"), "alice@example.test"), THROTTLE_HELD, "long ago");
 }
 
 Test(throttle, a_known_network_that_guesses_has_no_line_of_its_own) {
@@ -270,7 +270,7 @@ Test(throttle, exempt_networks_are_never_held_and_never_known) {
     t_limit();
     cr_expect_eq(t_login(client, "alice@example.test"), THROTTLE_ALLOW);
     for (uint64_t i = 1; i <= 100; i++) cr_assert_neq(t_fail(client, "alice@example.test", i), THROTTLE_REFUSE);
-    cr_expect_eq(t_fail(client, "alice@example.test", 1000), THROTTLE_WRONG, "the account holds");
+    cr_expect_eq(t_fail(client, "alice@example.test", 1000), THROTTLE_HELD, "the account holds");
     cr_expect_eq(t_login(client, "bob@example.test"), THROTTLE_ALLOW);
     cr_expect_not(throttle_network_known(t_throttle, &client, t_now));
 }

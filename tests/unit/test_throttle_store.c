@@ -81,7 +81,7 @@ Test(throttle_store, counters_outlive_a_restart_and_drain_meanwhile) {
     cr_expect_eq(t_left_network("2001:db8::1"), six - T_MINUTE);
     cr_expect_eq(t_left_account("alice@example.test"), alice - T_MINUTE);
     cr_expect_eq(t_left_account("bob@example.test"), bob - T_MINUTE);
-    cr_expect_eq(t_login(t_address("192.0.2.99"), "alice@example.test"), THROTTLE_WRONG);
+    cr_expect_eq(t_login(t_address("192.0.2.99"), "alice@example.test"), THROTTLE_HELD);
     cr_expect_eq(t_login(t_address("192.0.2.77"), "alice@example.test"), THROTTLE_ALLOW, "known");
     struct netaddr known = t_address("192.0.2.77");
     cr_expect(throttle_network_known(t_throttle, &known, t_now));

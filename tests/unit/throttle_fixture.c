@@ -54,7 +54,8 @@ enum throttle_verdict t_fail(struct netaddr client, const char *name, uint64_t p
     struct throttle_attempt attempt = attempt_of(client, name, password);
     enum throttle_verdict verdict = judge(&attempt);
     if (verdict == THROTTLE_ALLOW) throttle_failed(t_throttle, &attempt, THROTTLE_FAILED_PASSWORD, t_now);
-    if (verdict == THROTTLE_WRONG) throttle_failed(t_throttle, &attempt, THROTTLE_FAILED_UNCHECKED, t_now);
+    if (verdict == THROTTLE_HELD || verdict == THROTTLE_SAME)
+        throttle_failed(t_throttle, &attempt, THROTTLE_FAILED_UNCHECKED, t_now);
     return verdict;
 }
 
@@ -62,7 +63,8 @@ enum throttle_verdict t_login(struct netaddr client, const char *name) {
     struct throttle_attempt attempt = attempt_of(client, name, 0x600d600d600d600d);
     enum throttle_verdict verdict = judge(&attempt);
     if (verdict == THROTTLE_ALLOW) throttle_succeeded(t_throttle, &attempt, t_now);
-    if (verdict == THROTTLE_WRONG) throttle_failed(t_throttle, &attempt, THROTTLE_FAILED_UNCHECKED, t_now);
+    if (verdict == THROTTLE_HELD || verdict == THROTTLE_SAME)
+        throttle_failed(t_throttle, &attempt, THROTTLE_FAILED_UNCHECKED, t_now);
     return verdict;
 }
 
