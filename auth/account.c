@@ -149,7 +149,8 @@ enum account_change account_enable(struct database *db, struct span login, bool 
     struct account account;
     enum account_found found = account_find(db, login, &account);
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
-    struct statement *statement = database_statement(db, "UPDATE users SET enabled = ?2 WHERE id = ?1");
+    struct statement *statement =
+        database_statement(db, "UPDATE users SET enabled = ?2, suspended = iif(?2, 0, suspended) WHERE id = ?1");
     statement_put_number(statement, 1, account.id);
     statement_put_number(statement, 2, enabled);
     enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
@@ -163,6 +164,25 @@ enum account_change account_suspend(struct database *db, int64_t id, uint64_t si
     statement_put_number(statement, 2, (int64_t)(since_ms / 1000));
     enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
     if (change == ACCOUNT_CHANGED) account_changed(db, id, 0);
+    return change;
+}
+
+enum account_change account_set_spa(struct database *db, int64_t id, bool enrolled) {
+    if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
+    struct statement *statement = database_statement(db, "UPDATE users SET spa = ?2 WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    statement_put_number(statement, 2, enrolled);
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED && !enrolled) {
+        statement = database_statement(db, "UPDATE credentials SET nt = NULL WHERE user_id = ?1");
+        statement_put_number(statement, 1, id);
+        if (statement_run(statement) < 0) change = ACCOUNT_CHANGE_FAILED;
+    }
+    if (change == ACCOUNT_CHANGED && database_commit(db) != 0) change = ACCOUNT_CHANGE_FAILED;
+    if (change == ACCOUNT_CHANGED)
+        account_changed(db, id, 0);
+    else
+        database_rollback(db);
     return change;
 }
 

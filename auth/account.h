@@ -43,9 +43,12 @@ struct credential_secret;
 enum account_change account_add(struct database *db, struct span login, const uint8_t salt[ACCOUNT_SALT_BYTES],
                                 const struct credential_secret *mailbox) MUST_USE;
 enum account_change account_remove(struct database *db, struct span login) MUST_USE;
+/* To enable ends a suspension too. */
 enum account_change account_enable(struct database *db, struct span login, bool enabled) MUST_USE;
 /* `since_ms` 0: no longer. */
 enum account_change account_suspend(struct database *db, int64_t id, uint64_t since_ms) MUST_USE;
+/* Enrols for NTLM; or no longer, and the NT hashes of all of the user's credentials go. */
+enum account_change account_set_spa(struct database *db, int64_t id, bool enrolled) MUST_USE;
 
 /* Who is told of changes to a user and its credentials when they are durable: what was remembered of the user is
  * void. `user_id` 0: of everybody, several changed at once. `gone`: the credential that no longer opens anything, so

@@ -60,6 +60,16 @@ bool control_answer_login(struct auth *auth, struct control_peer *peer, const st
     return false;
 }
 
+bool control_answer_user(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                         struct account *out) {
+    struct key key;
+    if (!control_answer_login(auth, peer, request, &key)) return false;
+    enum account_found found = account_find(auth->house.db, key_span(&key), out);
+    if (found == ACCOUNT_NONE) control_end(peer, CONTROL_NOT_FOUND, "no such user");
+    if (found == ACCOUNT_FAILED) control_end(peer, CONTROL_FAILED, "the database could not be read");
+    return found == ACCOUNT_FOUND;
+}
+
 const char *control_answer_foreign(const struct key *key) {
     static char text[ADDRESS_MAX + 64];
     struct buf b = buf_over(text, sizeof text - 1);

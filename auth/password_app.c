@@ -9,14 +9,11 @@ enum {
     SALT_BYTES = 16,
     SUM_BYTES = 32,
     VARIANT = sodium_base64_VARIANT_ORIGINAL_NO_PADDING,
-    SALT_TEXT = sodium_base64_ENCODED_LEN(SALT_BYTES, VARIANT) - 1, /* without the NUL */
-    SUM_TEXT = sodium_base64_ENCODED_LEN(SUM_BYTES, VARIANT) - 1,
-    HEAD = 5
 };
 
-_Static_assert(HEAD + SALT_TEXT + 1 + SUM_TEXT < VERIFY_HASH_BYTES, "a hash fits its field");
-
-static const struct span head = SPAN("$gp1$");
+_Static_assert(PASSWORD_APP_SALT == sodium_base64_ENCODED_LEN(SALT_BYTES, VARIANT) - 1, "without the NUL");
+_Static_assert(PASSWORD_APP_SUM == sodium_base64_ENCODED_LEN(SUM_BYTES, VARIANT) - 1, "without the NUL");
+_Static_assert(PASSWORD_APP_HEAD + PASSWORD_APP_SALT + 1 + PASSWORD_APP_SUM < VERIFY_HASH_BYTES, "it fits its field");
 
 static int sum(const uint8_t salt[SALT_BYTES], struct span password, uint8_t out[SUM_BYTES]) {
     crypto_generichash_state state;
@@ -30,7 +27,7 @@ static int sum(const uint8_t salt[SALT_BYTES], struct span password, uint8_t out
 
 int password_app_hash(struct span password, char hash_out[VERIFY_HASH_BYTES]) {
     uint8_t salt[SALT_BYTES], octets[SUM_BYTES];
-    char salt_text[SALT_TEXT + 1], sum_text[SUM_TEXT + 1];
+    char salt_text[PASSWORD_APP_SALT + 1], sum_text[PASSWORD_APP_SUM + 1];
     memset(hash_out, 0, VERIFY_HASH_BYTES);
     if (sodium_init() < 0) return -1;
     randombytes_buf(salt, sizeof salt);
@@ -43,11 +40,6 @@ int password_app_hash(struct span password, char hash_out[VERIFY_HASH_BYTES]) {
     return 0;
 }
 
-bool password_app_is(struct span hash) {
-    return hash.n == HEAD + SALT_TEXT + 1 + SUM_TEXT && span_equal(span_part(hash, 0, head.n), head) &&
-           hash.p[HEAD + SALT_TEXT] == '$';
-}
-
 static bool decode(struct span text, uint8_t *out, size_t n) {
     size_t decoded;
     return sodium_base642bin(out, n, (const char *)text.p, text.n, NULL, &decoded, NULL, VARIANT) == 0 &&
@@ -58,8 +50,8 @@ bool password_app_check(struct span password, const char *hash) {
     uint8_t salt[SALT_BYTES], wanted[SUM_BYTES], octets[SUM_BYTES] = {0};
     struct span text = span_of(hash, strlen(hash));
     bool ok = sodium_init() >= 0 && password_app_is(text) &&
-              decode(span_part(text, HEAD, SALT_TEXT), salt, sizeof salt) &&
-              decode(span_from(text, HEAD + SALT_TEXT + 1), wanted, sizeof wanted) &&
+              decode(span_part(text, PASSWORD_APP_HEAD, PASSWORD_APP_SALT), salt, sizeof salt) &&
+              decode(span_from(text, PASSWORD_APP_HEAD + PASSWORD_APP_SALT + 1), wanted, sizeof wanted) &&
               sum(salt, password, octets) == 0 && sodium_memcmp(wanted, octets, sizeof octets) == 0;
     explicit_bzero(wanted, sizeof wanted);
     explicit_bzero(octets, sizeof octets);

@@ -10,8 +10,14 @@
 /* With a fresh salt; a C string. 0 or -1. */
 int password_app_hash(struct span password, char hash_out[VERIFY_HASH_BYTES]) MUST_USE;
 
-/* Whether a stored hash is of this format. */
-bool password_app_is(struct span hash) MUST_USE;
+enum { PASSWORD_APP_HEAD = 5, PASSWORD_APP_SALT = 22, PASSWORD_APP_SUM = 43 }; /* characters */
+
+/* Whether a stored hash looks like this format. */
+static inline bool password_app_is(struct span hash) {
+    return hash.n == PASSWORD_APP_HEAD + PASSWORD_APP_SALT + 1 + PASSWORD_APP_SUM &&
+           span_equal(span_part(hash, 0, PASSWORD_APP_HEAD), SPAN("$gp1$")) &&
+           hash.p[PASSWORD_APP_HEAD + PASSWORD_APP_SALT] == '$';
+}
 
 /* Whether the hash is of this format, and the password's. */
 bool password_app_check(struct span password, const char *hash) MUST_USE;

@@ -1,8 +1,8 @@
 /* queue_filter.c - which messages are meant, as far as memory tells and then by the stored envelope.
  * Runs in: queue. Trusts: nothing in what was asked. Never: takes what cannot be read for what was meant. */
 #include "store/queue_filter.h"
-#include "store/clock.h"
 
+#include "store/clock.h"
 #include "store/word.h"
 
 #include <stdio.h>

@@ -44,7 +44,7 @@ door() {
     printf '  %-12s %s\n' "$name" "$(xargs grep -l "# *include *<$header" <"$here/sources" | tr '\n' ' ')" >>"$here/doors"
 }
 door openssl/ OpenSSL 'server/inbound/tls*.[ch]' 'server/outbound/tls_client*.[ch]' 'auth/keys*.[ch]'
-door sodium.h libsodium 'auth/password*.[ch]' 'auth/verifier*.[ch]' 'auth/seal*.[ch]' 'store/record*.[ch]' 'store/journal*.[ch]' 'server/process/backup.c'
+door sodium.h libsodium 'auth/password*.[ch]' 'auth/scram_hash.[ch]' 'auth/verifier*.[ch]' 'auth/seal*.[ch]' 'store/record*.[ch]' 'store/journal*.[ch]' 'server/process/backup.c'
 door sqlite3.h SQLite 'store/database*.[ch]'
 door libconfig.h libconfig 'conf/conf*.[ch]'
 door unbound.h libunbound 'server/outbound/dns*.[ch]'
