@@ -192,7 +192,10 @@ static void add_link(struct auth *auth, const struct role_link *from) {
     link->watch = (struct loop_watch){from->fd, link_ready, link};
     link->backlog.cap_bytes = BACKLOG_BYTES;
     link->alive = loop_add(&auth->loop, &link->watch, EPOLLIN) == 0;
-    if (!link->alive) log_fault("a channel to another process", errno);
+    if (!link->alive)
+        log_fault("a channel to another process", errno);
+    else if (link->kind == ROLE_VERIFIER)
+        login_verifier_found(link);
 }
 
 /* ---- the postmaster */
@@ -298,7 +301,8 @@ static int open_all(struct auth *auth) {
         return -1;
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
-    if (!auth->house.db || guessing_open(auth) != 0) return -1;
+    if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
+    if (guessing_open(auth) != 0) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);

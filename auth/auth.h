@@ -45,6 +45,7 @@ struct auth {
     bool no_space;                                   /* the queue said so */
     uint32_t delayed;                                /* failures that wait for their time */
     uint64_t dearest_work;                           /* of the stored hashes: no failure is sooner */
+    uint8_t salt_key[ACCOUNT_SALT_KEY_BYTES];        /* for the verifiers: salts that nobody has */
     struct expansion ends;                           /* of the recipient at hand */
     uint8_t postmaster_told[POSTMASTER_WARNING_MAX]; /* the last warning about the postmaster */
     size_t postmaster_told_n;

@@ -46,6 +46,9 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u8(b, setup->stand_alone);
     wire_put_u32(b, setup->verifiers);
     wire_put_u32(b, setup->waiting_max);
+    wire_put_u64(b, setup->cache_ms);
+    wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->ntlm);
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
     wire_put_u32(b, setup->connections);
@@ -162,6 +165,9 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->stand_alone = wire_get_u8(&w);
     setup->verifiers = wire_get_u32(&w);
     setup->waiting_max = wire_get_u32(&w);
+    setup->cache_ms = wire_get_u64(&w);
+    setup->scram = wire_get_u8(&w);
+    setup->ntlm = wire_get_u8(&w);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
     get_limits(&w, setup);
@@ -189,14 +195,18 @@ void auth_setup_free(struct auth_setup *setup) {
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup) {
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
-    wire_put_bytes(b, setup->seal_key, sizeof setup->seal_key);
+    wire_put_bytes(b, setup->keys.seal, sizeof setup->keys.seal);
+    wire_put_bytes(b, setup->keys.tag, sizeof setup->keys.tag);
+    wire_put_bytes(b, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
 }
 
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
-    wire_get_bytes(&w, setup->seal_key, sizeof setup->seal_key);
+    wire_get_bytes(&w, setup->keys.seal, sizeof setup->keys.seal);
+    wire_get_bytes(&w, setup->keys.tag, sizeof setup->keys.tag);
+    wire_get_bytes(&w, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
     return wire_end(&w) ? 0 : -1;
 }
 

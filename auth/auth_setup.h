@@ -44,6 +44,8 @@ struct auth_setup {
     uint8_t stand_alone;  /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
     uint32_t verifiers;   /* how many channels to verifiers there are */
     uint32_t waiting_max; /* logins waiting for a verifier */
+    uint64_t cache_ms;    /* how long a login that was right is remembered; 0: not at all */
+    uint8_t scram, ntlm;  /* these mechanisms may be used */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;
@@ -64,10 +66,17 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup);
 int auth_setup_get(struct auth_setup *setup, struct span payload) MUST_USE;
 void auth_setup_free(struct auth_setup *setup);
 
+/* Drawn by the master at each start. */
+struct verifier_keys {
+    uint8_t seal[32];        /* of the state between two steps */
+    uint8_t tag[32];         /* of what stands for a login and its password in auth's memory */
+    uint8_t fingerprint[32]; /* of what stands for a password alone */
+};
+
 struct verifier_setup {
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
-    uint8_t seal_key[32]; /* drawn by the master at each start; for the state between two steps */
+    struct verifier_keys keys;
 };
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup);
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) MUST_USE;

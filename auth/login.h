@@ -11,13 +11,16 @@ int login_next(struct peer *peer, struct frame *frame) MUST_USE;
 /* The session is gone: its exchange is forgotten. */
 void login_forget(struct peer *peer);
 
+/* The channel to a verifier is new: it is told what it needs. */
+void login_verifier_found(struct auth_link *link);
+
 /* Frames of a verifier's; a malformed one is fatal. */
 void login_verifier_frame(struct auth_link *link, struct frame *frame);
 
 /* The verifier died: its exchange fails temporarily. */
 void login_verifier_lost(struct auth_link *link);
 
-/* Gives idle verifiers work, answers failures that are due; returns ms until the next is due, or -1. */
+/* Gives idle verifiers work, answers what is due; returns ms until the next is due, or -1. */
 int login_round(struct auth *auth);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "auth/auth.h"
 #include "store/log.h"
-#include "store/secret.h"
 
 /* States, one bit each. A frame that is not permitted in the state drops the session. */
 enum peer_state {
@@ -32,18 +31,29 @@ struct transaction {
     size_t ends;       /* recipients that these came to */
 };
 
-enum exchange_state { EXCHANGE_NONE = 0, EXCHANGE_CHALLENGED, EXCHANGE_QUEUED, EXCHANGE_WORKED_ON, EXCHANGE_DELAYED };
+enum exchange_state {
+    EXCHANGE_NONE = 0,
+    EXCHANGE_CHALLENGED,
+    EXCHANGE_QUEUED,
+    EXCHANGE_WORKED_ON,
+    EXCHANGE_DELAYED, /* its answer is known, and not due yet */
+    EXCHANGE_PROVEN   /* right; the client has yet to answer the last challenge */
+};
 
 struct exchange {
     enum exchange_state state;
     uint64_t number;
     uint8_t mechanism, step;
-    uint64_t began_ms, due_ms; /* of the attempt; when its failure is answered */
+    uint64_t began_ms, due_ms; /* of this message; when it is answered */
     struct login_wait wait;
-    struct auth_link *verifier;
     uint8_t sealed[VERIFY_STATE_BYTES];
-    struct secret message;
-    int64_t user_id; /* whose hash is being worked on; 0: nobody */
+    uint8_t exporter[CHANNEL_BINDING_MAX], end_point[CHANNEL_BINDING_MAX];
+    size_t exporter_n, end_point_n;
+    uint8_t message[VERIFY_MESSAGE_MAX]; /* may hold a password: wiped when a verifier has it */
+    size_t message_n;
+    uint8_t challenge[VERIFY_CHALLENGE_BYTES]; /* of a delayed answer that is no failure */
+    size_t challenge_n;
+    int64_t user_id, credential_id; /* whose credentials are being worked on, 0: nobody; which was right */
     uint8_t login[ADDRESS_MAX];
     size_t login_n;
     const char *why; /* for the log */

@@ -142,15 +142,22 @@ static void verifier_says(uint8_t what, struct span name) {
     struct auth_link *link = &auth.links[VERIFIER_LINK];
     if (!link->exchange) return;
     wire_put_u64(&b, link->exchange);
-    wire_put_u8(&b, (uint8_t)(what & 4 ? what & 1 : what % 3));
+    wire_put_u8(&b, (what >> 4) % (what & 4 ? VERIFY_ACCEPTED + 1 : VERIFY_DENIED + 1));
+    wire_put_u8(&b, what % VERIFY_WHY_COUNT);
     if (what & 4) {
-        wire_put_bytes(&b, zeros, VERIFY_HASH_BYTES);
+        wire_put_u64(&b, what & 1);
     } else {
         name = span_part(name, 0, VERIFY_NAME_BYTES);
         wire_put_bytes(&b, name.p ? (const void *)name.p : "", name.n);
         wire_put_bytes(&b, zeros, VERIFY_NAME_BYTES - name.n);
-        wire_put_bytes(&b, zeros, VERIFY_STATE_BYTES);
+        wire_put_bytes(&b, what & 1 ? (const void *)"bob" : zeros, 3);
+        wire_put_bytes(&b, zeros, VERIFY_NAME_BYTES - 3);
+        wire_put_bytes(&b, zeros, VERIFY_TAG_BYTES + VERIFY_FINGERPRINT_BYTES);
     }
+    wire_put_u16(&b, what);
+    wire_put_bytes(&b, zeros, VERIFY_CHALLENGE_BYTES);
+    wire_put_bytes(&b, zeros, VERIFY_STATE_BYTES);
+    if (what & 4) wire_put_bytes(&b, zeros, VERIFY_HASH_BYTES + VERIFY_SCRAM_BYTES);
     struct frame frame = {
         .type = (uint16_t)(what & 4 ? VERIFY_RESULT : VERIFY_IDENTITY), .body = buf_span(&b), .fd = -1};
     login_verifier_frame(link, &frame);
@@ -169,6 +176,8 @@ static void session_says(int fd, uint8_t what, struct span line) {
         wire_put_text(&b, octet & 2 ? "PLAIN" : "LOGIN");
         wire_put_u8(&b, octet & 4 ? 1 : 0);
         wire_put_span(&b, octet & 4 ? line : (struct span){0});
+        wire_put_span(&b, span_part(line, 0, CHANNEL_BINDING_MAX));
+        wire_put_span(&b, span_of(NULL, 0));
         break;
     case SESSION_AUTH_NEXT:
         wire_put_u8(&b, octet & 1);

@@ -472,6 +472,8 @@ Test(auth, out_of_turn) {
         {"KEYS with a body", SESSION_KEYS, "x", 1},
         {"a failure that there is not", SESSION_FAILURE, "\11", 1},
         {"half an AUTH", SESSION_AUTH, "\1", 1},
+        {"AUTH without channel bindings", SESSION_AUTH, "\1\5\0\0\0PLAIN\0\0\0\0\0", 15},
+        {"AUTH with one binding", SESSION_AUTH, "\1\5\0\0\0PLAIN\0\0\0\0\0\0\0\0\0", 19},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int session = stranger();

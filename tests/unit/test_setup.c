@@ -51,7 +51,8 @@ static const char text[] =
 
 static struct conf *conf;
 static struct material material;
-static struct setup_facts facts = {.material = &material, .seal_key = "0123456789abcdef0123456789abcde"};
+static struct setup_facts facts = {
+    .material = &material, .verifier_keys = {"0123456789abcdef0123456789abcde", "seal of tags", "seal of passwords"}};
 static struct span memory;
 static struct role_start start;
 
@@ -119,7 +120,7 @@ Test(test_setup, secrets_only_where_they_are_needed) {
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         receive(roles[i]);
         cr_expect_eq(holds(memory, SPAN(PASSWORD)), roles[i] == ROLE_OUTBOUND, "password, %s", role_name(roles[i]));
-        cr_expect_eq(holds(memory, span_of(facts.seal_key, 32)), roles[i] == ROLE_VERIFIER, "seal, %s",
+        cr_expect_eq(holds(memory, span_of(facts.verifier_keys.seal, 32)), roles[i] == ROLE_VERIFIER, "seal, %s",
                      role_name(roles[i]));
         cr_expect_not(holds(memory, SPAN("private key")), "keys go as descriptors, %s", role_name(roles[i]));
         cr_expect_not(holds(memory, SPAN("key.pem")), "nor their names, %s", role_name(roles[i]));
@@ -216,7 +217,7 @@ Test(test_setup, of_the_others) {
     cr_expect(delivery.agents_max == 14 && !start.common.directory_is_empty && start.common.child_filter.n);
     receive(ROLE_VERIFIER);
     cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
-    cr_expect_eq(memcmp(verifier.seal_key, facts.seal_key, 32), 0);
+    cr_expect_eq(memcmp(&verifier.keys, &facts.verifier_keys, sizeof verifier.keys), 0);
     cr_expect_eq(verifier.argon2_passes, conf->auth.argon2_passes);
     receive(ROLE_KEYS);
     cr_assert_eq(keys_setup_get(&keys, start.payload), 0);

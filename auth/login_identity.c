@@ -1,0 +1,91 @@
+/* login_identity.c - whose name it is, what a verifier may try for it, and a secret that is written anew.
+ * Runs in: auth. Trusts: the database. Never: lets the work or the words differ between somebody and nobody. */
+#include "auth/facts.h"
+#include "auth/login_exchange.h"
+#include "store/clock.h"
+
+_Static_assert((int)CREDENTIALS_MAX <= (int)VERIFY_CREDENTIALS_MAX && (int)CREDENTIAL_NT_MAX <= (int)VERIFY_NT_MAX,
+               "what is stored fits into a frame");
+_Static_assert((int)CREDENTIAL_SCRAM_BYTES == (int)VERIFY_SCRAM_BYTES &&
+                   (int)ACCOUNT_SALT_BYTES == (int)VERIFY_SALT_BYTES,
+               "and is as long there");
+
+/* Nobody acts for another: RFC 4616 2. The same user by another form of the name is no other. */
+static bool acts_as(const struct house *house, struct span authorization, struct span name,
+                    const struct account *account) {
+    struct key key;
+    if (authorization.n == 0 || span_equal_nocase(authorization, name)) return true;
+    return facts_login_name(house, authorization, &key) && span_equal(key_span(&key), account_login(account));
+}
+
+/* What is known against it; NULL: nothing. */
+static const char *objection(const struct house *house, struct span authorization, struct span name,
+                             const struct identity *identity) {
+    if (!identity->account.enabled) return "account disabled";
+    if (!acts_as(house, authorization, name, &identity->account)) return "another authorization identity";
+    return identity->n ? NULL : "no password";
+}
+
+bool login_identify(struct peer *peer, struct span name, struct span authorization, struct identity *out) {
+    const struct house *house = &peer->auth->house;
+    struct exchange *exchange = &peer->exchange;
+    exchange->user_id = exchange->credential_id = 0;
+    exchange->login_n = 0;
+    exchange->why = "unknown user";
+    enum account_found found = identity_find(house, name, CREDENTIAL_SMTP, clock_wall_ms(), out);
+    if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE;
+    exchange->login_n = out->account.login_n;
+    memcpy(exchange->login, out->account.login_octets, out->account.login_n);
+    const char *against = objection(house, authorization, name, out);
+    if (!against) exchange->user_id = out->account.id;
+    exchange->why = against ? against : "wrong password";
+    return true;
+}
+
+/* As it stands in the database, where it could stand there: what is made up for nobody must not tell how the name was
+ * written. */
+static void put_normal(const struct house *house, struct span name, struct buf *out) {
+    struct key key;
+    if (facts_login_name(house, name, &key))
+        buf_put_span(out, key_span(&key));
+    else if (!identity_login_name(name, out))
+        buf_clear(out), buf_put_span(out, span_part(name, 0, ADDRESS_MAX));
+}
+
+static void put_credential(struct buf *b, const struct credential *credential) {
+    wire_put_u64(b, (uint64_t)credential->id);
+    wire_put_text(b, credential->hash);
+    wire_put_span(b, span_of(credential->scram, credential->has_scram ? sizeof credential->scram : 0));
+    wire_put_span(b, span_of(credential->nt, credential->nt_n));
+}
+
+bool login_tell_credentials(struct auth_link *link, const struct peer *peer, struct span name,
+                            const struct identity *identity) {
+    static uint8_t storage[FRAME_BODY_MAX];
+    uint8_t login[ADDRESS_MAX];
+    struct buf b = BUF_OVER(storage), normal = BUF_OVER(login);
+    bool real = peer->exchange.user_id != 0;
+    if (identity->account.id)
+        buf_put_span(&normal, account_login(&identity->account));
+    else
+        put_normal(&peer->auth->house, name, &normal);
+    wire_put_u64(&b, link->exchange);
+    wire_put_u8(&b, real);
+    wire_put_span(&b, buf_span(&normal));
+    wire_put_u64(&b, real ? (uint64_t)identity->account.id : 0);
+    wire_put_bytes(&b, identity->account.salt, sizeof identity->account.salt);
+    wire_put_u16(&b, (uint16_t)(real ? identity->n : 0));
+    for (size_t i = 0; real && i < identity->n; i++) put_credential(&b, &identity->credentials[i]);
+    bool told = buf_ok(&b) && auth_tell(link, VERIFY_CREDENTIALS, buf_span(&b), -1);
+    buf_wipe(&b);
+    return told;
+}
+
+void login_renew(struct auth *auth, struct peer *peer, struct span hash, struct span scram) {
+    struct credential_secret secret = {.hash = hash, .scram = scram};
+    int64_t id;
+    enum account_change change = credential_renew(auth->house.db, peer->exchange.credential_id, &secret, &id);
+    if (change == ACCOUNT_MISSING) return; /* it has been changed meanwhile */
+    if (change == ACCOUNT_CHANGED) peer->exchange.credential_id = id;
+    if (change != ACCOUNT_CHANGED) log_fault("replacing a hash", 0); /* tried again at the next login */
+}
