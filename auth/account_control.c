@@ -31,7 +31,7 @@ static void status(struct auth *auth, struct control_peer *peer, const struct co
     control_row_number(&control_answer.row, "logged_in", logged_in);
     control_row_number(&control_answer.row, "verifiers", verifiers);
     control_row_number(&control_answer.row, "verifiers_busy", busy);
-    control_row_number(&control_answer.row, "logins_waiting", auth->logins.n);
+    control_row_number(&control_answer.row, "logins_waiting", login_queue_waiting(&auth->logins));
     control_row_number(&control_answer.row, "networks_held", totals.networks_held);
     control_row_number(&control_answer.row, "accounts_held", totals.accounts_held);
     control_row_number(&control_answer.row, "logins_refused", totals.refused);
