@@ -18,6 +18,8 @@ enum { STEP_DEADLINE_MS = 5 * 60 * 1000 /* a client's time to type, RFC 5321 4.5
 static const struct verify_mechanism *const mechanisms[MECHANISM_COUNT] = {
     [MECHANISM_PLAIN] = &verify_plain,
     [MECHANISM_LOGIN] = &verify_login,
+    [MECHANISM_SCRAM] = &verify_scram,
+    [MECHANISM_SCRAM_PLUS] = &verify_scram,
     [MECHANISM_NTLM] = &verify_ntlm,
 };
 
