@@ -163,6 +163,14 @@ static const struct command commands[] = {
     {.name = "user login remove", .help = "Take one away, at once", .operands = {{.name = "login"}, {.name = "name"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
+    {.name = "user spa enable", .help = "Let a user log in by Secure Password Authentication (NTLM)",
+     .operands = {{.name = "login"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "The user gets a password as by user passwd, and an NT hash of it, which is as good as the password for who\n"
+             "gets hold of it and of the key. It takes effect where auth.ntlm is true.\n" PASSWORD_HELP},
+    {.name = "user spa disable", .help = "Take the NT hashes away, at once", .operands = {{.name = "login"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
     {.name = "user enable", .help = "Let a disabled or suspended user log in and send again", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
