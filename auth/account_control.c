@@ -90,6 +90,8 @@ static const struct {
     {"user passwd", control_user_passwd},
     {"user enable", control_user_enable},
     {"user disable", control_user_enable},
+    {"user import", control_user_import},
+    {"user export", control_user_export},
     {"user enrolment", control_user_enrolment},
     {"user app-password add", control_app_add},
     {"user app-password list", control_app_list},

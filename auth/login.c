@@ -120,7 +120,11 @@ int login_accept(struct peer *peer) {
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);
     log_send(&line);
-    return login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
+    int result = login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
+    /* After the answer: what it costs is nobody's to see. */
+    if (credential_used(peer->auth->house.db, exchange->credential_id, clock_wall_ms()) != 0)
+        log_fault("noting when a credential was used", 0);
+    return result;
 }
 
 /* ---- what a session says */

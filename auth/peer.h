@@ -147,6 +147,9 @@ bool peer_is_local(const struct peer *peer);
 bool peer_failed(struct peer *peer);
 bool peer_failed_too_often(const struct peer *peer);
 
+/* Once, at start: sessions whose credential has gone end from then on, and so do logins that may be by it. */
+void peer_watch_accounts(struct auth *auth);
+
 /* Sessions that have been waiting for a login for too long; returns when to look again (ms from now). */
 int peer_expire(struct auth *auth);
 

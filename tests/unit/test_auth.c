@@ -234,14 +234,14 @@ static int comes_in(enum relay_role role, const char *client) {
     return -1;
 }
 
-/* Once auth has seen that those of before have left. */
-static unsigned turned_away(enum relay_role role, const char *client) {
+/* The reason for a further one, which has no place. Those of the row before may still be leaving, in all too many. */
+static unsigned refused(enum relay_role role, const char *client) {
     unsigned reason = REASON_SERVER_BUSY;
     for (int tries = 0; tries < 1000 && reason == REASON_SERVER_BUSY; tries++) {
         if (tries) (void)usleep(10000);
-        int session = auth_fixture_client(&fixture, getpid(), role, client);
-        reason = auth_fixture_welcomed(session);
-        close(session); /* who was refused had no place */
+        int more = auth_fixture_client(&fixture, getpid(), role, client);
+        reason = auth_fixture_welcomed(more);
+        close(more);
     }
     return reason;
 }
@@ -260,7 +260,7 @@ Test(auth, places_come_back) {
         for (size_t i = 0; i < rows[r].most; i++)
             sessions[i] = auth_fixture_session(&fixture, getpid(), rows[r].role, rows[r].client[i % 2]);
         for (int turn = 0; turn < 2; turn++) {
-            cr_expect_eq(turned_away(rows[r].role, rows[r].client[0]), REASON_TOO_MANY_CONNECTIONS, "row %zu", r);
+            cr_expect_eq(refused(rows[r].role, rows[r].client[0]), REASON_TOO_MANY_CONNECTIONS, "row %zu", r);
             close(sessions[0]);
             sessions[0] = comes_in(rows[r].role, rows[r].client[0]);
         }
