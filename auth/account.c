@@ -1,12 +1,17 @@
-/* account.c - the statements about users, credentials, senders and aliases.
+/* account.c - the statements about users, senders and aliases.
  * Runs in: auth. Trusts: the database. Never: checks a password, decides. */
 #include "auth/account.h"
 
-#include "auth/password_format.h"
+#include "auth/credential.h"
 #include "store/clock.h"
+#include "store/log.h"
 
 static int64_t now(void) {
     return (int64_t)(clock_wall_ms() / 1000);
+}
+
+static uint64_t get_ms(struct statement *statement, int column) {
+    return (uint64_t)statement_get_number(statement, column) * 1000;
 }
 
 static enum account_found read_account(struct statement *statement, struct account *out) {
@@ -14,110 +19,171 @@ static enum account_found read_account(struct statement *statement, struct accou
     enum database_step step = statement_step(statement);
     if (step != DATABASE_ROW) return step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
     struct span login = statement_get_text(statement, 1);
-    bool fits = login.n > 0 && login.n <= sizeof out->login_octets;
+    struct span salt = statement_get_text(statement, 4);
+    bool fits = login.n > 0 && login.n <= sizeof out->login_octets && salt.n == sizeof out->salt;
     if (fits) {
         out->id = statement_get_number(statement, 0);
         memcpy(out->login_octets, login.p, login.n);
         out->login_n = login.n;
         out->enabled = statement_get_number(statement, 2) == 1;
-        out->created_ms = (uint64_t)statement_get_number(statement, 3) * 1000;
+        out->created_ms = get_ms(statement, 3);
+        memcpy(out->salt, salt.p, salt.n);
+        out->suspended_ms = get_ms(statement, 5);
+        out->spa = statement_get_number(statement, 6) == 1;
     }
     statement_reset(statement);
     return fits ? ACCOUNT_FOUND : ACCOUNT_FAILED;
 }
 
+#define COLUMNS "SELECT id, login, enabled, created, salt, suspended, spa FROM users "
+
 enum account_found account_find(struct database *db, struct span login, struct account *out) {
-    struct statement *statement =
-        database_statement(db, "SELECT id, login, enabled, created FROM users WHERE login = ?1");
+    struct statement *statement = database_statement(db, COLUMNS "WHERE login = ?1");
     statement_put_text(statement, 1, login);
     return read_account(statement, out);
 }
 
 enum account_found account_of(struct database *db, int64_t id, struct account *out) {
-    struct statement *statement =
-        database_statement(db, "SELECT id, login, enabled, created FROM users WHERE id = ?1");
+    struct statement *statement = database_statement(db, COLUMNS "WHERE id = ?1");
     statement_put_number(statement, 1, id);
     return read_account(statement, out);
 }
 
 enum account_found account_first(struct database *db, struct account *out) {
-    return read_account(
-        database_statement(db, "SELECT id, login, enabled, created FROM users ORDER BY enabled DESC, id LIMIT 1"),
-        out);
+    return read_account(database_statement(db, COLUMNS "ORDER BY enabled DESC, id LIMIT 1"), out);
 }
 
-enum account_found account_hash(struct database *db, int64_t id, char hash_out[VERIFY_HASH_BYTES]) {
-    struct statement *statement = database_statement(
-        db, "SELECT secret FROM credentials WHERE user_id = ?1 AND kind = 'argon2id' AND name = 'mailbox'");
-    memset(hash_out, 0, VERIFY_HASH_BYTES);
-    statement_put_number(statement, 1, id);
+enum account_found account_salt_key(struct database *db, uint8_t key_out[ACCOUNT_SALT_KEY_BYTES]) {
+    struct statement *statement = database_statement(db, "SELECT value FROM secrets WHERE name = 'salt-key'");
+    memset(key_out, 0, ACCOUNT_SALT_KEY_BYTES);
     enum database_step step = statement_step(statement);
     if (step != DATABASE_ROW) return step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
-    struct span hash = statement_get_text(statement, 0);
-    bool fits = hash.n > 0 && hash.n < VERIFY_HASH_BYTES;
-    if (fits) memcpy(hash_out, hash.p, hash.n);
+    struct span key = statement_get_text(statement, 0);
+    bool fits = key.n == ACCOUNT_SALT_KEY_BYTES;
+    if (fits) memcpy(key_out, key.p, key.n);
     statement_reset(statement);
     return fits ? ACCOUNT_FOUND : ACCOUNT_FAILED;
-}
-
-enum account_found account_dearest(struct database *db, uint64_t *work_out) {
-    /* One of each cost. */
-    struct statement *statement =
-        database_statement(db, "SELECT min(secret) FROM credentials WHERE kind = 'argon2id'"
-                               " GROUP BY substr(secret, 1, instr(CAST(secret AS TEXT), ',p='))");
-    struct password_cost cost;
-    enum database_step step;
-    *work_out = 0;
-    while ((step = statement_step(statement)) == DATABASE_ROW)
-        if (password_format_read(statement_get_text(statement, 0), &cost) && password_work(&cost) > *work_out)
-            *work_out = password_work(&cost);
-    return step == DATABASE_DONE ? ACCOUNT_FOUND : ACCOUNT_FAILED;
 }
 
 static enum account_change outcome(int changed, enum account_change when_none) {
     return changed < 0 ? ACCOUNT_CHANGE_FAILED : changed == 0 ? when_none : ACCOUNT_CHANGED;
 }
 
-static int put_hash(struct database *db, struct span login, struct span hash) {
-    struct statement *statement = database_statement(
-        db, "INSERT INTO credentials(user_id, kind, name, secret, created)"
-            " SELECT id, 'argon2id', 'mailbox', CAST(?2 AS BLOB), ?3 FROM users WHERE login = ?1"
-            " ON CONFLICT(user_id, name, kind) DO UPDATE SET secret = excluded.secret, created = excluded.created");
-    statement_put_text(statement, 1, login);
-    statement_put_text(statement, 2, hash);
-    statement_put_number(statement, 3, now());
-    return statement_run(statement);
+static struct {
+    void (*changed)(void *context, int64_t user_id, int64_t gone);
+    void *context;
+} watchers[ACCOUNT_WATCHERS];
+
+void account_watch(void (*changed)(void *context, int64_t user_id, int64_t gone), void *context) {
+    size_t n = 0;
+    while (n < ACCOUNT_WATCHERS && watchers[n].changed) n++;
+    if (n == ACCOUNT_WATCHERS) log_bug("too many who watch accounts");
+    watchers[n].changed = changed;
+    watchers[n].context = context;
 }
 
-enum account_change account_add(struct database *db, struct span login, struct span hash) {
-    enum account_change change = ACCOUNT_CHANGE_FAILED;
-    if (database_begin(db) != 0) return change;
+static void tell(int64_t user_id, int64_t gone) {
+    for (size_t i = 0; i < ACCOUNT_WATCHERS && watchers[i].changed; i++)
+        watchers[i].changed(watchers[i].context, user_id, gone);
+}
+
+/* What the open change has changed. */
+static struct {
+    size_t n;
+    int64_t user_id, gone; /* of the only one */
+} pending;
+
+static void end_change(bool kept) {
+    size_t n = pending.n;
+    pending.n = 0;
+    if (kept && n) tell(n == 1 ? pending.user_id : 0, n == 1 ? pending.gone : 0);
+}
+
+void account_changed(struct database *db, int64_t user_id, int64_t gone) {
+    if (!database_changing(db)) {
+        tell(user_id, gone);
+        return;
+    }
+    database_on_end(db, end_change);
+    pending.n++;
+    pending.user_id = user_id;
+    pending.gone = gone;
+}
+
+static enum account_change insert_user(struct database *db, struct span login,
+                                       const uint8_t salt[ACCOUNT_SALT_BYTES]) {
     struct statement *statement =
-        database_statement(db, "INSERT INTO users(login, created) VALUES(?1, ?2) ON CONFLICT DO NOTHING");
+        database_statement(db, "INSERT INTO users(login, created, salt) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING");
     statement_put_text(statement, 1, login);
     statement_put_number(statement, 2, now());
-    change = outcome(statement_run(statement), ACCOUNT_EXISTS);
-    if (change == ACCOUNT_CHANGED && (put_hash(db, login, hash) != 1 || database_commit(db) != 0))
-        change = ACCOUNT_CHANGE_FAILED;
+    statement_put_blob(statement, 3, span_of(salt, ACCOUNT_SALT_BYTES));
+    return outcome(statement_run(statement), ACCOUNT_EXISTS);
+}
+
+enum account_change account_add(struct database *db, struct span login, const uint8_t salt[ACCOUNT_SALT_BYTES],
+                                const struct credential_secret *mailbox) {
+    if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
+    enum account_change change = insert_user(db, login, salt);
+    int64_t id = database_last_id(db);
+    if (change == ACCOUNT_CHANGED && mailbox)
+        change = credential_set_mailbox(db, id, mailbox);
+    else if (change == ACCOUNT_CHANGED)
+        account_changed(db, id, 0);
+    if (change == ACCOUNT_CHANGED && database_commit(db) != 0) change = ACCOUNT_CHANGE_FAILED;
     if (change != ACCOUNT_CHANGED) database_rollback(db);
     return change;
 }
 
 enum account_change account_remove(struct database *db, struct span login) {
-    struct statement *statement = database_statement(db, "DELETE FROM users WHERE login = ?1");
-    statement_put_text(statement, 1, login);
-    return outcome(statement_run(statement), ACCOUNT_MISSING);
-}
-
-enum account_change account_set_hash(struct database *db, struct span login, struct span hash) {
-    return outcome(put_hash(db, login, hash), ACCOUNT_MISSING);
+    struct account account;
+    enum account_found found = account_find(db, login, &account);
+    if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
+    struct statement *statement = database_statement(db, "DELETE FROM users WHERE id = ?1");
+    statement_put_number(statement, 1, account.id);
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED) account_changed(db, account.id, ACCOUNT_GONE_ALL);
+    return change;
 }
 
 enum account_change account_enable(struct database *db, struct span login, bool enabled) {
-    struct statement *statement = database_statement(db, "UPDATE users SET enabled = ?2 WHERE login = ?1");
-    statement_put_text(statement, 1, login);
+    struct account account;
+    enum account_found found = account_find(db, login, &account);
+    if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
+    struct statement *statement =
+        database_statement(db, "UPDATE users SET enabled = ?2, suspended = iif(?2, 0, suspended) WHERE id = ?1");
+    statement_put_number(statement, 1, account.id);
     statement_put_number(statement, 2, enabled);
-    return outcome(statement_run(statement), ACCOUNT_MISSING);
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED) account_changed(db, account.id, 0);
+    return change;
+}
+
+enum account_change account_suspend(struct database *db, int64_t id, uint64_t since_ms) {
+    struct statement *statement = database_statement(db, "UPDATE users SET suspended = ?2 WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    statement_put_number(statement, 2, (int64_t)(since_ms / 1000));
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED) account_changed(db, id, 0);
+    return change;
+}
+
+enum account_change account_set_spa(struct database *db, int64_t id, bool enrolled) {
+    if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
+    struct statement *statement = database_statement(db, "UPDATE users SET spa = ?2 WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    statement_put_number(statement, 2, enrolled);
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED && !enrolled) {
+        statement = database_statement(db, "UPDATE credentials SET nt = NULL WHERE user_id = ?1");
+        statement_put_number(statement, 1, id);
+        if (statement_run(statement) < 0) change = ACCOUNT_CHANGE_FAILED;
+    }
+    if (change == ACCOUNT_CHANGED && database_commit(db) != 0) change = ACCOUNT_CHANGE_FAILED;
+    if (change == ACCOUNT_CHANGED)
+        account_changed(db, id, 0);
+    else
+        database_rollback(db);
+    return change;
 }
 
 enum account_change account_allow(struct database *db, struct span login, struct span pattern) {
@@ -172,17 +238,23 @@ static enum account_found walk(struct statement *statement, void (*fill)(struct 
 }
 
 static void fill_user(struct statement *statement, struct account_row *row) {
-    row->login = statement_get_text(statement, 0);
-    row->enabled = statement_get_number(statement, 1) == 1;
-    row->created_ms = (uint64_t)statement_get_number(statement, 2) * 1000;
-    row->hash = statement_get_text(statement, 3);
+    row->id = statement_get_number(statement, 0);
+    row->login = statement_get_text(statement, 1);
+    row->enabled = statement_get_number(statement, 2) == 1;
+    row->created_ms = get_ms(statement, 3);
+    row->hash = statement_get_text(statement, 4);
+    row->suspended_ms = get_ms(statement, 5);
 }
 
-enum account_found account_users(struct database *db, bool (*each)(void *context, const struct account_row *row),
-                                 void *context) {
+#define USERS                                                                                                        \
+    "SELECT u.id, u.login, enabled, u.created, hash, suspended FROM users u"                                         \
+    " LEFT JOIN credentials c ON c.user_id = u.id AND kind = 'mailbox' "
+
+enum account_found account_users(struct database *db, int64_t id,
+                                 bool (*each)(void *context, const struct account_row *row), void *context) {
     struct statement *statement =
-        database_statement(db, "SELECT login, enabled, u.created, secret FROM users u LEFT JOIN credentials c"
-                               " ON c.user_id = u.id AND kind = 'argon2id' AND name = 'mailbox' ORDER BY login");
+        id ? database_statement(db, USERS "WHERE u.id = ?1") : database_statement(db, USERS "ORDER BY u.login");
+    if (id) statement_put_number(statement, 1, id);
     return walk(statement, fill_user, each, context);
 }
 
@@ -205,7 +277,7 @@ static void fill_alias(struct statement *statement, struct account_row *row) {
     row->address = statement_get_text(statement, 0);
     row->target = statement_get_text(statement, 1);
     row->forward = statement_get_number(statement, 2) == 1;
-    row->created_ms = (uint64_t)statement_get_number(statement, 3) * 1000;
+    row->created_ms = get_ms(statement, 3);
 }
 
 enum account_found account_aliases(struct database *db, struct span address,

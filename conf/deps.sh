@@ -9,8 +9,10 @@ set -eu
 
 # Compiler and tools.
 build='gcc libc6-dev make pkg-config'
-# Libraries, each behind its door: TLS; hashes; SQLite; configuration; system call filters; foreign scripts; DNS.
-build="$build libssl-dev libsodium-dev libsqlite3-dev libconfig-dev libseccomp-dev libidn2-dev libunbound-dev"
+# Libraries, each behind its door: TLS; hashes; SQLite; configuration; system call filters; foreign scripts in domains,
+# and in passwords; DNS; hashes of other servers, and of NTLM.
+build="$build libssl-dev libsodium-dev libsqlite3-dev libconfig-dev libseccomp-dev libidn2-dev libunistring-dev libunbound-dev"
+build="$build libcrypt-dev nettle-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
 run='openssl passwd curl swaks libnet-ssleay-perl'
 # Units, real clients and servers, sanitizers, the second compiler, the intruder's and the transcripts' drivers.
@@ -76,6 +78,7 @@ fetch_peer() {
 fetch_peers() {
     peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
     peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/lmtp dovecot-core dovecot-lmtpd
+    peer_libraries='' fetch_peer fail2ban /usr/bin/fail2ban-regex fail2ban # its log reader alone, nothing is started
 }
 
 missing=

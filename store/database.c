@@ -3,6 +3,7 @@
  * it, builds a statement from a value. */
 #include "store/database.h"
 
+#include "store/database_schema.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STATEMENTS_MAX = 64, SCHEMA_VERSION = 1 };
+enum { STATEMENTS_MAX = 128 };
 
 struct statement {
     struct database *db;
@@ -23,41 +24,12 @@ struct database {
     sqlite3 *handle;
     pid_t pid;
     int failed, error; /* SQLite's extended code of the last statement that failed, and the system's */
+    unsigned depth;    /* of changes that are open */
+    bool light;        /* the open one waits for no disk */
+    void (*ended)(bool kept);
     size_t n;
     struct statement statements[STATEMENTS_MAX];
 };
-
-/* Each schema is the whole of its version; a later version adds a step from the one before. Logins and addresses are
- * kept in their normal form (lower case, A-labels), so that octets compare. Times are seconds since 1970. A user's
- * id is never given out again: a session of a user who was removed must not become another's. */
-static const char accounts_schema[] =
-    "CREATE TABLE users(id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL "
-    "DEFAULT 1,"
-    " created INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE credentials(id INTEGER PRIMARY KEY,"
-    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
-    " kind TEXT NOT NULL CHECK(kind IN('argon2id','scram-sha-256','nt-sealed')), name TEXT NOT NULL,"
-    " scope TEXT NOT NULL DEFAULT '', secret BLOB NOT NULL, created INTEGER NOT NULL, last_used INTEGER,"
-    " expires INTEGER, UNIQUE(user_id, name, kind)) STRICT;"
-    "CREATE TABLE senders(user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE, pattern TEXT NOT NULL,"
-    " PRIMARY KEY(user_id, pattern)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE aliases(address TEXT NOT NULL, target TEXT NOT NULL, forward INTEGER NOT NULL DEFAULT 0,"
-    " created INTEGER NOT NULL, PRIMARY KEY(address, target)) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX aliases_target ON aliases(target);"
-    "CREATE TABLE grants(user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE, address BLOB NOT NULL,"
-    " created INTEGER NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(address, user_id)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE quotas(user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE, kind TEXT NOT NULL,"
-    " begins INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY(user_id, kind)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE failures(bucket BLOB NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL,"
-    " last INTEGER NOT NULL, PRIMARY KEY(bucket, kind)) STRICT, WITHOUT ROWID;";
-
-/* What Dovecot's passdb and userdb queries read. */
-static const char dovecot_schema[] =
-    "CREATE TABLE users(username TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL, home TEXT NOT NULL,"
-    " uid INTEGER NOT NULL, gid INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
-
-/* The number in the file's head that says whose it is: "gpac", "gpdv". */
-static const int64_t application_ids[] = {[DATABASE_ACCOUNTS] = 0x67706163, [DATABASE_DOVECOT] = 0x67706476};
 
 static void say(struct database *db, const char *what) {
     struct log_line line;
@@ -78,51 +50,11 @@ static int run(struct database *db, const char *sql) {
     return -1;
 }
 
-static int64_t read_number(struct database *db, const char *sql) {
-    int64_t value = -1;
-    sqlite3_stmt *prepared = NULL;
-    if (sqlite3_prepare_v2(db->handle, sql, -1, &prepared, NULL) == SQLITE_OK && sqlite3_step(prepared) == SQLITE_ROW)
-        value = sqlite3_column_int64(prepared, 0);
-    else
-        say(db, "database");
-    sqlite3_finalize(prepared);
-    return value;
-}
-
-static int create(struct database *db, enum database_kind kind) {
-    char marks[96];
-    sqlite3_snprintf(sizeof marks, marks, "PRAGMA application_id=%lld; PRAGMA user_version=%d;",
-                     (long long)application_ids[kind], SCHEMA_VERSION);
-    if (run(db, "BEGIN IMMEDIATE") != 0) return -1;
-    if (run(db, kind == DATABASE_ACCOUNTS ? accounts_schema : dovecot_schema) == 0 && run(db, marks) == 0 &&
-        run(db, "COMMIT") == 0)
-        return 0;
-    (void)run(db, "ROLLBACK");
-    return -1;
-}
-
-/* A file without any table is new; one with another owner's mark or a later version is left alone. */
-static int bring_up(struct database *db, enum database_kind kind) {
-    int64_t id = read_number(db, "PRAGMA application_id"), version = read_number(db, "PRAGMA user_version");
-    int64_t tables = read_number(db, "SELECT count(*) FROM sqlite_master");
-    if (id < 0 || version < 0 || tables < 0) return -1;
-    if (id == 0 && version == 0 && tables == 0) return create(db, kind);
-    if (id == application_ids[kind] && version == SCHEMA_VERSION) return 0;
-    struct log_line line;
-    log_open(&line, LOG_FAULT);
-    log_text(&line, KEY_WHAT, "database");
-    log_text(&line, KEY_ERROR,
-             id == application_ids[kind] && version > SCHEMA_VERSION ? "it was written by a newer version of gatepost"
-                                                                     : "it is not one of ours");
-    log_send(&line);
-    return -1;
-}
-
 /* Exclusive locking: nobody else opens the accounts, and WAL then needs no shared memory. FULL: a change of an
  * account that was answered is on the disk. */
 static const char accounts_pragmas[] =
     "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-    "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+    "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
     "PRAGMA secure_delete=ON; PRAGMA journal_size_limit=4194304;";
 static const char dovecot_pragmas[] = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                                       "PRAGMA trusted_schema=OFF; PRAGMA secure_delete=ON;";
@@ -143,7 +75,7 @@ struct database *database_open(const char *file, enum database_kind kind) {
     int stays = kind == DATABASE_ACCOUNTS;
     (void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &stays);
     if (run(db, kind == DATABASE_ACCOUNTS ? accounts_pragmas : dovecot_pragmas) != 0) goto failed;
-    if (bring_up(db, kind) != 0) goto failed;
+    if (database_schema_bring_up(db->handle, kind) != 0 || run(db, "PRAGMA foreign_keys=ON") != 0) goto failed;
     return db;
 failed:
     database_close(db);
@@ -185,6 +117,13 @@ void statement_put_text(struct statement *statement, int at, struct span value) 
         statement->bad = true;
 }
 
+void statement_put_blob(struct statement *statement, int at, struct span value) {
+    if (statement->bad) return;
+    int result = value.n ? sqlite3_bind_blob64(statement->prepared, at, value.p, value.n, SQLITE_STATIC)
+                         : sqlite3_bind_null(statement->prepared, at);
+    if (result != SQLITE_OK) statement->bad = true;
+}
+
 void statement_put_number(struct statement *statement, int at, int64_t value) {
     if (!statement->bad && sqlite3_bind_int64(statement->prepared, at, value) != SQLITE_OK) statement->bad = true;
 }
@@ -224,6 +163,20 @@ int statement_run(struct statement *statement) {
     return step == DATABASE_DONE ? sqlite3_changes(statement->db->handle) : -1;
 }
 
+/* In WAL mode a commit is synced with FULL and not with NORMAL; both leave the file sound (sqlite.org/pragma.html).
+ */
+int statement_run_lazily(struct statement *statement) {
+    struct database *db = statement->db;
+    bool may = db->depth == 0 && run(db, "PRAGMA synchronous=NORMAL") == 0;
+    int changed = statement_run(statement);
+    if (may && run(db, "PRAGMA synchronous=FULL") != 0) return -1;
+    return changed;
+}
+
+int64_t database_last_id(const struct database *db) {
+    return sqlite3_last_insert_rowid(db->handle);
+}
+
 const char *database_why(const struct database *db) {
     switch (db->failed & 0xff) {
     case SQLITE_FULL:
@@ -243,18 +196,53 @@ const char *database_why(const struct database *db) {
     }
 }
 
+/* A change that follows is not to be answered before it is on the disk. */
+static void restore_sync(struct database *db) {
+    if (db->light && run(db, "PRAGMA synchronous=FULL") != 0) log_bug("the database does not sync any more");
+    db->light = false;
+}
+
+static void end_change(struct database *db, bool kept) {
+    restore_sync(db);
+    if (db->ended) db->ended(kept);
+}
+
 int database_begin(struct database *db) {
-    return statement_run(database_statement(db, "BEGIN IMMEDIATE")) < 0 ? -1 : 0;
+    if (statement_run(database_statement(db, db->depth ? "SAVEPOINT part" : "BEGIN IMMEDIATE")) < 0) return -1;
+    db->depth++;
+    return 0;
+}
+
+/* In WAL mode NORMAL syncs only when the log is folded into the database (sqlite.org/pragma.html, synchronous). */
+int database_begin_light(struct database *db) {
+    if (!db->depth && run(db, "PRAGMA synchronous=NORMAL") != 0) return -1;
+    db->light = !db->depth;
+    if (database_begin(db) == 0) return 0;
+    restore_sync(db);
+    return -1;
 }
 
 int database_commit(struct database *db) {
-    return statement_run(database_statement(db, "COMMIT")) < 0 ? -1 : 0;
+    if (statement_run(database_statement(db, db->depth > 1 ? "RELEASE part" : "COMMIT")) < 0) return -1;
+    if (--db->depth == 0) end_change(db, true);
+    return 0;
 }
 
 void database_rollback(struct database *db) {
     check_owner(db);
-    /* After some failures SQLite has rolled back by itself. */
-    if (!sqlite3_get_autocommit(db->handle)) (void)run(db, "ROLLBACK");
+    if (!db->depth) return;
+    db->depth--;
+    /* After some failures SQLite has rolled back all of it by itself. */
+    if (!sqlite3_get_autocommit(db->handle)) (void)run(db, db->depth ? "ROLLBACK TO part; RELEASE part" : "ROLLBACK");
+    if (db->depth == 0) end_change(db, false);
+}
+
+bool database_changing(const struct database *db) {
+    return db->depth > 0;
+}
+
+void database_on_end(struct database *db, void (*ended)(bool kept)) {
+    db->ended = ended;
 }
 
 int database_copy(struct database *db, const char *file) {

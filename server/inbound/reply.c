@@ -2,7 +2,7 @@
  * Runs in: session. Trusts: nothing. Never: repeats what a client said. */
 #include "server/inbound/reply.h"
 
-#include "server/inbound/base64.h"
+#include "store/base64.h"
 
 static const struct {
     uint16_t code;

@@ -3,7 +3,7 @@
  * the owner allowed that, goes on in the clear where TLS is wanted, keeps what was said before TLS. */
 #include "server/outbound/smtp_client.h"
 
-#include "server/inbound/base64.h"
+#include "store/base64.h"
 #include "store/clock.h"
 
 const struct smtp_limits smtp_limits_default = {

@@ -40,8 +40,44 @@ static const struct command_option password_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option import_options[] = {
+    {"format", "FORMAT", "dovecot, htpasswd or shadow; else it is guessed", false},
+    {"domain", "DOMAIN", "of names without one; else the only local domain", false},
+    {"scheme", "SCHEME", "of hashes without {SCHEME}; else CRYPT", false},
+    {"replace", NULL, "give users who exist the file's passwords", false},
+    {"dry-run", NULL, "check everything, change nothing", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option user_export_options[] = {
+    {"format", "FORMAT", "dovecot, which it is unless told", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option app_options[] = {
+    {"name", "NAME", "what the device is called, to revoke it by", true},
+    {"scope", "SCOPE", "smtp or pop3: it is good for that alone", false},
+    {"expires", "WHEN", "an age from now, or a day, at whose end: 90d, 2027-01-31", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option revoke_options[] = {
+    {"name", "NAME", "the device", true},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct command_option alias_options[] = {
     {"forward", NULL, "targets may be elsewhere: their mail leaves this host", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option throttle_list_options[] = {
+    {"held", NULL, "only those that are held", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option throttle_forget_options[] = {
+    {"all", NULL, "all networks and accounts", false},
     {NULL, NULL, NULL, false},
 };
 
@@ -94,7 +130,7 @@ static const struct command_option export_options[] = {
 /* clang-format off */
 #define PASSWORD_HELP \
     "A password has at least 8 characters. It is asked for without echo unless an option says otherwise, and\n" \
-    "kept only as an Argon2id hash. With --generate the password alone goes to standard output.\n"
+    "kept only as an Argon2id hash and keys for SCRAM. With --generate the password alone goes to standard output.\n"
 
 #define FILTER_HELP \
     "Options together mean messages that fit all of them. SENDER and RECIPIENT are an address, @domain for all\n" \
@@ -119,12 +155,54 @@ static const struct command commands[] = {
     {.name = "user passwd", .help = "Give a user a new password", .operands = {{.name = "login"}},
      .options = password_options, .more = PASSWORD_HELP, .asks = ROLE_AUTH, .json = true,
      .run = command_run_password},
-    {.name = "user enable", .help = "Let a disabled user log in and send again", .operands = {{.name = "login"}},
+    {.name = "user app-password add", .help = "Draw a password for one device, and print it, this once",
+     .operands = {{.name = "login"}}, .options = app_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "It opens the user's account beside the password of the mailbox. A user may have 32 of them.\n"},
+    {.name = "user app-password list", .help = "List app passwords: scope, last use, expiry",
+     .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user app-password revoke", .help = "Take one away, at once", .operands = {{.name = "login"}},
+     .options = revoke_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user login add", .help = "Give a user a further name to log on with, with a password of its own",
+     .operands = {{.name = "login"}, {.name = "name"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "NAME is a full address of any domain, or a word of at most 64 letters, digits and . _ - + which is no\n"
+             "user's or alias's name before the @. Mail programs call it \"log on using\".\n" PASSWORD_HELP},
+    {.name = "user login passwd", .help = "Give it a new password",
+     .operands = {{.name = "login"}, {.name = "name"}}, .options = password_options, .more = PASSWORD_HELP,
+     .asks = ROLE_AUTH, .json = true, .run = command_run_password},
+    {.name = "user login list", .help = "List such names", .operands = {{.name = "login", .optional = true}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user login remove", .help = "Take one away, at once", .operands = {{.name = "login"}, {.name = "name"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user spa enable", .help = "Let a user log in by Secure Password Authentication (NTLM)",
+     .operands = {{.name = "login"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "The user gets a password as by user passwd, and an NT hash of it, which is as good as the password\n"
+             "for who gets hold of it and of the key. It takes effect where auth.ntlm is true.\n" PASSWORD_HELP},
+    {.name = "user spa disable", .help = "Take the NT hashes away, at once", .operands = {{.name = "login"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again",
+     .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user remove", .help = "Remove a user; delivered mail stays", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user import", .help = "Add the users of a password file, all or none, with the hashes that it holds",
+     .operands = {{.name = "file"}}, .options = import_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_import,
+     .more = "FILE is Dovecot's passwd-file, of htpasswd or like /etc/shadow; - is standard input. Each hash is\n"
+             "replaced by one of ours when its user has logged in. Locked users are added disabled; users without a\n"
+             "password are skipped.\n"},
+    {.name = "user export", .help = "Write all users as lines of Dovecot's passwd-file, hashes included",
+     .operands = {{.name = "file", .optional = true}}, .options = user_export_options, .asks = ROLE_AUTH,
+     .run = command_run_user_export,
+     .more = "To FILE, which may not be there yet, with mode 0600; else to standard output. A ! locks who is\n"
+             "disabled.\n"},
 
     {.name = "alias add", .help = "Deliver mail for an address to others; *@domain catches all",
      .operands = {{.name = "address"}, {.name = "target", .many = true}}, .options = alias_options, .asks = ROLE_AUTH,
@@ -141,6 +219,13 @@ static const struct command commands[] = {
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "sender list", .help = "List such permissions", .operands = {{.name = "login", .optional = true}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "throttle list", .help = "List networks and accounts where logins failed, and which of them are held",
+     .options = throttle_list_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
+     .more = "Held: logins from the network are refused; the account opens only for networks that it was used from.\n"},
+    {.name = "throttle forget", .help = "Let a network or an account off at once",
+     .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_ask, .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,

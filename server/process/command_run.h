@@ -12,8 +12,13 @@ int command_run_check(const struct command_line *line);
 int command_run_backup(const struct command_line *line);
 int command_run_restore(const struct command_line *line);
 
-/* user add, user passwd: the hash is made here, the password does not leave this process. */
+/* user add, user passwd and others with a new password: what is derived of it is made here, and it does not leave
+ * this process. */
 int command_run_password(const struct command_line *line);
+
+/* user import: a password file of another server's; user export: one for another server. */
+int command_run_import(const struct command_line *line);
+int command_run_user_export(const struct command_line *line);
 
 /* queue retry, hold, release, remove: only with a selection or --all. */
 int command_run_selected(const struct command_line *line);

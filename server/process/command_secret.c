@@ -2,6 +2,8 @@
  * Runs in: the command line. Trusts: the terminal. Never: puts a password in an argument, a file or a log. */
 #include "server/process/command_secret.h"
 
+#include "auth/prepare.h"
+#include "auth/sasl.h"
 #include "auth/utf8.h"
 
 #include <errno.h>
@@ -11,11 +13,22 @@
 #include <termios.h>
 #include <unistd.h>
 
-const char *command_secret_fault(struct span password) {
+static const char *fault_of(struct span typed, struct secret *prepared) {
     size_t characters = 0;
-    if (!utf8_clean(password)) return "it holds control characters, or is not UTF-8";
-    for (size_t i = 0; i < password.n; i++) characters += (password.p[i] & 0xc0) != 0x80;
-    return characters < COMMAND_PASSWORD_LEAST ? "it is shorter than 8 characters" : NULL;
+    if (!utf8_clean(typed)) return "it holds control characters, or is not UTF-8";
+    if (typed.n && !prepare_password(typed, prepared)) return "it holds a character that RFC 8265 does not allow";
+    for (size_t i = 0; i < prepared->n; i++) characters += (prepared->octets[i] & 0xc0) != 0x80;
+    if (characters < COMMAND_PASSWORD_LEAST) return "it is shorter than 8 characters";
+    /* RFC 4616 2: no client can send more. */
+    return prepared->n > SASL_PART_MAX ? "it is longer than 255 octets" : NULL;
+}
+
+const char *command_secret_fault(struct secret *password) {
+    struct secret prepared = {0};
+    const char *fault = fault_of(secret_span(password), &prepared);
+    if (!fault) (void)secret_set(password, secret_span(&prepared));
+    secret_wipe(&prepared);
+    return fault;
 }
 
 int command_secret_generate(struct secret *out) {

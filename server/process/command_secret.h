@@ -7,9 +7,9 @@
 
 enum { COMMAND_PASSWORD_LEAST = 8 /* characters */ };
 
-/* What is wrong with a password, in words; NULL when nothing is. RFC 8265 4.2 in spirit: UTF-8, no control
- * characters. */
-const char *command_secret_fault(struct span password);
+/* Brings a password to the form in which a verifier compares it (auth/prepare.h): NULL. Or what is wrong with it, in
+ * words, and it stays as it is. */
+const char *command_secret_fault(struct secret *password);
 
 /* 20 letters and digits that are hard to confuse, in groups of five: 100 bits. 0 or -1 with errno. */
 int command_secret_generate(struct secret *out) MUST_USE;

@@ -1,7 +1,7 @@
 /* fuzz_sasl.c - base64 and the SASL messages in it.
  * Runs in: fuzzing. Trusts: nothing. Never: takes a NUL into a name or a password. */
 #include "auth/sasl.h"
-#include "server/inbound/base64.h"
+#include "store/base64.h"
 #include "tests/fuzz/fuzz.h"
 
 static void part(struct span s) {

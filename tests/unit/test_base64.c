@@ -1,6 +1,6 @@
 /* test_base64.c - base64 as SASL uses it.
  * Runs in: the test runner. Trusts: nothing. Never: talks to a socket. */
-#include "server/inbound/base64.h"
+#include "store/base64.h"
 
 #include <criterion/criterion.h>
 

@@ -39,6 +39,9 @@ static const struct {
     {"serve", "serve", ""},
     {"serve --background --pid-file /run/x", "serve", "background=yes pid-file=/run/x"},
     {"serve --announce=a=b", "serve", "announce=a=b"},
+    {"user login add a@example.test mailer", "user login add", "login=a@example.test name=mailer"},
+    {"user app-password add a@x --name phone --scope=smtp", "user app-password add",
+     "login=a@x name=phone scope=smtp"},
     {"user add a@example.test --generate", "user add", "login=a@example.test generate=yes"},
     {"user add --generate a@example.test", "user add", "generate=yes login=a@example.test"},
     {"alias add a@x b@x c@x --forward", "alias add", "address=a@x target=b@x target=c@x forward=yes"},
@@ -79,6 +82,14 @@ static const struct {
     {"sevre", "did you mean 'serve'?"},
     {"usr list", "did you mean 'user'?"},
     {"user lst", "did you mean 'user list'?"},
+    {"user login", "what about 'user login'?"},
+    {"user login ad", "did you mean 'user login add'?"},
+    {"user app-passwrd add", "did you mean 'user app-password'?"},
+    {"user logi", "did you mean 'user login'?"},
+    {"user login frobnicate", "no command 'user login frobnicate'. See gatepost user login --help"},
+    {"user ''", "no command 'user '"},
+    {"user add-a-word-that-is-far-too-long-for-a-command", "no command 'user add-a-word"},
+    {"user app-password add a@x", "'user app-password add' needs --name NAME"},
     {"que", "did you mean 'queue'?"},
     {"queue", "what about 'queue'?"},
     {"frobnicate", "no command 'frobnicate'. See gatepost --help"},
@@ -321,6 +332,8 @@ Test(command, malformed_rows, .init = fill_rows) {
 
 /* ---- passwords */
 
+#define LONG_51 "123456789012345678901234567890123456789012345678901"
+#define LONG_255 LONG_51 LONG_51 LONG_51 LONG_51 LONG_51
 static const struct {
     struct span password;
     bool taken;
@@ -337,11 +350,29 @@ static const struct {
     {SPAN("1234\x07"
           "5678"),
      false},
+    {SPAN("1234567\xe2\x80\x8b"), false}, /* a space of no width */
+    {SPAN("123456u\xcc\x88"), false},     /* 7 characters, as they are compared */
+    {SPAN(LONG_255), true},
+    {SPAN(LONG_255 "6"), false},
 };
 
 Test(command, password_faults) {
-    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++)
-        cr_expect_eq(command_secret_fault(passwords[i].password) == NULL, passwords[i].taken, "row %zu", i);
+    for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++) {
+        struct secret secret;
+        cr_assert(secret_set(&secret, passwords[i].password));
+        cr_expect_eq(command_secret_fault(&secret) == NULL, passwords[i].taken, "row %zu", i);
+        cr_expect(span_equal(secret_span(&secret), passwords[i].password), "row %zu", i);
+    }
+}
+
+/* Typed where keys make letters of parts, it is the password that was typed elsewhere. */
+Test(command, password_prepared) {
+    struct secret secret;
+    cr_assert(secret_set(&secret, SPAN("Bu\xcc\x88"
+                                       "cher\xc2\xa0lesen")));
+    cr_expect_null(command_secret_fault(&secret));
+    cr_expect(span_equal(secret_span(&secret), SPAN("B\xc3\xbc"
+                                                    "cher lesen")));
 }
 
 Test(command, password_generated) {
@@ -350,7 +381,7 @@ Test(command, password_generated) {
     cr_assert_eq(command_secret_generate(&b), 0);
     cr_expect_eq(a.n, 23);
     cr_expect_not(span_equal(secret_span(&a), secret_span(&b)));
-    cr_expect_null(command_secret_fault(secret_span(&a)));
+    cr_expect_null(command_secret_fault(&a));
     for (size_t i = 0; i < a.n; i++)
         cr_expect(i % 6 == 5 ? a.octets[i] == '-' : strchr("abcdefghijkmnpqrstuvwxyz23456789", a.octets[i]) != NULL);
 }

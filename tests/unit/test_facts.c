@@ -34,10 +34,11 @@ static void alias(const char *address, const char *target, bool forward) {
 
 static void begin(void) {
     scratch_enter();
+    static const uint8_t salt[ACCOUNT_SALT_BYTES];
     cr_assert_not_null(house.db = database_open("gatepost.db", DATABASE_ACCOUNTS));
-    cr_assert_eq(account_add(house.db, SPAN("alice@example.test"), SPAN("h")), ACCOUNT_CHANGED);
-    cr_assert_eq(account_add(house.db, SPAN("bob@example.test"), SPAN("h")), ACCOUNT_CHANGED);
-    cr_assert_eq(account_add(house.db, SPAN("carl@xn--bcher-kva.example"), SPAN("h")), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(house.db, SPAN("alice@example.test"), salt, NULL), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(house.db, SPAN("bob@example.test"), salt, NULL), ACCOUNT_CHANGED);
+    cr_assert_eq(account_add(house.db, SPAN("carl@xn--bcher-kva.example"), salt, NULL), ACCOUNT_CHANGED);
     alias("team@example.test", "alice@example.test", false);
     alias("team@example.test", "bob@example.test", false);
     alias("all@example.test", "team@example.test", false);

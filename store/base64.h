@@ -1,6 +1,6 @@
 /* base64.h - base64 as SASL uses it (RFC 4648 4, RFC 4954 4): strict, no line ends, no blanks, no stray bits. */
-#ifndef SERVER_INBOUND_BASE64_H
-#define SERVER_INBOUND_BASE64_H
+#ifndef STORE_BASE64_H
+#define STORE_BASE64_H
 
 #include "store/buf.h"
 

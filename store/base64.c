@@ -1,6 +1,6 @@
 /* base64.c - base64 for SASL.
- * Runs in: session. Trusts: nothing in the text. Never: skips an octet that it does not know. */
-#include "server/inbound/base64.h"
+ * Runs in: session, verifier, outbound. Trusts: nothing in the text. Never: skips an octet that it does not know. */
+#include "store/base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
