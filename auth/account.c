@@ -82,9 +82,32 @@ void account_watch(void (*changed)(void *context, int64_t user_id, int64_t gone)
     watchers[n].context = context;
 }
 
-void account_changed(int64_t user_id, int64_t gone) {
+static void tell(int64_t user_id, int64_t gone) {
     for (size_t i = 0; i < ACCOUNT_WATCHERS && watchers[i].changed; i++)
         watchers[i].changed(watchers[i].context, user_id, gone);
+}
+
+/* What the open change has changed. */
+static struct {
+    size_t n;
+    int64_t user_id, gone; /* of the only one */
+} pending;
+
+static void end_change(bool kept) {
+    size_t n = pending.n;
+    pending.n = 0;
+    if (kept && n) tell(n == 1 ? pending.user_id : 0, n == 1 ? pending.gone : 0);
+}
+
+void account_changed(struct database *db, int64_t user_id, int64_t gone) {
+    if (!database_changing(db)) {
+        tell(user_id, gone);
+        return;
+    }
+    database_on_end(db, end_change);
+    pending.n++;
+    pending.user_id = user_id;
+    pending.gone = gone;
 }
 
 static enum account_change insert_user(struct database *db, struct span login,
@@ -101,7 +124,11 @@ enum account_change account_add(struct database *db, struct span login, const ui
                                 const struct credential_secret *mailbox) {
     if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
     enum account_change change = insert_user(db, login, salt);
-    if (change == ACCOUNT_CHANGED && mailbox) change = credential_set_mailbox(db, database_last_id(db), mailbox);
+    int64_t id = database_last_id(db);
+    if (change == ACCOUNT_CHANGED && mailbox)
+        change = credential_set_mailbox(db, id, mailbox);
+    else if (change == ACCOUNT_CHANGED)
+        account_changed(db, id, 0);
     if (change == ACCOUNT_CHANGED && database_commit(db) != 0) change = ACCOUNT_CHANGE_FAILED;
     if (change != ACCOUNT_CHANGED) database_rollback(db);
     return change;
@@ -114,7 +141,7 @@ enum account_change account_remove(struct database *db, struct span login) {
     struct statement *statement = database_statement(db, "DELETE FROM users WHERE id = ?1");
     statement_put_number(statement, 1, account.id);
     enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
-    if (change == ACCOUNT_CHANGED) account_changed(account.id, ACCOUNT_GONE_ALL);
+    if (change == ACCOUNT_CHANGED) account_changed(db, account.id, ACCOUNT_GONE_ALL);
     return change;
 }
 
@@ -122,11 +149,12 @@ enum account_change account_enable(struct database *db, struct span login, bool 
     struct account account;
     enum account_found found = account_find(db, login, &account);
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
-    struct statement *statement = database_statement(db, "UPDATE users SET enabled = ?2 WHERE id = ?1");
+    struct statement *statement =
+        database_statement(db, "UPDATE users SET enabled = ?2, suspended = iif(?2, 0, suspended) WHERE id = ?1");
     statement_put_number(statement, 1, account.id);
     statement_put_number(statement, 2, enabled);
     enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
-    if (change == ACCOUNT_CHANGED) account_changed(account.id, 0);
+    if (change == ACCOUNT_CHANGED) account_changed(db, account.id, 0);
     return change;
 }
 
@@ -135,7 +163,26 @@ enum account_change account_suspend(struct database *db, int64_t id, uint64_t si
     statement_put_number(statement, 1, id);
     statement_put_number(statement, 2, (int64_t)(since_ms / 1000));
     enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
-    if (change == ACCOUNT_CHANGED) account_changed(id, 0);
+    if (change == ACCOUNT_CHANGED) account_changed(db, id, 0);
+    return change;
+}
+
+enum account_change account_set_spa(struct database *db, int64_t id, bool enrolled) {
+    if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
+    struct statement *statement = database_statement(db, "UPDATE users SET spa = ?2 WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    statement_put_number(statement, 2, enrolled);
+    enum account_change change = outcome(statement_run(statement), ACCOUNT_MISSING);
+    if (change == ACCOUNT_CHANGED && !enrolled) {
+        statement = database_statement(db, "UPDATE credentials SET nt = NULL WHERE user_id = ?1");
+        statement_put_number(statement, 1, id);
+        if (statement_run(statement) < 0) change = ACCOUNT_CHANGE_FAILED;
+    }
+    if (change == ACCOUNT_CHANGED && database_commit(db) != 0) change = ACCOUNT_CHANGE_FAILED;
+    if (change == ACCOUNT_CHANGED)
+        account_changed(db, id, 0);
+    else
+        database_rollback(db);
     return change;
 }
 
@@ -191,18 +238,23 @@ static enum account_found walk(struct statement *statement, void (*fill)(struct 
 }
 
 static void fill_user(struct statement *statement, struct account_row *row) {
-    row->login = statement_get_text(statement, 0);
-    row->enabled = statement_get_number(statement, 1) == 1;
-    row->created_ms = get_ms(statement, 2);
-    row->hash = statement_get_text(statement, 3);
-    row->suspended_ms = get_ms(statement, 4);
+    row->id = statement_get_number(statement, 0);
+    row->login = statement_get_text(statement, 1);
+    row->enabled = statement_get_number(statement, 2) == 1;
+    row->created_ms = get_ms(statement, 3);
+    row->hash = statement_get_text(statement, 4);
+    row->suspended_ms = get_ms(statement, 5);
 }
 
-enum account_found account_users(struct database *db, bool (*each)(void *context, const struct account_row *row),
-                                 void *context) {
+#define USERS                                                                                                        \
+    "SELECT u.id, u.login, enabled, u.created, hash, suspended FROM users u"                                         \
+    " LEFT JOIN credentials c ON c.user_id = u.id AND kind = 'mailbox' "
+
+enum account_found account_users(struct database *db, int64_t id,
+                                 bool (*each)(void *context, const struct account_row *row), void *context) {
     struct statement *statement =
-        database_statement(db, "SELECT u.login, enabled, u.created, hash, suspended FROM users u"
-                               " LEFT JOIN credentials c ON c.user_id = u.id AND kind = 'mailbox' ORDER BY u.login");
+        id ? database_statement(db, USERS "WHERE u.id = ?1") : database_statement(db, USERS "ORDER BY u.login");
+    if (id) statement_put_number(statement, 1, id);
     return walk(statement, fill_user, each, context);
 }
 

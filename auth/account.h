@@ -43,16 +43,22 @@ struct credential_secret;
 enum account_change account_add(struct database *db, struct span login, const uint8_t salt[ACCOUNT_SALT_BYTES],
                                 const struct credential_secret *mailbox) MUST_USE;
 enum account_change account_remove(struct database *db, struct span login) MUST_USE;
+/* To enable ends a suspension too. */
 enum account_change account_enable(struct database *db, struct span login, bool enabled) MUST_USE;
 /* `since_ms` 0: no longer. */
 enum account_change account_suspend(struct database *db, int64_t id, uint64_t since_ms) MUST_USE;
+/* Enrols for NTLM; or no longer, and the NT hashes of all of the user's credentials go. */
+enum account_change account_set_spa(struct database *db, int64_t id, bool enrolled) MUST_USE;
 
-/* Who is told of changes to a user and its credentials, after they are durable: what was remembered of the user is
- * void. `user_id` 0: of everybody. `gone`: the credential that no longer opens anything, so that sessions which came
- * by it are to end; 0: none, -1: all of the user's. Registered at start, once each. */
+/* Who is told of changes to a user and its credentials when they are durable: what was remembered of the user is
+ * void. `user_id` 0: of everybody, several changed at once. `gone`: the credential that no longer opens anything, so
+ * that sessions which came by it are to end; 0: none, or with user_id 0 anybody's; ACCOUNT_GONE_ALL: all of the
+ * user's. Registered at start, once each. */
 enum { ACCOUNT_WATCHERS = 8, ACCOUNT_GONE_ALL = -1 };
 void account_watch(void (*changed)(void *context, int64_t user_id, int64_t gone), void *context);
-void account_changed(int64_t user_id, int64_t gone);
+
+/* Tells them, now or when the open change has ended. For account.c and credential.c, who make the changes. */
+void account_changed(struct database *db, int64_t user_id, int64_t gone);
 
 enum account_change account_allow(struct database *db, struct span login, struct span pattern) MUST_USE;
 enum account_change account_deny(struct database *db, struct span login, struct span pattern) MUST_USE;
@@ -66,15 +72,16 @@ enum account_change account_alias_remove(struct database *db, struct span addres
 /* A row at a time, until each returns false; it must not use the same function again. FAILED, or FOUND also for
  * none. */
 struct account_row {
+    int64_t id;                  /* users */
     struct span login, hash;     /* users; of the mailbox password, empty when there is none */
     struct span pattern;         /* senders; with login */
     struct span address, target; /* aliases */
     bool enabled, forward;
     uint64_t created_ms, suspended_ms;
 };
-enum account_found account_users(struct database *db, bool (*each)(void *context, const struct account_row *row),
-                                 void *context) MUST_USE;
-/* An empty login or address: of all. */
+/* An id 0, an empty login or address: of all. */
+enum account_found account_users(struct database *db, int64_t id,
+                                 bool (*each)(void *context, const struct account_row *row), void *context) MUST_USE;
 enum account_found account_senders(struct database *db, struct span login,
                                    bool (*each)(void *context, const struct account_row *row),
                                    void *context) MUST_USE;

@@ -1,5 +1,10 @@
 /* account_control.h - what the command line may ask of auth. Verbs and arguments:
- *   user add (login, hash), user list, user show|remove|enable|disable (login), user passwd (login, hash)
+ *   user add (login, SECRET), user list, user show|remove|enable|disable (login), user passwd (login, SECRET)
+ *   user enrolment (login): row login, salt, spa, which SECRET is derived with
+ *   user app-password add (login, name, [scope], [expires], SECRET), list ([login]), revoke (login, name)
+ *   user login add|passwd (login, name, SECRET), list ([login]), remove (login, name)
+ *   user spa enable (login, SECRET), disable (login)
+ *   SECRET: hash, and in base64 salt, [scram: StoredKey and ServerKey], [nt: sealed, of users enrolled for NTLM]
  *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
  *   sender allow|deny (login, address: a pattern), sender list ([login])
  *   explain (auth/explain.h), status, postmaster (REFUSED and a warning when it leads to nobody), backup (row "file":

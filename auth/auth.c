@@ -247,8 +247,7 @@ static void master_ready(void *context, uint32_t events) {
         _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
-        if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-            log_fault("dovecot.db was not brought up to date", 0);
+        if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
         auth_say_postmaster(auth);
         break;
     case ROLE_EVENT_CHANNEL:
@@ -296,9 +295,8 @@ static int open_all(struct auth *auth) {
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     find_dearest(auth);
-    dovecot_export_open(&auth->dovecot);
-    if (dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) != 0)
-        log_fault("dovecot.db was not brought up to date", 0);
+    dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
+    if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
     auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
     return loop_add(&auth->loop, &auth->master, EPOLLIN);
 }

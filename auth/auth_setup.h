@@ -44,6 +44,8 @@ struct auth_setup {
     uint8_t stand_alone;  /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
     uint32_t verifiers;   /* how many channels to verifiers there are */
     uint32_t waiting_max; /* logins waiting for a verifier */
+    uint64_t cache_ms;    /* how long a login that was right is remembered; 0: not at all */
+    uint8_t scram, ntlm;  /* these mechanisms may be used */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;

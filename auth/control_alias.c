@@ -1,6 +1,7 @@
 /* control_alias.c - the command line's verbs about aliases and sender rights.
  * Runs in: auth. Trusts: the database. Never: makes an alias that leads to itself. */
 #include "auth/control_answer.h"
+#include "auth/identity.h"
 
 /* Whether mail for `from` passes through `address`: an alias of it to `from` would be a loop. */
 static bool leads_to(struct auth *auth, const struct key *from, struct span address, bool *failed) {
@@ -110,6 +111,12 @@ void control_alias_add(struct auth *auth, struct control_peer *peer, const struc
     if (user != ACCOUNT_NONE)
         control_end(peer, user == ACCOUNT_FOUND ? CONTROL_EXISTS : CONTROL_FAILED, "there is a user of this name");
     if (user != ACCOUNT_NONE) return;
+    enum account_found clash = identity_address_clashes(auth->house.db, &address);
+    if (clash != ACCOUNT_NONE)
+        control_end(peer, clash == ACCOUNT_FOUND ? CONTROL_EXISTS : CONTROL_FAILED,
+                    clash == ACCOUNT_FOUND ? "a user logs on with this name (user login list)"
+                                           : "the database could not be read");
+    if (clash != ACCOUNT_NONE) return;
     enum account_change change = add_targets(auth, request, &address);
     if (change == ACCOUNT_CHANGED) {
         warn_of_nobody(auth, request, warning, sizeof warning);

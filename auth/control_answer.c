@@ -46,7 +46,8 @@ void control_answer_changed(struct auth *auth, struct control_peer *peer, const 
     log_span(&line, KEY_USER, who);
     log_send(&line);
     if (!auth->setup.stand_alone) auth_say_postmaster(auth);
-    bool told = dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0;
+    /* It has heard of the change already. */
+    bool told = !auth->dovecot.stale || dovecot_export_reconcile(&auth->dovecot) == 0;
     control_end(peer, told ? CONTROL_OK : CONTROL_FAILED,
                 told ? warning : "changed, but dovecot.db could not be written");
 }
@@ -57,6 +58,16 @@ bool control_answer_login(struct auth *auth, struct control_peer *peer, const st
     if (facts_login_name(&auth->house, control_argument(request, "login"), out)) return true;
     control_end(peer, CONTROL_USAGE, "not a full address: a login looks like alice@example.test");
     return false;
+}
+
+bool control_answer_user(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                         struct account *out) {
+    struct key key;
+    if (!control_answer_login(auth, peer, request, &key)) return false;
+    enum account_found found = account_find(auth->house.db, key_span(&key), out);
+    if (found == ACCOUNT_NONE) control_end(peer, CONTROL_NOT_FOUND, "no such user");
+    if (found == ACCOUNT_FAILED) control_end(peer, CONTROL_FAILED, "the database could not be read");
+    return found == ACCOUNT_FOUND;
 }
 
 const char *control_answer_foreign(const struct key *key) {

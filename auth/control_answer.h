@@ -3,8 +3,8 @@
 #ifndef AUTH_CONTROL_ANSWER_H
 #define AUTH_CONTROL_ANSWER_H
 
-#include "auth/account.h"
 #include "auth/auth.h"
+#include "auth/credential.h"
 
 struct control_answer { /* rows on their way */
     struct auth *auth;
@@ -21,7 +21,7 @@ bool control_answer_send(struct control_answer *to);
 /* After rows: all were sent, or the database failed. */
 void control_answer_end(enum account_found found);
 
-/* After a change: logs it, brings dovecot.db up to date, answers. */
+/* After a change: logs it and answers. */
 void control_answer_change(struct auth *auth, struct control_peer *peer, enum account_change change, const char *verb,
                            struct span who, const char *missing, const char *exists);
 
@@ -33,6 +33,29 @@ void control_answer_changed(struct auth *auth, struct control_peer *peer, const 
 bool control_answer_login(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                           struct key *out) MUST_USE;
 
+/* The user whom the argument "login" names; false after answering that there is none. */
+bool control_answer_user(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                         struct account *out) MUST_USE;
+
+/* What the command line derived of a password. */
+struct control_secret {
+    char hash[VERIFY_HASH_BYTES];
+    uint8_t salt[ACCOUNT_SALT_BYTES], scram[CREDENTIAL_SCRAM_BYTES], nt[CREDENTIAL_NT_MAX];
+    struct credential_secret is; /* views into the above */
+};
+
+/* Reads the arguments hash (of an app password: a fast one), and in base64 salt, scram, nt. The salt must be the
+ * user's, and nt be given if and only if `spa`. `user` NULL: it is to be made, with this salt or without
+ * keys one that is drawn. False after answering.
+ * Raises auth's dearest work. */
+bool control_answer_secret(struct auth *auth, struct control_peer *peer, const struct control_request *request,
+                           const struct account *user, enum credential_kind kind, bool spa,
+                           struct control_secret *out) MUST_USE;
+
+/* Why there can be no new user of this name, and the exit code that says so; NULL: there can. Good until the next
+ * call. */
+const char *control_user_fault(struct auth *auth, const struct key *key, enum control_exit *code_out);
+
 /* Why an address in somebody else's domain is refused; good until the next call. */
 const char *control_answer_foreign(const struct key *key);
 
@@ -43,6 +66,15 @@ void control_user_remove(struct auth *auth, struct control_peer *peer, const str
 void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_enrolment(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_app_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_app_revoke(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_app_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_login_set(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_login_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_login_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_spa_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_spa_disable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_alias_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);

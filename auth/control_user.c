@@ -1,18 +1,11 @@
 /* control_user.c - the command line's verbs about users.
  * Runs in: auth. Trusts: the database. Never: sees a password, returns a hash. */
 #include "auth/control_answer.h"
-#include "auth/credential.h"
+#include "auth/identity.h"
+#include "auth/password_app.h"
 #include "auth/password_format.h"
-#include "store/random.h"
 
-static bool get_hash(struct auth *auth, struct control_peer *peer, const struct control_request *request,
-                     struct span *out) {
-    struct password_cost cost;
-    *out = control_argument(request, "hash");
-    if (!password_format_read(*out, &cost)) control_end(peer, CONTROL_USAGE, "not an Argon2id hash within 64 MiB");
-    if (password_work(&cost) > auth->dearest_work) auth->dearest_work = password_work(&cost);
-    return cost.passes > 0;
-}
+#include <stdio.h>
 
 static bool stop_at_first(void *context, const struct account_row *row) {
     bool *any = context;
@@ -27,35 +20,46 @@ static bool is_alias(struct auth *auth, const struct key *key, bool *failed) {
     return any;
 }
 
+const char *control_user_fault(struct auth *auth, const struct key *key, enum control_exit *code_out) {
+    bool failed;
+    *code_out = CONTROL_REFUSED;
+    if (key->local_n == 0 || key->octets[0] == '.' || key->octets[0] == '"' || span_find(key_span(key), '/') < key->n)
+        return "a login is a directory's name too: no quotes, slashes or leading dot";
+    if (!house_local_domain(&auth->house, key_domain(key))) return control_answer_foreign(key);
+    bool alias = is_alias(auth, key, &failed);
+    enum account_found clash = identity_address_clashes(auth->house.db, key);
+    failed = failed || clash == ACCOUNT_FAILED;
+    if (!failed && !alias && clash == ACCOUNT_NONE) return NULL;
+    *code_out = failed ? CONTROL_FAILED : CONTROL_EXISTS;
+    if (failed) return "the database could not be read";
+    return alias ? "there is an alias of this name" : "a user logs on with this name (user login list)";
+}
+
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct key key;
-    struct credential_secret secret = {0};
-    uint8_t salt[ACCOUNT_SALT_BYTES];
-    bool failed;
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &secret.hash)) return;
-    if (key.local_n == 0 || key.octets[0] == '.' || key.octets[0] == '"' || span_find(key_span(&key), '/') < key.n)
-        control_end(peer, CONTROL_REFUSED, "a login is a directory's name too: no quotes, slashes or leading dot");
-    else if (!house_local_domain(&auth->house, key_domain(&key)))
-        control_end(peer, CONTROL_REFUSED, control_answer_foreign(&key));
-    else if (is_alias(auth, &key, &failed) || failed)
-        control_end(peer, failed ? CONTROL_FAILED : CONTROL_EXISTS, "there is an alias of this name");
-    else if (random_draw(salt, sizeof salt) != 0)
-        control_end(peer, CONTROL_FAILED, "no random numbers");
+    struct control_secret secret;
+    enum control_exit code;
+    if (!control_answer_login(auth, peer, request, &key) ||
+        !control_answer_secret(auth, peer, request, NULL, CREDENTIAL_MAILBOX, false, &secret))
+        return;
+    const char *fault = control_user_fault(auth, &key, &code);
+    if (fault)
+        control_end(peer, code, fault);
     else
-        control_answer_change(auth, peer, account_add(auth->house.db, key_span(&key), salt, &secret), "user add",
-                              key_span(&key), "", "there is a user of this name");
+        control_answer_change(auth, peer, account_add(auth->house.db, key_span(&key), secret.salt, &secret.is),
+                              "user add", key_span(&key), "", "there is a user of this name");
+    explicit_bzero(&secret, sizeof secret);
 }
 
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
-    struct key key;
     struct account account;
-    struct credential_secret secret = {0};
-    if (!control_answer_login(auth, peer, request, &key) || !get_hash(auth, peer, request, &secret.hash)) return;
-    enum account_found found = account_find(auth->house.db, key_span(&key), &account);
-    enum account_change change = found == ACCOUNT_FOUND
-                                     ? credential_set_mailbox(auth->house.db, account.id, &secret)
-                                     : (found == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED);
-    control_answer_change(auth, peer, change, "user passwd", key_span(&key), "no such user", "");
+    struct control_secret secret;
+    if (!control_answer_user(auth, peer, request, &account) ||
+        !control_answer_secret(auth, peer, request, &account, CREDENTIAL_MAILBOX, account.spa, &secret))
+        return;
+    control_answer_change(auth, peer, credential_set_mailbox(auth->house.db, account.id, &secret.is), "user passwd",
+                          account_login(&account), "no such user", "");
+    explicit_bzero(&secret, sizeof secret);
 }
 
 void control_user_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
@@ -73,20 +77,45 @@ void control_user_enable(struct auth *auth, struct control_peer *peer, const str
                               key_span(&key), "no such user", "");
 }
 
-static bool row_user(void *context, const struct account_row *row) {
-    struct control_answer *to = context;
-    control_row_open(&to->row);
-    control_row_text(&to->row, "login", row->login);
-    control_row_bool(&to->row, "enabled", row->enabled);
-    control_row_time(&to->row, "created", row->created_ms);
-    control_row_bool(&to->row, "password", row->hash.n > 0);
-    return control_answer_send(to);
+/* Ours is made of the password at hand; another waits for the first login that shows the password. */
+static bool is_imported(struct span hash) {
+    struct password_cost cost;
+    return hash.n && !password_app_is(hash) && !password_format_read(hash, &cost);
 }
 
+struct users {
+    struct control_answer *to;
+    size_t waiting;
+};
+
+static bool row_user(void *context, const struct account_row *row) {
+    struct users *users = context;
+    struct control_row *to = &users->to->row;
+    bool imported = is_imported(row->hash);
+    users->waiting += imported;
+    control_row_open(to);
+    control_row_text(to, "login", row->login);
+    control_row_bool(to, "enabled", row->enabled);
+    control_row_time(to, "created", row->created_ms);
+    control_row_bool(to, "password", row->hash.n > 0);
+    control_row_bool(to, "imported", imported);
+    control_row_bool(to, "suspended", row->suspended_ms > 0);
+    return control_answer_send(users->to);
+}
+
+/* How many there are is said to people; a program counts. */
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
-    (void)peer;
-    (void)request;
-    control_answer_end(account_users(auth->house.db, row_user, &control_answer));
+    struct users users = {&control_answer, 0};
+    char text[160] = "";
+    enum account_found found = account_users(auth->house.db, 0, row_user, &users);
+    if (found == ACCOUNT_FOUND && users.waiting && !control_given(request, "json"))
+        snprintf(text, sizeof text,
+                 "%zu of %zu users wait for their first login here, which replaces the imported hash", users.waiting,
+                 users.to->n);
+    if (found == ACCOUNT_FOUND)
+        control_end(peer, CONTROL_OK, text);
+    else
+        control_answer_end(found);
 }
 
 static bool add_pattern(void *context, const struct account_row *row) {
@@ -106,22 +135,35 @@ static bool add_alias(void *context, const struct account_row *row) {
     return of->to->row.b.n < sizeof of->to->row.storage / 2;
 }
 
+static bool row_credential(void *context, const struct credential_row *row) {
+    struct control_answer *to = context;
+    control_row_open(&to->row);
+    control_row_text(&to->row, "credential", span_text(credential_kind_name(row->kind)));
+    control_row_text(&to->row, "name", row->name);
+    control_row_text(&to->row, "scope", span_text(row->scope ? credential_scope_name(row->scope) : "all"));
+    control_row_time(&to->row, "created", row->created_ms);
+    control_row_time(&to->row, "last_used", row->last_used_ms);
+    control_row_time(&to->row, "expires", row->expires_ms);
+    control_row_bool(&to->row, "imported", is_imported(row->hash));
+    control_row_bool(&to->row, "scram", row->has_scram);
+    control_row_bool(&to->row, "spa", row->has_nt);
+    return control_answer_send(to);
+}
+
+/* One row about the user, then one for each credential. */
 void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     struct account account;
-    struct key key;
-    if (!control_answer_login(auth, peer, request, &key)) return;
-    enum account_found found = account_find(auth->house.db, key_span(&key), &account);
-    if (found != ACCOUNT_FOUND) {
-        control_end(peer, found == ACCOUNT_NONE ? CONTROL_NOT_FOUND : CONTROL_FAILED, "no such user");
-        return;
-    }
-    struct aliases_of of = {&control_answer, key_span(&key)};
+    if (!control_answer_user(auth, peer, request, &account)) return;
+    struct database *db = auth->house.db;
+    struct aliases_of of = {&control_answer, account_login(&account)};
     control_row_open(&control_answer.row);
     control_row_text(&control_answer.row, "login", account_login(&account));
     control_row_bool(&control_answer.row, "enabled", account.enabled);
+    control_row_time(&control_answer.row, "suspended", account.suspended_ms);
+    control_row_bool(&control_answer.row, "spa", account.spa);
     control_row_time(&control_answer.row, "created", account.created_ms);
-    bool ok = account_aliases(auth->house.db, span_of(NULL, 0), add_alias, &of) == ACCOUNT_FOUND &&
-              account_senders(auth->house.db, key_span(&key), add_pattern, &control_answer) == ACCOUNT_FOUND;
+    bool ok = account_aliases(db, span_of(NULL, 0), add_alias, &of) == ACCOUNT_FOUND &&
+              account_senders(db, account_login(&account), add_pattern, &control_answer) == ACCOUNT_FOUND;
     if (ok) (void)control_answer_send(&control_answer);
-    control_answer_end(ok ? ACCOUNT_FOUND : ACCOUNT_FAILED);
+    control_answer_end(ok ? credential_list(db, account.id, row_credential, &control_answer) : ACCOUNT_FAILED);
 }

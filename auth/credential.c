@@ -149,39 +149,38 @@ static int insert(struct database *db, const struct row *row, const struct crede
 }
 
 /* In one change; the old row goes first, so that no moment has two. */
-static enum account_change put(struct database *db, const struct row *row, const struct credential_secret *secret,
-                               enum account_change when_none) {
+static enum account_change put(struct database *db, const struct row *row, const struct credential_secret *secret) {
+    struct account account;
     if (row->old < 0 || database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
     bool ok = row->old == 0 || forget(db, row->old) == 1;
     int n = ok ? insert(db, row, secret) : -1;
     if (n == 1 && database_commit(db) == 0) {
-        account_changed(row->user_id, row->old);
+        account_changed(db, row->user_id, row->old);
         return ACCOUNT_CHANGED;
     }
     database_rollback(db);
-    return n == 0 ? when_none : ACCOUNT_CHANGE_FAILED;
+    if (n != 0) return ACCOUNT_CHANGE_FAILED;
+    return account_of(db, row->user_id, &account) == ACCOUNT_NONE ? ACCOUNT_MISSING : ACCOUNT_EXISTS;
 }
 
 enum account_change credential_set_mailbox(struct database *db, int64_t user_id,
                                            const struct credential_secret *secret) {
     struct row row = {user_id, find(db, user_id, CREDENTIAL_MAILBOX, SPAN("")), .kind = CREDENTIAL_MAILBOX};
-    return put(db, &row, secret, ACCOUNT_MISSING);
+    return put(db, &row, secret);
 }
 
 enum account_change credential_add_app(struct database *db, int64_t user_id, struct span name,
                                        enum credential_scope scope, uint64_t expires_ms,
                                        const struct credential_secret *secret) {
     struct row row = {user_id, 0, CREDENTIAL_APP, name, SPAN(""), scope, expires_ms};
-    int64_t old = find(db, user_id, CREDENTIAL_APP, name);
-    if (old) return old < 0 ? ACCOUNT_CHANGE_FAILED : ACCOUNT_EXISTS;
-    return put(db, &row, secret, ACCOUNT_MISSING);
+    return put(db, &row, secret);
 }
 
 enum account_change credential_set_login(struct database *db, int64_t user_id, struct span login,
                                          const struct credential_secret *secret) {
     struct row row = {
         user_id, find(db, user_id, CREDENTIAL_LOGIN, login), CREDENTIAL_LOGIN, login, login, CREDENTIAL_ANY, 0};
-    return put(db, &row, secret, ACCOUNT_EXISTS);
+    return put(db, &row, secret);
 }
 
 enum account_change credential_remove(struct database *db, int64_t user_id, enum credential_kind kind,
@@ -189,7 +188,7 @@ enum account_change credential_remove(struct database *db, int64_t user_id, enum
     int64_t id = find(db, user_id, kind, name);
     if (id <= 0) return id == 0 ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
     if (forget(db, id) != 1) return ACCOUNT_CHANGE_FAILED;
-    account_changed(user_id, id);
+    account_changed(db, user_id, id);
     return ACCOUNT_CHANGED;
 }
 
@@ -234,7 +233,7 @@ enum account_change credential_renew(struct database *db, int64_t id, const stru
     if (user_id <= 0) return user_id == 0 ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
     if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
     if (renumber(db, id, secret) == 0 && (*id_out = last_number(db)) > 0 && database_commit(db) == 0) {
-        account_changed(user_id, 0);
+        account_changed(db, user_id, 0);
         return ACCOUNT_CHANGED;
     }
     *id_out = 0;
@@ -294,14 +293,17 @@ static struct credential_row read_row(struct statement *statement) {
     return row;
 }
 
+#define ROWS                                                                                                         \
+    "SELECT c.id, u.login, kind, name, scope, hash, scram IS NOT NULL, nt IS NOT NULL, c.created, last_used, "       \
+    "expires"                                                                                                        \
+    " FROM credentials c JOIN users u ON u.id = user_id "
+
 enum account_found credential_list(struct database *db, int64_t user_id,
                                    bool (*each)(void *context, const struct credential_row *row), void *context) {
-    struct statement *statement = database_statement(
-        db, "SELECT c.id, u.login, kind, name, scope, hash, scram IS NOT NULL, nt IS NOT NULL, c.created, last_used,"
-            " expires FROM credentials c JOIN users u ON u.id = user_id WHERE ?1 IN (0, user_id)"
-            " ORDER BY u.login, kind DESC, name");
+    struct statement *statement = user_id ? database_statement(db, ROWS "WHERE user_id = ?1 ORDER BY kind DESC, name")
+                                          : database_statement(db, ROWS "ORDER BY u.login, kind DESC, name");
     enum database_step step;
-    statement_put_number(statement, 1, user_id);
+    if (user_id) statement_put_number(statement, 1, user_id);
     while ((step = statement_step(statement)) == DATABASE_ROW) {
         struct credential_row row = read_row(statement);
         if (each(context, &row)) continue;

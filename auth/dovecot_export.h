@@ -10,15 +10,18 @@
 
 struct dovecot_export {
     struct database *db; /* NULL: none is kept */
+    struct database *accounts;
+    const struct auth_setup *setup;
+    bool stale; /* a change could not be written: the next one brings all rows up to date */
 };
 
-/* Opens it, making directory and file where missing; without it auth runs all the same (logged). */
-void dovecot_export_open(struct dovecot_export *dovecot);
+/* Opens it, making directory and file where missing, and from then on writes every change of the accounts; without it
+ * auth runs all the same (logged). Accounts and setup are looked at whenever they change. */
+void dovecot_export_open(struct dovecot_export *dovecot, struct database *accounts, const struct auth_setup *setup);
 void dovecot_export_close(struct dovecot_export *dovecot);
 
-/* Makes its rows those of the enabled users who have a password, in one transaction, which writes only what differs.
- * 0 or -1 (logged). */
-int dovecot_export_reconcile(struct dovecot_export *dovecot, struct database *accounts,
-                             const struct auth_setup *setup) MUST_USE;
+/* Makes its rows those of the users who have a password, are enabled and not suspended, in one transaction, which
+ * writes only what differs. 0 or -1 (logged). */
+int dovecot_export_reconcile(struct dovecot_export *dovecot) MUST_USE;
 
 #endif

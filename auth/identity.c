@@ -25,6 +25,31 @@ bool identity_login_name(struct span typed, struct buf *out) {
     return buf_ok(out);
 }
 
+static enum account_found any_row(struct statement *statement) {
+    enum database_step step = statement_step(statement);
+    if (step == DATABASE_ROW) statement_reset(statement);
+    return step == DATABASE_ROW ? ACCOUNT_FOUND : step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
+}
+
+enum account_found identity_login_clashes(struct database *db, struct span login_name) {
+    struct statement *statement =
+        span_find(login_name, '@') < login_name.n
+            ? database_statement(db, "SELECT 1 FROM users WHERE login = ?1"
+                                     " UNION ALL SELECT 1 FROM aliases WHERE address = ?1")
+            : database_statement(db, "SELECT 1 FROM users WHERE substr(login, 1, length(?1) + 1) = ?1 || '@'"
+                                     " UNION ALL"
+                                     " SELECT 1 FROM aliases WHERE substr(address, 1, length(?1) + 1) = ?1 || '@'");
+    statement_put_text(statement, 1, login_name);
+    return any_row(statement);
+}
+
+enum account_found identity_address_clashes(struct database *db, const struct key *address) {
+    struct statement *statement = database_statement(db, "SELECT 1 FROM credentials WHERE login IN (?1, ?2)");
+    statement_put_text(statement, 1, key_span(address));
+    statement_put_text(statement, 2, key_local(address));
+    return any_row(statement);
+}
+
 static enum account_found find_login(const struct house *house, struct span typed, enum credential_scope scope,
                                      uint64_t now_ms, struct identity *out) {
     uint8_t storage[ADDRESS_MAX];

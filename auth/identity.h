@@ -16,6 +16,12 @@ struct identity {
  * False: it can be none. A user's login has its form from facts_login_name. */
 bool identity_login_name(struct span typed, struct buf *out) MUST_USE;
 
+/* No name is to mean two things. Whether a separate login name (in its normal form) is the address of a user or
+ * alias, or, for a word, the local part of one in any domain: with one local domain that is their name too. */
+enum account_found identity_login_clashes(struct database *db, struct span login_name) MUST_USE;
+/* Whether an address, which is to become a user or alias, or its local part is a separate login name. */
+enum account_found identity_address_clashes(struct database *db, const struct key *address) MUST_USE;
+
 /* A separate login name goes before a user's (they never clash). NONE: nobody's name, `out` is zero. FOUND: the
  * account, also when it is disabled; its credentials are then none. Those of a suspended account are there: the login
  * is good, and MAIL says what is the matter. */

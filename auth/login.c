@@ -8,13 +8,19 @@ enum {
     RESPONSE_MAX = 12288 /* RFC 4954 4: what a session may send; longer than any message that is understood */
 };
 
-/* What is offered, and what a client without an initial response is asked. */
+enum need { NEEDS_SCRAM = 1, NEEDS_NTLM = 2, NEEDS_BINDING = 4 };
+
+/* What may be used, and what a client without an initial response is asked. */
 static const struct mechanism_row {
     enum mechanism mechanism;
     const char *name, *first;
+    unsigned needs;
 } mechanisms[] = {
-    {MECHANISM_PLAIN, "PLAIN", ""},
-    {MECHANISM_LOGIN, "LOGIN", "Username:"},
+    {MECHANISM_PLAIN, "PLAIN", "", 0},
+    {MECHANISM_LOGIN, "LOGIN", "Username:", 0},
+    {MECHANISM_SCRAM, "SCRAM-SHA-256", "", NEEDS_SCRAM},
+    {MECHANISM_SCRAM_PLUS, "SCRAM-SHA-256-PLUS", "", NEEDS_SCRAM | NEEDS_BINDING},
+    {MECHANISM_NTLM, "NTLM", "", NEEDS_NTLM},
 };
 
 static const struct mechanism_row *find_mechanism(struct span name) {
@@ -27,6 +33,14 @@ static const char *mechanism_name(unsigned mechanism) {
     for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
         if (mechanism == mechanisms[i].mechanism) return mechanisms[i].name;
     return "none";
+}
+
+/* A session that claims no binding has offered no -PLUS. */
+static bool may_be_used(const struct peer *peer, const struct mechanism_row *mechanism) {
+    const struct auth_setup *setup = &peer->auth->setup;
+    if ((mechanism->needs & NEEDS_SCRAM) && !setup->scram) return false;
+    if ((mechanism->needs & NEEDS_NTLM) && !setup->ntlm) return false;
+    return !(mechanism->needs & NEEDS_BINDING) || peer->exchange.exporter_n || peer->exchange.end_point_n;
 }
 
 /* ---- answers */
@@ -121,7 +135,8 @@ int login_start(struct peer *peer, struct frame *frame) {
     bool local = peer->client.role == RELAY_ROLE_LOCAL;
     if (local || (peer->client.role == RELAY_ROLE_MX && !peer->auth->setup.mx_auth))
         return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "no AUTH on this listener");
-    if (!mechanism) return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
+    if (!mechanism || !may_be_used(peer, mechanism))
+        return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
     /* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. */
     if (!tls || !peer->tls_said) return login_refuse(peer, AUTH_REJECTED, "no TLS");
     if (!initial) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));

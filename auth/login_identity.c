@@ -87,7 +87,5 @@ void login_renew(struct auth *auth, struct peer *peer, struct span hash, struct 
     enum account_change change = credential_renew(auth->house.db, peer->exchange.credential_id, &secret, &id);
     if (change == ACCOUNT_MISSING) return; /* it has been changed meanwhile */
     if (change == ACCOUNT_CHANGED) peer->exchange.credential_id = id;
-    bool told = change == ACCOUNT_CHANGED &&
-                (hash.n == 0 || dovecot_export_reconcile(&auth->dovecot, auth->house.db, &auth->setup) == 0);
-    if (!told) log_fault("replacing a hash", 0); /* tried again at the next login */
+    if (change != ACCOUNT_CHANGED) log_fault("replacing a hash", 0); /* tried again at the next login */
 }

@@ -245,7 +245,7 @@ static int failure(void *context, struct frame *frame) {
     struct peer *peer = context;
     struct wire w = wire_over(frame->body);
     unsigned what = wire_get_u8(&w);
-    if (!wire_end(&w) || what > SESSION_FAILURE_SMUGGLING) return -1;
+    if (!wire_end(&w) || what >= SESSION_FAILURE_COUNT) return -1;
     (void)peer_failed(peer);
     return 0;
 }

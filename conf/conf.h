@@ -100,6 +100,9 @@ struct conf {
         uint32_t waiting_max;         /* logins waiting for a verifier, default 100 */
         uint64_t argon2_memory_bytes; /* default 64M; 19M to 64M */
         uint32_t argon2_passes;       /* default 2 */
+        uint64_t cache_ms;            /* a password that was right is not hashed again so long; 5m; 0: always */
+        bool scram;                   /* offer SCRAM-SHA-256, default true */
+        bool ntlm;                    /* offer NTLM, default false */
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
 

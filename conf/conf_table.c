@@ -105,6 +105,12 @@ const struct conf_key conf_keys[] = {
      .doc = "memory of a password hash; stays within what Dovecot accepts"},
     {"auth.argon2_passes", COUNT, FIELD(conf, auth.argon2_passes), .standard = "2", RANGE(2, 10),
      .doc = "passes of a password hash"},
+    {"auth.cache", TIME, FIELD(conf, auth.cache_ms), .standard = "5m", RANGE(0, HOUR),
+     .doc = "a name and password that were right are taken again without a hash so long; 0s: never"},
+    {"auth.scram", SWITCH, FIELD(conf, auth.scram), .standard = "true",
+     .doc = "offer SCRAM-SHA-256; users without keys for it cannot log in by it"},
+    {"auth.ntlm", SWITCH, FIELD(conf, auth.ntlm), .standard = "false",
+     .doc = "offer NTLM (Secure Password Authentication) to users enrolled for it"},
     {"auth.legacy_auth_line", SWITCH, FIELD(conf, auth.legacy_auth_line), .standard = "true",
      .doc = "also announce AUTH= for very old clients"},
 

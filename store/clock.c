@@ -42,3 +42,32 @@ void clock_put_iso(struct buf *b, uint64_t wall_ms) {
     buf_put_format(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
                    t.tm_min, t.tm_sec, (unsigned)(wall_ms % 1000));
 }
+
+bool clock_read_age(struct span text, uint64_t *ms_out) {
+    static const struct {
+        char unit;
+        uint32_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    for (size_t i = 0; text.n && i < sizeof units / sizeof units[0]; i++) {
+        uint64_t n;
+        if (octet_lower(text.p[text.n - 1]) != (uint8_t)units[i].unit) continue;
+        if (!span_number(span_part(text, 0, text.n - 1), 100000000, &n)) return false;
+        *ms_out = n * units[i].seconds * 1000;
+        return true;
+    }
+    return false;
+}
+
+bool clock_read_date(struct span text, uint64_t *wall_ms_out) {
+    uint64_t year, month, day;
+    struct tm t = {0}, back;
+    if (text.n != 10 || text.p[4] != '-' || text.p[7] != '-') return false;
+    if (!span_number(span_part(text, 0, 4), 9999, &year) || year < 1970 ||
+        !span_number(span_part(text, 5, 2), 12, &month) || month < 1 ||
+        !span_number(span_part(text, 8, 2), 31, &day) || day < 1)
+        return false;
+    t = (struct tm){.tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day};
+    *wall_ms_out = (uint64_t)timegm(&t) * 1000;
+    split(*wall_ms_out, &back);
+    return back.tm_mday == (int)day; /* 30 February is in March */
+}

@@ -18,4 +18,10 @@ void clock_put_date(struct buf *b, uint64_t wall_ms);
 /* Appends "2026-11-23T19:10:00.123Z". */
 void clock_put_iso(struct buf *b, uint64_t wall_ms);
 
+/* "90s", "30m", "2h", "3d", "1w" in milliseconds. */
+bool clock_read_age(struct span text, uint64_t *ms_out) MUST_USE;
+
+/* "2026-11-23": the beginning of that day. False: it is no date since 1970. */
+bool clock_read_date(struct span text, uint64_t *wall_ms_out) MUST_USE;
+
 #endif

@@ -25,6 +25,7 @@ struct database {
     pid_t pid;
     int failed, error; /* SQLite's extended code of the last statement that failed, and the system's */
     unsigned depth;    /* of changes that are open */
+    void (*ended)(bool kept);
     size_t n;
     struct statement statements[STATEMENTS_MAX];
 };
@@ -192,7 +193,7 @@ int database_begin(struct database *db) {
 
 int database_commit(struct database *db) {
     if (statement_run(database_statement(db, db->depth > 1 ? "RELEASE part" : "COMMIT")) < 0) return -1;
-    db->depth--;
+    if (--db->depth == 0 && db->ended) db->ended(true);
     return 0;
 }
 
@@ -202,6 +203,15 @@ void database_rollback(struct database *db) {
     db->depth--;
     /* After some failures SQLite has rolled back all of it by itself. */
     if (!sqlite3_get_autocommit(db->handle)) (void)run(db, db->depth ? "ROLLBACK TO part; RELEASE part" : "ROLLBACK");
+    if (db->depth == 0 && db->ended) db->ended(false);
+}
+
+bool database_changing(const struct database *db) {
+    return db->depth > 0;
+}
+
+void database_on_end(struct database *db, void (*ended)(bool kept)) {
+    db->ended = ended;
 }
 
 int database_copy(struct database *db, const char *file) {

@@ -52,6 +52,10 @@ int database_begin(struct database *db) MUST_USE;
 int database_commit(struct database *db) MUST_USE;
 void database_rollback(struct database *db);
 
+/* Whether a change is open; and who is told when it has ended as a whole: `kept` is false when nothing came of it. */
+bool database_changing(const struct database *db);
+void database_on_end(struct database *db, void (*ended)(bool kept));
+
 /* Why the last statement that failed did, in words for the owner. */
 const char *database_why(const struct database *db);
 

@@ -171,7 +171,9 @@ enum session_failure {
     SESSION_FAILURE_NONE = 0,
     SESSION_FAILURE_JUNK,
     SESSION_FAILURE_TLS,
-    SESSION_FAILURE_SMUGGLING
+    SESSION_FAILURE_SMUGGLING,
+    SESSION_FAILURE_LOGIN, /* a mechanism that is not offered, no base64 */
+    SESSION_FAILURE_COUNT
 };
 
 enum auth_outcome {

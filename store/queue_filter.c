@@ -2,6 +2,7 @@
  * Runs in: queue. Trusts: nothing in what was asked. Never: takes what cannot be read for what was meant. */
 #include "store/queue_filter.h"
 
+#include "store/clock.h"
 #include "store/word.h"
 
 #include <stdio.h>
@@ -71,21 +72,6 @@ static bool fits(const struct queue_pattern *pattern, struct span text) {
 
 /* ---- what was asked */
 
-bool queue_age_read(struct span text, uint64_t *ms_out) {
-    static const struct {
-        char unit;
-        uint32_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
-    for (size_t i = 0; text.n && i < sizeof units / sizeof units[0]; i++) {
-        uint64_t n;
-        if (octet_lower(text.p[text.n - 1]) != (uint8_t)units[i].unit) continue;
-        if (!span_number(span_part(text, 0, text.n - 1), 100000000, &n)) return false;
-        *ms_out = n * units[i].seconds * 1000;
-        return true;
-    }
-    return false;
-}
-
 static bool read_pattern(const struct control_request *request, const char *name, struct queue_pattern *out,
                          char why_out[QUEUE_FILTER_WHY]) {
     struct span given = control_argument(request, name);
@@ -107,7 +93,7 @@ static bool read_age(const struct control_request *request, const char *name, ui
     struct span given = control_argument(request, name);
     uint64_t age;
     if (!control_given(request, name)) return true;
-    if (!queue_age_read(given, &age)) {
+    if (!clock_read_age(given, &age)) {
         snprintf(why_out, QUEUE_FILTER_WHY, "--%s takes a number and s, m, h, d or w: 90s, 30m, 2h, 3d", name);
         return false;
     }

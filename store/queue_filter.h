@@ -48,8 +48,6 @@ bool queue_filter_fits_head(const struct queue_filter *filter, const struct queu
 /* Without regard to ASCII case: an address or a name as it is; "@domain" for all of that domain; "<>" for an empty
  * one; with * (any octets) or ? (one octet) a pattern for the whole of it. */
 bool queue_text_fits(struct span wanted, struct span text);
-/* "90s", "30m", "2h", "3d", "1w" in milliseconds. */
-bool queue_age_read(struct span text, uint64_t *ms_out) MUST_USE;
 
 enum queue_doing queue_doing(const struct queue_message *message);
 const char *queue_doing_name(enum queue_doing doing);

@@ -40,6 +40,18 @@ static const struct command_option password_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option app_options[] = {
+    {"name", "NAME", "what the device is called, to revoke it by", true},
+    {"scope", "SCOPE", "smtp or pop3: it is good for that alone", false},
+    {"expires", "WHEN", "an age from now, or a day, at whose end: 90d, 2027-01-31", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option revoke_options[] = {
+    {"name", "NAME", "the device", true},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct command_option alias_options[] = {
     {"forward", NULL, "targets may be elsewhere: their mail leaves this host", false},
     {NULL, NULL, NULL, false},
@@ -94,7 +106,7 @@ static const struct command_option export_options[] = {
 /* clang-format off */
 #define PASSWORD_HELP \
     "A password has at least 8 characters. It is asked for without echo unless an option says otherwise, and\n" \
-    "kept only as an Argon2id hash. With --generate the password alone goes to standard output.\n"
+    "kept only as an Argon2id hash and keys for SCRAM. With --generate the password alone goes to standard output.\n"
 
 #define FILTER_HELP \
     "Options together mean messages that fit all of them. SENDER and RECIPIENT are an address, @domain for all\n" \
@@ -119,7 +131,29 @@ static const struct command commands[] = {
     {.name = "user passwd", .help = "Give a user a new password", .operands = {{.name = "login"}},
      .options = password_options, .more = PASSWORD_HELP, .asks = ROLE_AUTH, .json = true,
      .run = command_run_password},
-    {.name = "user enable", .help = "Let a disabled user log in and send again", .operands = {{.name = "login"}},
+    {.name = "user app-password add", .help = "Draw a password for one device, and print it, this once",
+     .operands = {{.name = "login"}}, .options = app_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "It opens the user's account beside the password of the mailbox. A user may have 32 of them.\n"},
+    {.name = "user app-password list", .help = "List app passwords: scope, last use, expiry",
+     .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user app-password revoke", .help = "Take one away, at once", .operands = {{.name = "login"}},
+     .options = revoke_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user login add", .help = "Give a user a further name to log on with, with a password of its own",
+     .operands = {{.name = "login"}, {.name = "name"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "NAME is a full address of any domain, or a word of at most 64 letters, digits and . _ - + which is no\n"
+             "user's or alias's name before the @. Mail programs call it \"log on using\".\n" PASSWORD_HELP},
+    {.name = "user login passwd", .help = "Give it a new password",
+     .operands = {{.name = "login"}, {.name = "name"}}, .options = password_options, .more = PASSWORD_HELP,
+     .asks = ROLE_AUTH, .json = true, .run = command_run_password},
+    {.name = "user login list", .help = "List such names", .operands = {{.name = "login", .optional = true}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user login remove", .help = "Take one away, at once", .operands = {{.name = "login"}, {.name = "name"}},
+     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},

@@ -41,32 +41,28 @@ static void guess_try(struct guess *guess, const char *candidate, size_t n) {
 
 /* ---- words */
 
-/* Whether the command's name begins with `word` as a whole word; *rest_out is what follows, "" at the end. */
-static bool name_begins(const struct command *command, const char *word, const char **rest_out) {
-    size_t n = strlen(word);
-    if (strncmp(command->name, word, n) != 0) return false;
-    *rest_out = command->name + n + (command->name[n] == ' ');
-    return command->name[n] == 0 || command->name[n] == ' ';
+/* Whether the command's name begins with `words`, and as a word of its own; *rest_out is what follows, "" at the end.
+ * Every name begins with no word. */
+static bool name_begins(const struct command *command, const char *words, const char **rest_out) {
+    size_t n = strlen(words);
+    if (strncmp(command->name, words, n) != 0) return false;
+    bool gap = n && command->name[n] == ' ';
+    *rest_out = command->name + n + gap;
+    return n == 0 || command->name[n] == 0 || gap;
 }
 
-static bool is_group(const struct command_table *table, const char *word) {
+static bool is_group(const struct command_table *table, const char *words) {
     const char *rest;
     for (size_t i = 0; i < table->n; i++)
-        if (name_begins(&table->commands[i], word, &rest) && *rest) return true;
+        if (name_begins(&table->commands[i], words, &rest) && *rest) return true;
     return false;
 }
 
 static int unknown_command(const struct command_table *table, const char *group, const char *word, FILE *errors) {
     struct guess guess = {.word = word};
-    const char *gap = group ? " " : "", *rest;
-    if (!group) group = "";
-    for (size_t i = 0; i < table->n; i++) {
-        const char *name = table->commands[i].name;
-        if (!*group)
-            guess_try(&guess, name, strcspn(name, " "));
-        else if (name_begins(&table->commands[i], group, &rest))
-            guess_try(&guess, rest, strlen(rest));
-    }
+    const char *gap = *group ? " " : "", *rest;
+    for (size_t i = 0; i < table->n; i++)
+        if (name_begins(&table->commands[i], group, &rest)) guess_try(&guess, rest, strcspn(rest, " "));
     fprintf(errors, "gatepost: no command '%s%s%s'", group, gap, word);
     if (*guess.best)
         fprintf(errors, "; did you mean '%s%s%s'?\n", group, gap, guess.best);
@@ -77,20 +73,17 @@ static int unknown_command(const struct command_table *table, const char *group,
 
 /* Takes one word of the command's name. */
 static int take_word(const struct command_table *table, const char *word, struct command_line *out, FILE *errors) {
-    const char *rest;
+    char words[sizeof out->group];
+    int n = snprintf(words, sizeof words, "%s%s%s", out->group, *out->group ? " " : "", word);
+    if (*word == 0 || n < 0 || (size_t)n >= sizeof words) return unknown_command(table, out->group, word, errors);
     for (size_t i = 0; i < table->n; i++) {
-        const struct command *command = &table->commands[i];
-        if (!name_begins(command, out->group ? out->group : word, &rest)) continue;
-        if (out->group ? strcmp(rest, word) == 0 : !*rest) {
-            out->command = command;
-            return 0;
-        }
-    }
-    if (!out->group && is_group(table, word)) {
-        out->group = word;
+        if (strcmp(table->commands[i].name, words) != 0) continue;
+        out->command = &table->commands[i];
         return 0;
     }
-    return unknown_command(table, out->group, word, errors);
+    if (!is_group(table, words)) return unknown_command(table, out->group, word, errors);
+    memcpy(out->group, words, sizeof words);
+    return 0;
 }
 
 /* ---- options and operands */
@@ -195,7 +188,7 @@ static void put_operand(const struct command_operand *operand, FILE *out) {
 
 static int check_complete(const struct command_table *table, const struct command_line *line, FILE *errors) {
     const struct command *command = line->command;
-    if (!command && line->group) {
+    if (!command && *line->group) {
         fprintf(errors, "gatepost: what about '%s'?\n", line->group);
         command_help(table, line, errors);
     } else if (!command) {
@@ -275,8 +268,8 @@ static void help_command(const struct command *command, FILE *out) {
 static void help_list(const struct command_table *table, const char *group, FILE *out) {
     const char *rest;
     for (size_t i = 0; i < table->n; i++)
-        if (!group || name_begins(&table->commands[i], group, &rest))
-            fprintf(out, "  %-16s %s\n", table->commands[i].name, table->commands[i].help);
+        if (name_begins(&table->commands[i], group, &rest))
+            fprintf(out, "  %-24s %s\n", table->commands[i].name, table->commands[i].help);
 }
 
 void command_help(const struct command_table *table, const struct command_line *line, FILE *out) {
@@ -284,14 +277,14 @@ void command_help(const struct command_table *table, const struct command_line *
         help_command(line->command, out);
         return;
     }
-    if (line->group) {
+    if (*line->group) {
         help_list(table, line->group, out);
         return;
     }
     fputs("gatepost: a small mail server that does not relay for strangers\n\n"
           "  gatepost [-c FILE] COMMAND ...       gatepost COMMAND --help\n\nCommands:\n",
           out);
-    help_list(table, NULL, out);
+    help_list(table, "", out);
     fputs("\nOptions:\n", out);
     for (const struct command_option *option = global_options; option->name; option++) help_option(option, out);
     fprintf(out,

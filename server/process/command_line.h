@@ -20,7 +20,7 @@ struct command_value {
 struct command;
 struct command_line {
     const struct command *command; /* NULL with help: about all of them */
-    const char *group;             /* with help: "user" alone, or NULL */
+    char group[32];                /* with help: "user" alone, or "user login"; else empty */
     const char *config;
     bool json, help, version;
     struct command_value values[COMMAND_VALUES];
@@ -40,7 +40,7 @@ struct command_operand {
 };
 
 struct command {
-    const char *name; /* "user add": also the verb that is asked */
+    const char *name; /* "user add", "user login add": also the verb that is asked */
     const char *help; /* one line */
     const char *more; /* further lines for its own help, or NULL */
     struct command_operand operands[COMMAND_OPERANDS];

@@ -12,7 +12,8 @@ int command_run_check(const struct command_line *line);
 int command_run_backup(const struct command_line *line);
 int command_run_restore(const struct command_line *line);
 
-/* user add, user passwd: the hash is made here, the password does not leave this process. */
+/* user add, user passwd and others with a new password: what is derived of it is made here, and it does not leave
+ * this process. */
 int command_run_password(const struct command_line *line);
 
 /* queue retry, hold, release, remove: only with a selection or --all. */

@@ -143,6 +143,8 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->login_ms = conf->timeouts.login_ms;
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->scram = conf->auth.scram;
+    setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
     if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);

@@ -130,7 +130,8 @@ class World:
         self.lock = threading.Lock()
         self.settings = dict(hostname="mx.example.test", proxy_from=[], connections=50, recipients=100,
                              messages=50, failures=20, bytes=1 << 20, command=60000, data=60000, tls=20000,
-                             login=60000, session=600000, shutdown=3000, legacy=1)
+                             login=60000, session=600000, shutdown=3000, scram=1,
+                             ntlm=0, legacy=1)
         self.settings.update(settings)
         self.listening = []
         for _ in roles:
@@ -153,7 +154,7 @@ class World:
         out += struct.pack("<4I", s["connections"], s["recipients"], s["messages"], s["failures"])
         out += struct.pack("<7Q", s["bytes"], s["command"], s["data"], s["tls"], s["login"], s["session"],
                            s["shutdown"])
-        return out + bytes([s["legacy"]])
+        return out + bytes([s["scram"], s["ntlm"], s["legacy"]])
 
     def start(self, program, trace):
         no_limit = 2 ** 64 - 1

@@ -81,21 +81,6 @@ Test(account, users) {
     cr_expect_neq(account.id, removed, "an id is never given out again");
 }
 
-Test(account, dearest_hash) {
-    uint64_t work = 7;
-    cr_expect_eq(credential_dearest(db, &work), ACCOUNT_FOUND);
-    cr_expect_eq(work, 0);
-    static const char *const hashes[] = {
-        "$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA", "$argon2id$v=19$m=4096,t=3,p=1$AAAA$AAAA",
-        "$argon2id$v=19$m=4096,t=2,p=1$zzzz$AAAA", "$argon2id$v=19$m=99999999,t=9,p=1$AAAA$AAAA", "hash"};
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
-        char login[] = "a@example.test";
-        login[0] = (char)('a' + i);
-        cr_assert_eq(add(login, hashes[i]), ACCOUNT_CHANGED);
-    }
-    cr_expect_eq(credential_dearest(db, &work), ACCOUNT_FOUND);
-    cr_expect_eq(work, 4096 * 3);
-}
 
 Test(account, senders_and_aliases) {
     uint8_t storage[1024];
@@ -135,22 +120,67 @@ static void expect_dovecot(const char *wanted) {
     database_close(reader);
 }
 
+/* Every change is there without being asked for. */
 Test(account, dovecot) {
     struct auth_setup setup = {.mail_uid = 7, .mail_gid = 8, .mail_directory = SPAN("/m")};
     struct dovecot_export dovecot;
     struct stat status;
-    dovecot_export_open(&dovecot);
+    cr_assert_eq(add("a@example.test", "$argon2id$1"), ACCOUNT_CHANGED);
+    dovecot_export_open(&dovecot, db, &setup);
     cr_assert_not_null(dovecot.db);
-    cr_assert_eq(add("a@example.test", "h1"), ACCOUNT_CHANGED);
-    cr_assert_eq(add("b@example.test", "h2"), ACCOUNT_CHANGED);
-    cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);
-    expect_dovecot(
-        "a@example.test {ARGON2ID}h1 /m/example.test/a 7\nb@example.test {ARGON2ID}h2 /m/example.test/b 7\n");
+    cr_expect_eq(dovecot_export_reconcile(&dovecot), 0);
+    cr_assert_eq(add("b@example.test", "$2y$05$x"), ACCOUNT_CHANGED);
+    expect_dovecot("a@example.test {ARGON2ID}$argon2id$1 /m/example.test/a 7\n"
+                   "b@example.test {CRYPT}$2y$05$x /m/example.test/b 7\n");
     cr_assert_eq(account_enable(db, SPAN("a@example.test"), false), ACCOUNT_CHANGED);
-    cr_assert_eq(set(id_of("b@example.test"), "h3"), ACCOUNT_CHANGED);
-    cr_expect_eq(dovecot_export_reconcile(&dovecot, db, &setup), 0);
-    expect_dovecot("b@example.test {ARGON2ID}h3 /m/example.test/b 7\n");
+    cr_assert_eq(set(id_of("b@example.test"), "{SSHA512}eA=="), ACCOUNT_CHANGED);
+    expect_dovecot("b@example.test {SSHA512}eA== /m/example.test/b 7\n");
+    cr_assert_eq(account_enable(db, SPAN("a@example.test"), true), ACCOUNT_CHANGED);
+    cr_assert_eq(account_suspend(db, id_of("b@example.test"), 1000), ACCOUNT_CHANGED);
+    expect_dovecot("a@example.test {ARGON2ID}$argon2id$1 /m/example.test/a 7\n");
+    cr_assert_eq(account_suspend(db, id_of("b@example.test"), 0), ACCOUNT_CHANGED);
+    cr_assert_eq(account_remove(db, SPAN("a@example.test")), ACCOUNT_CHANGED);
+    expect_dovecot("b@example.test {SSHA512}eA== /m/example.test/b 7\n");
+    cr_assert_eq(credential_remove(db, id_of("b@example.test"), CREDENTIAL_MAILBOX, SPAN("")), ACCOUNT_CHANGED);
+    expect_dovecot("");
     cr_assert_eq(stat(DOVECOT_EXPORT_FILE, &status), 0);
     cr_expect_eq(status.st_mode & 0777, 0640);
+    dovecot_export_close(&dovecot);
+}
+
+/* Many at once, as one change: dovecot.db has them when it is done. A change that was taken back changes nothing. */
+Test(account, dovecot_many) {
+    struct auth_setup setup = {.mail_uid = 7, .mail_gid = 8, .mail_directory = SPAN("/m")};
+    struct dovecot_export dovecot;
+    dovecot_export_open(&dovecot, db, &setup);
+    cr_assert_eq(database_begin(db), 0);
+    cr_assert_eq(add("a@example.test", "$6$x"), ACCOUNT_CHANGED);
+    database_rollback(db);
+    cr_assert_eq(database_begin(db), 0);
+    cr_assert_eq(add("b@example.test", "$6$x"), ACCOUNT_CHANGED);
+    cr_assert_eq(add("b@example.test", "$6$y"), ACCOUNT_EXISTS, "a part that fails takes no other with it");
+    cr_assert_eq(add("c@example.test", "$6$x"), ACCOUNT_CHANGED);
+    expect_dovecot("");
+    cr_assert_eq(database_commit(db), 0);
+    expect_dovecot(
+        "b@example.test {CRYPT}$6$x /m/example.test/b 7\nc@example.test {CRYPT}$6$x /m/example.test/c 7\n");
+    dovecot_export_close(&dovecot);
+}
+
+/* What could not be written comes with the next change. */
+Test(account, dovecot_stale) {
+    struct auth_setup setup = {.mail_uid = 7, .mail_gid = 8, .mail_directory = SPAN("/m")};
+    struct dovecot_export dovecot;
+    dovecot_export_open(&dovecot, db, &setup);
+    struct statement *pragma = database_statement(dovecot.db, "PRAGMA query_only=ON");
+    cr_assert_neq(statement_step(pragma), DATABASE_FAILED);
+    cr_assert_eq(add("a@example.test", "$6$x"), ACCOUNT_CHANGED);
+    cr_expect(dovecot.stale);
+    pragma = database_statement(dovecot.db, "PRAGMA query_only=OFF");
+    cr_assert_neq(statement_step(pragma), DATABASE_FAILED);
+    cr_assert_eq(add("b@example.test", "$6$y"), ACCOUNT_CHANGED);
+    cr_expect_not(dovecot.stale);
+    expect_dovecot(
+        "a@example.test {CRYPT}$6$x /m/example.test/a 7\nb@example.test {CRYPT}$6$y /m/example.test/b 7\n");
     dovecot_export_close(&dovecot);
 }

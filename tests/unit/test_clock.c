@@ -82,3 +82,51 @@ Test(test_clock, never_back) {
     clock_gettime(CLOCK_REALTIME, &now);
     cr_expect_geq(clock_wall_ms(), (uint64_t)now.tv_sec * 1000);
 }
+
+Test(test_clock, ages) {
+    static const struct {
+        const char *text;
+        uint64_t ms; /* 0: is not taken */
+    } cases[] = {{"90s", 90000},
+                 {"30m", 1800000},
+                 {"2h", 7200000},
+                 {"3d", 259200000},
+                 {"1w", 604800000},
+                 {"2H", 7200000},
+                 {"100000000w", 60480000000000000},
+                 {"", 0},
+                 {"h", 0},
+                 {"30", 0},
+                 {"3 d", 0},
+                 {"-3d", 0},
+                 {"3dd", 0},
+                 {"1.5h", 0},
+                 {"99999999999d", 0},
+                 {"18446744073709551616s", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t ms = 0;
+        bool taken = clock_read_age(span_text(cases[i].text), &ms);
+        cr_expect_eq(taken, cases[i].ms != 0, "%s", cases[i].text);
+        if (taken) cr_expect_eq(ms, cases[i].ms, "%s", cases[i].text);
+    }
+}
+
+static const struct {
+    const char *text;
+    uint64_t seconds; /* UINT64_MAX: is no date */
+} days[] = {
+    {"1970-01-01", 0},          {"2026-11-23", 1795392000},  {"2024-02-29", 1709164800}, {"9999-12-31", 253402214400},
+    {"2023-02-29", UINT64_MAX}, {"2026-02-30", UINT64_MAX},  {"2026-04-31", UINT64_MAX}, {"1969-12-31", UINT64_MAX},
+    {"2026-13-01", UINT64_MAX}, {"2026-00-10", UINT64_MAX},  {"2026-01-00", UINT64_MAX}, {"2026-1-01", UINT64_MAX},
+    {"26-01-01", UINT64_MAX},   {"2026-01-01T", UINT64_MAX}, {"2026/01/01", UINT64_MAX}, {"", UINT64_MAX},
+    {"2026-+1-01", UINT64_MAX},
+};
+
+Test(test_clock, days) {
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        uint64_t ms = 0;
+        bool taken = clock_read_date(span_text(days[i].text), &ms);
+        cr_expect_eq(taken, days[i].seconds != UINT64_MAX, "%s", days[i].text);
+        if (taken) cr_expect_eq(ms, days[i].seconds * 1000, "%s", days[i].text);
+    }
+}

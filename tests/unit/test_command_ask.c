@@ -1,7 +1,11 @@
 /* test_command_ask.c - whole commands against a control socket that a fake auth or queue serves. */
+#include "auth/credential.h"
 #include "auth/password.h"
+#include "auth/password_app.h"
+#include "auth/scram.h"
 #include "server/process/command.h"
 #include "server/process/command_ask.h"
+#include "store/base64.h"
 #include "tests/unit/conf_fixture.h"
 
 #include <criterion/criterion.h>
@@ -30,6 +34,20 @@ static void close_world(void) {
     fixture_end();
 }
 
+static const uint8_t salt[ACCOUNT_SALT_BYTES] = "sixteen octets!";
+
+/* Knows alice, and gives a malformed answer about mallory. */
+static void enrol(struct control_peer *peer, struct span login) {
+    struct control_row row;
+    bool alice = span_equal(login, SPAN("alice@example.test")), mallory = span_equal(login, SPAN("mallory@x"));
+    control_row_open(&row);
+    control_row_text(&row, "login", login);
+    control_row_text(&row, "salt", alice ? SPAN("c2l4dGVlbiBvY3RldHMhAA==") : SPAN("c2l4"));
+    control_row_bool(&row, "spa", false);
+    if ((alice || mallory) && !control_row_send(&row, peer)) _exit(1);
+    control_end(peer, alice || mallory ? CONTROL_OK : CONTROL_NOT_FOUND, alice || mallory ? "" : "no such user");
+}
+
 /* Says back every argument in a row, then ends as the verb says. */
 static void answer(void *context, struct control_peer *peer, const struct control_request *request) {
     struct control_row row;
@@ -39,6 +57,10 @@ static void answer(void *context, struct control_peer *peer, const struct contro
         return;
     }
     if (strcmp(request->verb, "user remove") == 0) _exit(0); /* dies without an answer */
+    if (strcmp(request->verb, "user enrolment") == 0) {
+        enrol(peer, control_argument(request, "login"));
+        return;
+    }
     for (size_t i = 0; i < request->n; i++) {
         control_row_open(&row);
         if (strcmp(request->verb, "queue cat") == 0) {
@@ -154,31 +176,112 @@ Test(command_ask, export, .init = open_world, .fini = close_world) {
     cr_expect(span_equal(span_of(octets, 12), SPAN("From: a\r\n\0\xff\0")));
 }
 
-Test(command_ask, user_add_from_stdin, .init = open_world, .fini = close_world) {
-    int code, ends[2];
-    char name[16], hash[VERIFY_HASH_BYTES] = "";
-    serve("auth");
+static void type(const char *text) {
+    int ends[2];
+    size_t n = strlen(text);
     cr_assert_eq(pipe(ends), 0);
-    cr_assert_eq(write(ends[1], "correct horse\n", 14), 14);
+    cr_assert_eq(write(ends[1], text, n), (ssize_t)n);
     cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* What was sent under this name; "" when nothing was. Void at the next call. */
+static const char *sent(const char *said, const char *name) {
+    static char value[256];
+    char line[320];
+    for (const char *p = said; p; p = (p = strchr(p, '\n')) ? p + 1 : NULL)
+        if (sscanf(p, "%31s %255s", line, value) == 2 && strcmp(line, name) == 0) return value;
+    return "";
+}
+
+/* The keys are those of the password and of the salt that was sent or that auth had told. */
+static void expect_scram(const char *said, const char *password, bool of_alice) {
+    uint8_t salt_sent[ACCOUNT_SALT_BYTES], octets[CREDENTIAL_SCRAM_BYTES];
+    struct buf b = BUF_OVER(salt_sent), keys_sent = BUF_OVER(octets);
+    struct scram_keys keys;
+    cr_assert(base64_decode(span_text(sent(said, "salt")), &b) && b.n == sizeof salt_sent, "%s", said);
+    cr_assert(base64_decode(span_text(sent(said, "scram")), &keys_sent) && keys_sent.n == sizeof octets, "%s", said);
+    cr_expect_eq(memcmp(salt_sent, salt, sizeof salt) == 0, of_alice);
+    scram_keys_make(span_text(password), buf_span(&b), SCRAM_ITERATIONS, &keys);
+    cr_expect_arr_eq(octets, keys.stored, 32);
+    cr_expect_arr_eq(octets + 32, keys.server, 32);
+}
+
+Test(command_ask, user_add_from_stdin, .init = open_world, .fini = close_world) {
+    int code;
+    serve("auth");
+    type("correct horse\n");
     char *said = run_into_file("user add a@example.test --password-stdin", &code);
     cr_assert_eq(code, CONTROL_OK);
     cr_expect_null(strstr(said, "correct horse"));
-    cr_assert_eq(sscanf(said, "NAME VALUE login a@example.test %15s %159s", name, hash), 2, "%s", said);
-    cr_expect_str_eq(name, "hash");
-    cr_expect(password_check(SPAN("correct horse"), hash), "%s", hash);
+    cr_expect_null(strstr(said, "password-stdin"));
+    cr_expect_str_eq(sent(said, "login"), "a@example.test");
+    cr_expect(password_check(SPAN("correct horse"), sent(said, "hash")), "%s", said);
+    cr_expect_str_eq(sent(said, "nt"), "");
+    expect_scram(said, "correct horse", false);
 }
 
-Test(command_ask, user_add_generated, .init = open_world, .fini = close_world) {
+Test(command_ask, user_passwd, .init = open_world, .fini = close_world) {
+    int code;
+    serve("auth");
+    type("correct horse\n");
+    char *said = run_into_file("user passwd alice@example.test --password-stdin", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect(password_check(SPAN("correct horse"), sent(said, "hash")), "%s", said);
+    expect_scram(said, "correct horse", true);
+}
+
+Test(command_ask, user_login_add, .init = open_world, .fini = close_world) {
+    int code;
+    serve("auth");
+    type("correct horse\n");
+    char *said = run_into_file("user login add alice@example.test mailer --password-stdin", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect_str_eq(sent(said, "name"), "mailer");
+    expect_scram(said, "correct horse", true);
+}
+
+Test(command_ask, user_passwd_generated, .init = open_world, .fini = close_world) {
     int code;
     char login[32], password[64] = "";
     serve("auth");
-    char *said = run_into_file("user passwd a@example.test --generate --json", &code);
+    char *said = run_into_file("user passwd alice@example.test --generate --json", &code);
     cr_assert_eq(code, CONTROL_OK);
     cr_assert_eq(sscanf(said, "[ {\"login\": \"%31[^\"]\", \"password\": \"%63[^\"]\"} ]", login, password), 2, "%s",
                  said);
-    cr_expect_str_eq(login, "a@example.test");
+    cr_expect_str_eq(login, "alice@example.test");
     cr_expect_eq(strlen(password), 23);
+}
+
+/* The fake says back what it got; the last line is the password. */
+Test(command_ask, app_password, .init = open_world, .fini = close_world) {
+    int code;
+    char password[64] = "";
+    serve("auth");
+    char *said =
+        run_into_file("user app-password add alice@example.test --name phone --scope smtp --expires 90d", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect_str_eq(sent(said, "scope"), "smtp");
+    cr_expect_str_eq(sent(said, "expires"), "90d");
+    const char *last = strrchr(said, '\n') - 23;
+    cr_assert_eq(sscanf(last, "%63s", password), 1, "%s", said);
+    cr_expect_eq(strlen(password), 23);
+    cr_expect(password_app_check(span_text(password), sent(said, "hash")), "%s", said);
+    expect_scram(said, password, true);
+    cr_expect_eq(strstr(said, password), last, "it is shown once");
+}
+
+/* Nobody is asked for a password that is of no use. */
+Test(command_ask, no_such_user, .init = open_world, .fini = close_world) {
+    cr_redirect_stderr();
+    serve("auth");
+    cr_expect_eq(run("user passwd bob@example.test"), CONTROL_NOT_FOUND);
+    cr_expect_eq(run("user app-password add bob@example.test --name x"), CONTROL_NOT_FOUND);
+    cr_expect_eq(run("user passwd mallory@x"), CONTROL_FAILED);
+    fflush(stderr);
+    cr_assert_stderr_eq_str("gatepost: no such user\ngatepost: no such user\n"
+                            "gatepost: the server's answer is malformed\n");
 }
 
 static const struct {
@@ -193,13 +296,7 @@ static const struct {
 /* No server is there: what reaches the question would end with another code. */
 Test(command_ask, user_add_refused, .init = open_world, .fini = close_world) {
     for (size_t i = 0; i < sizeof no_password / sizeof no_password[0]; i++) {
-        int ends[2];
-        size_t n = strlen(no_password[i].typed);
-        cr_assert_eq(pipe(ends), 0);
-        cr_assert_eq(write(ends[1], no_password[i].typed, n), (ssize_t)n);
-        cr_assert_eq(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
-        close(ends[0]);
-        close(ends[1]);
+        type(no_password[i].typed);
         cr_expect_eq(run(no_password[i].command), no_password[i].code, "%s", no_password[i].command);
     }
 }

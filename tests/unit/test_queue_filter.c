@@ -50,34 +50,6 @@ Test(queue_filter, a_pattern_that_tries, .timeout = 20) {
     for (int i = 0; i < 1000; i++) cr_assert_not(queue_text_fits(span_text(wanted), span_text(text)));
 }
 
-Test(queue_filter, ages) {
-    static const struct {
-        const char *text;
-        uint64_t ms; /* 0: is not taken */
-    } cases[] = {{"90s", 90000},
-                 {"30m", 1800000},
-                 {"2h", 7200000},
-                 {"3d", 259200000},
-                 {"1w", 604800000},
-                 {"2H", 7200000},
-                 {"100000000w", 60480000000000000},
-                 {"", 0},
-                 {"h", 0},
-                 {"30", 0},
-                 {"3 d", 0},
-                 {"-3d", 0},
-                 {"3dd", 0},
-                 {"1.5h", 0},
-                 {"99999999999d", 0},
-                 {"18446744073709551616s", 0}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint64_t ms = 0;
-        bool taken = queue_age_read(span_text(cases[i].text), &ms);
-        cr_expect_eq(taken, cases[i].ms != 0, "%s", cases[i].text);
-        if (taken) cr_expect_eq(ms, cases[i].ms, "%s", cases[i].text);
-    }
-}
-
 static struct control_request request;
 
 static void ask(const char *name, const char *value) {
