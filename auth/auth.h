@@ -38,6 +38,8 @@ struct auth {
     struct peer *peers;
     uint32_t n_peers;
     struct peer_counts counts;
+    struct throttle *throttle;
+    uint64_t throttle_save_at;                       /* clock_ms; 0: nothing is to be saved */
     struct peer *transactions[AUTH_TRANSACTIONS];    /* whose transaction is open, by its name */
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */

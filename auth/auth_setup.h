@@ -2,7 +2,7 @@
 #ifndef AUTH_AUTH_SETUP_H
 #define AUTH_AUTH_SETUP_H
 
-#include "store/netaddr.h"
+#include "auth/throttle.h"
 
 enum {
     AUTH_DOMAINS_MAX = 4096,
@@ -54,6 +54,7 @@ struct auth_setup {
     uint64_t message_bytes;
     uint64_t login_ms;
     uint32_t mail_uid, mail_gid;           /* for dovecot.db */
+    struct throttle_limits throttle;       /* its networks are freed with the setup */
     struct span mail_directory;            /* home of users in dovecot.db: mail_directory/domain/local */
     struct span local_domain;              /* of system users' addresses */
     uint8_t local_relay;                   /* they may send to everywhere */

@@ -49,6 +49,8 @@ int64_t database_last_id(const struct database *db) MUST_USE;
 /* One change of several statements. After a commit that returns 0 it is on the disk, unless it is a part of another:
  * then it is with that one. After begin returned 0 comes a commit that does, or a rollback. */
 int database_begin(struct database *db) MUST_USE;
+/* The same for what may be lost when the power fails: its commit waits for no disk. */
+int database_begin_light(struct database *db) MUST_USE;
 int database_commit(struct database *db) MUST_USE;
 void database_rollback(struct database *db);
 

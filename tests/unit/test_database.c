@@ -157,7 +157,7 @@ Test(database, of_version_1) {
             "3 mailbox  $argon2id$a 101 0 0 111\n5 mailbox  $argon2id$b 201 0 0 111\n");
         expect_rows(db, "SELECT user_id || pattern FROM senders", "3*@y\n");
         expect_rows(db, "SELECT address || target FROM aliases", "l@xa@x\n");
-        expect_rows(db, "SELECT name || length(value) FROM secrets", "salt-key32\n");
+        expect_rows(db, "SELECT name || length(value) FROM secrets", "salt-key32\nthrottle-key16\n");
         expect_rows(db, "SELECT integrity_check FROM pragma_integrity_check", "ok\n");
         expect_rows(db, "SELECT foreign_keys FROM pragma_foreign_keys", "1\n");
         database_close(db);
