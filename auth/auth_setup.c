@@ -198,6 +198,9 @@ void verifier_setup_put(struct buf *b, const struct verifier_setup *setup) {
     wire_put_bytes(b, setup->keys.seal, sizeof setup->keys.seal);
     wire_put_bytes(b, setup->keys.tag, sizeof setup->keys.tag);
     wire_put_bytes(b, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
+    wire_put_u8(b, setup->ntlm);
+    wire_put_span(b, setup->hostname);
+    wire_put_bytes(b, setup->nt_key, sizeof setup->nt_key);
 }
 
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
@@ -207,6 +210,9 @@ int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
     wire_get_bytes(&w, setup->keys.seal, sizeof setup->keys.seal);
     wire_get_bytes(&w, setup->keys.tag, sizeof setup->keys.tag);
     wire_get_bytes(&w, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
+    setup->ntlm = wire_get_u8(&w);
+    setup->hostname = wire_get_span(&w, SETUP_TEXT_MAX);
+    wire_get_bytes(&w, setup->nt_key, sizeof setup->nt_key);
     return wire_end(&w) ? 0 : -1;
 }
 

@@ -2,6 +2,7 @@
 #ifndef AUTH_AUTH_SETUP_H
 #define AUTH_AUTH_SETUP_H
 
+#include "auth/nt_hash.h"
 #include "auth/throttle.h"
 
 enum {
@@ -77,6 +78,9 @@ struct verifier_setup {
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     struct verifier_keys keys;
+    uint8_t ntlm;                 /* it may be used */
+    struct span hostname;         /* that NTLM names to its clients */
+    uint8_t nt_key[NT_KEY_BYTES]; /* of the NT hashes that are stored; zero without ntlm */
 };
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup);
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) MUST_USE;

@@ -20,6 +20,7 @@ static const struct verify_mechanism *const mechanisms[MECHANISM_COUNT] = {
     [MECHANISM_LOGIN] = &verify_login,
     [MECHANISM_SCRAM] = &verify_scram,
     [MECHANISM_SCRAM_PLUS] = &verify_scram,
+    [MECHANISM_NTLM] = &verify_ntlm,
 };
 
 static struct {

@@ -77,4 +77,7 @@ extern const struct verify_mechanism verify_plain, verify_login;
 /* verify_scram.c: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, 7677). */
 extern const struct verify_mechanism verify_scram;
 
+/* verify_ntlm.c: NTLM (MS-NLMP). */
+extern const struct verify_mechanism verify_ntlm;
+
 #endif

@@ -14,7 +14,7 @@ static uint8_t storage[FRAME_MAX], text[1 << 16];
 
 static void start_verifier(void) {
     struct verifier_setup setup = {.argon2_memory_bytes = 2 << 20, .argon2_passes = 1, .keys = {{1, 2, 3}, {4}, {5}}};
-    uint8_t payload[128];
+    uint8_t payload[256];
     struct buf b = BUF_OVER(payload);
     verifier_setup_put(&b, &setup);
     int ends[2];
