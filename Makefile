@@ -42,7 +42,7 @@ LIBRARY  := $(BUILD)/libgatepost.a
 # Each role's program is its main and what that main pulls out of the library; a program that reaches for a library
 # not named here does not link. That is the wall.
 PROGRAMS := session auth verifier keys queue delivery outbound resolver log
-LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring
+LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lnettle
 LIBS_session  := -lssl -lcrypto
 LIBS_auth     := -lsqlite3 -lidn2
 LIBS_verifier := -lsodium -lunistring -lcrypt -lnettle
@@ -144,6 +144,9 @@ fuzzers: $(FUZZERS:tests/fuzz/%.c=$(BUILD)/%)
 
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/fuzz/talk.o $(LIBRARY)
 	$(LINK) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
+# A client that answers as it should.
+$(BUILD)/fuzz_ntlm: $(BUILD)/tests/unit/ntlm_client.o
 
 # auth and queue as the units play them, in ask.c's place
 $(BUILD)/tests/fuzz/talk.o: $(BUILD)/tests/unit/talk.o

@@ -6,6 +6,7 @@
 #include "auth/account.h"
 #include "auth/account_control.h"
 #include "auth/credential.h"
+#include "auth/guessing.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -191,7 +192,10 @@ static void add_link(struct auth *auth, const struct role_link *from) {
     link->watch = (struct loop_watch){from->fd, link_ready, link};
     link->backlog.cap_bytes = BACKLOG_BYTES;
     link->alive = loop_add(&auth->loop, &link->watch, EPOLLIN) == 0;
-    if (!link->alive) log_fault("a channel to another process", errno);
+    if (!link->alive)
+        log_fault("a channel to another process", errno);
+    else if (link->kind == ROLE_VERIFIER)
+        login_verifier_found(link);
 }
 
 /* ---- the postmaster */
@@ -223,7 +227,14 @@ static void take_setup(struct auth *auth) {
     auth_setup_free(&auth->setup);
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
+    guessing_limit(auth);
     find_dearest(auth);
+}
+
+static void close_all(struct auth *auth) {
+    guessing_close(auth);
+    database_close(auth->house.db);
+    dovecot_export_close(&auth->dovecot);
 }
 
 static void read_listeners(struct auth *auth) {
@@ -241,6 +252,7 @@ static void master_ready(void *context, uint32_t events) {
     read_listeners(auth);
     switch (role_listen(auth->start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
+        guessing_close(auth);
         _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
@@ -251,8 +263,7 @@ static void master_ready(void *context, uint32_t events) {
         add_link(auth, &link);
         break;
     case ROLE_EVENT_DRAIN:
-        database_close(auth->house.db);
-        dovecot_export_close(&auth->dovecot);
+        close_all(auth);
         _exit(0);
     case ROLE_EVENT_LOG_NEW:
         peer_name_all(auth);
@@ -290,10 +301,13 @@ static int open_all(struct auth *auth) {
         return -1;
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
-    if (!auth->house.db) return -1;
+    if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
+    if (guessing_open(auth) != 0) return -1;
+    login_prepare(auth);
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
+    peer_watch_accounts(auth);
     auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
     return loop_add(&auth->loop, &auth->master, EPOLLIN);
 }
@@ -341,6 +355,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
             expire_at = now + EXPIRE_EVERY_MS;
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
+        wait = earlier(wait, guessing_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);
@@ -348,7 +363,6 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
     }
     log_flush();
-    database_close(auth.house.db);
-    dovecot_export_close(&auth.dovecot);
+    close_all(&auth);
     return 0;
 }

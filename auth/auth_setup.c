@@ -23,6 +23,17 @@ static void put_domains(struct buf *b, const struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_relay_recipients; i++) wire_put_span(b, setup->relay_recipients[i]);
 }
 
+static void put_throttle(struct buf *b, const struct throttle_limits *limits) {
+    wire_put_u8(b, limits->enabled);
+    wire_put_u32(b, limits->network_ipv4_bits);
+    wire_put_u32(b, limits->network_ipv6_bits);
+    wire_put_u32(b, limits->network_failures);
+    wire_put_u32(b, limits->account_failures);
+    wire_put_u64(b, limits->window_ms);
+    wire_put_u64(b, limits->known_ms);
+    wire_put_networks(b, limits->exempt, limits->n_exempt);
+}
+
 void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_span(b, setup->hostname);
     wire_put_span(b, setup->recipient_delimiter);
@@ -35,6 +46,9 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u8(b, setup->stand_alone);
     wire_put_u32(b, setup->verifiers);
     wire_put_u32(b, setup->waiting_max);
+    wire_put_u64(b, setup->cache_ms);
+    wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->ntlm);
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
     wire_put_u32(b, setup->connections);
@@ -48,6 +62,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->failures_per_session);
     wire_put_u64(b, setup->message_bytes);
     wire_put_u64(b, setup->login_ms);
+    put_throttle(b, &setup->throttle);
     wire_put_u32(b, setup->mail_uid);
     wire_put_u32(b, setup->mail_gid);
     wire_put_span(b, setup->mail_directory);
@@ -113,6 +128,17 @@ static void get_limits(struct wire *w, struct auth_setup *setup) {
     setup->login_ms = wire_get_u64(w);
 }
 
+static void get_throttle(struct wire *w, struct throttle_limits *limits) {
+    limits->enabled = wire_get_u8(w);
+    limits->network_ipv4_bits = wire_get_u32(w);
+    limits->network_ipv6_bits = wire_get_u32(w);
+    limits->network_failures = wire_get_u32(w);
+    limits->account_failures = wire_get_u32(w);
+    limits->window_ms = wire_get_u64(w);
+    limits->known_ms = wire_get_u64(w);
+    limits->exempt = wire_get_networks(w, AUTH_NETWORKS_MAX, &limits->n_exempt);
+}
+
 static void get_system_users(struct wire *w, struct auth_setup *setup) {
     setup->local_domain = wire_get_span(w, SETUP_TEXT_MAX);
     setup->local_relay = wire_get_u8(w);
@@ -139,9 +165,13 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->stand_alone = wire_get_u8(&w);
     setup->verifiers = wire_get_u32(&w);
     setup->waiting_max = wire_get_u32(&w);
+    setup->cache_ms = wire_get_u64(&w);
+    setup->scram = wire_get_u8(&w);
+    setup->ntlm = wire_get_u8(&w);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
     get_limits(&w, setup);
+    get_throttle(&w, &setup->throttle);
     setup->mail_uid = wire_get_u32(&w);
     setup->mail_gid = wire_get_u32(&w);
     setup->mail_directory = wire_get_span(&w, SETUP_TEXT_MAX);
@@ -156,6 +186,7 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->relay_domains);
     free(setup->relay_recipients);
     free(setup->system_users);
+    free(setup->throttle.exempt);
     free(setup->trusted_networks);
     free(setup->local_sender_hosts);
     *setup = (struct auth_setup){0};
@@ -164,14 +195,24 @@ void auth_setup_free(struct auth_setup *setup) {
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup) {
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
-    wire_put_bytes(b, setup->seal_key, sizeof setup->seal_key);
+    wire_put_bytes(b, setup->keys.seal, sizeof setup->keys.seal);
+    wire_put_bytes(b, setup->keys.tag, sizeof setup->keys.tag);
+    wire_put_bytes(b, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
+    wire_put_u8(b, setup->ntlm);
+    wire_put_span(b, setup->hostname);
+    wire_put_bytes(b, setup->nt_key, sizeof setup->nt_key);
 }
 
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
-    wire_get_bytes(&w, setup->seal_key, sizeof setup->seal_key);
+    wire_get_bytes(&w, setup->keys.seal, sizeof setup->keys.seal);
+    wire_get_bytes(&w, setup->keys.tag, sizeof setup->keys.tag);
+    wire_get_bytes(&w, setup->keys.fingerprint, sizeof setup->keys.fingerprint);
+    setup->ntlm = wire_get_u8(&w);
+    setup->hostname = wire_get_span(&w, SETUP_TEXT_MAX);
+    wire_get_bytes(&w, setup->nt_key, sizeof setup->nt_key);
     return wire_end(&w) ? 0 : -1;
 }
 

@@ -2,7 +2,8 @@
 #ifndef AUTH_AUTH_SETUP_H
 #define AUTH_AUTH_SETUP_H
 
-#include "store/netaddr.h"
+#include "auth/nt_hash.h"
+#include "auth/throttle.h"
 
 enum {
     AUTH_DOMAINS_MAX = 4096,
@@ -44,6 +45,8 @@ struct auth_setup {
     uint8_t stand_alone;  /* no server: answer one control peer on descriptor of ROLE_COMMAND, then leave */
     uint32_t verifiers;   /* how many channels to verifiers there are */
     uint32_t waiting_max; /* logins waiting for a verifier */
+    uint64_t cache_ms;    /* how long a login that was right is remembered; 0: not at all */
+    uint8_t scram, ntlm;  /* these mechanisms may be used */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;
@@ -52,6 +55,7 @@ struct auth_setup {
     uint64_t message_bytes;
     uint64_t login_ms;
     uint32_t mail_uid, mail_gid;           /* for dovecot.db */
+    struct throttle_limits throttle;       /* its networks are freed with the setup */
     struct span mail_directory;            /* home of users in dovecot.db: mail_directory/domain/local */
     struct span local_domain;              /* of system users' addresses */
     uint8_t local_relay;                   /* they may send to everywhere */
@@ -63,10 +67,20 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup);
 int auth_setup_get(struct auth_setup *setup, struct span payload) MUST_USE;
 void auth_setup_free(struct auth_setup *setup);
 
+/* Drawn by the master at each start. */
+struct verifier_keys {
+    uint8_t seal[32];        /* of the state between two steps */
+    uint8_t tag[32];         /* of what stands for a login and its password in auth's memory */
+    uint8_t fingerprint[32]; /* of what stands for a password alone */
+};
+
 struct verifier_setup {
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
-    uint8_t seal_key[32]; /* drawn by the master at each start; for the state between two steps */
+    struct verifier_keys keys;
+    uint8_t ntlm;                 /* it may be used */
+    struct span hostname;         /* that NTLM names to its clients */
+    uint8_t nt_key[NT_KEY_BYTES]; /* of the NT hashes that are stored; zero without ntlm */
 };
 void verifier_setup_put(struct buf *b, const struct verifier_setup *setup);
 int verifier_setup_get(struct verifier_setup *setup, struct span payload) MUST_USE;

@@ -88,7 +88,7 @@ static bool row_credential(const struct credential_row *row, enum credential_kin
     struct control_answer *to = &control_answer;
     if (row->kind != wanted) return true;
     control_row_open(&to->row);
-    control_row_text(&to->row, "user", row->user);
+    control_row_text(&to->row, "login", row->user);
     control_row_text(&to->row, "name", row->name);
     if (wanted == CREDENTIAL_APP)
         control_row_text(&to->row, "scope", span_text(row->scope ? credential_scope_name(row->scope) : "all"));

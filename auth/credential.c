@@ -192,6 +192,7 @@ enum account_change credential_remove(struct database *db, int64_t user_id, enum
     return ACCOUNT_CHANGED;
 }
 
+/* 0: there is no such row. */
 static int64_t user_of(struct database *db, int64_t id) {
     struct statement *statement = database_statement(db, "SELECT user_id FROM credentials WHERE id = ?1");
     statement_put_number(statement, 1, id);
@@ -247,7 +248,11 @@ int credential_used(struct database *db, int64_t id, uint64_t now_ms) {
     statement_put_number(statement, 1, id);
     statement_put_number(statement, 2, (int64_t)(now_ms / 1000));
     statement_put_number(statement, 3, CREDENTIAL_USED_EVERY_S);
-    return statement_run(statement) < 0 ? -1 : 0;
+    return statement_run_lazily(statement) < 0 ? -1 : 0;
+}
+
+bool credential_there(struct database *db, int64_t id) {
+    return user_of(db, id) > 0;
 }
 
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) {

@@ -4,7 +4,6 @@
 
 #include "auth/auth.h"
 #include "store/log.h"
-#include "store/secret.h"
 
 /* States, one bit each. A frame that is not permitted in the state drops the session. */
 enum peer_state {
@@ -32,18 +31,39 @@ struct transaction {
     size_t ends;       /* recipients that these came to */
 };
 
-enum exchange_state { EXCHANGE_NONE = 0, EXCHANGE_CHALLENGED, EXCHANGE_QUEUED, EXCHANGE_WORKED_ON, EXCHANGE_DELAYED };
+enum exchange_state {
+    EXCHANGE_NONE = 0,
+    EXCHANGE_CHALLENGED,
+    EXCHANGE_HELD_BACK, /* its network has failed too often to be served at once */
+    EXCHANGE_QUEUED,
+    EXCHANGE_WORKED_ON,
+    EXCHANGE_DELAYED, /* its answer is known, and not due yet */
+    EXCHANGE_PROVEN   /* right; the client has yet to answer the last challenge */
+};
 
 struct exchange {
     enum exchange_state state;
     uint64_t number;
     uint8_t mechanism, step;
-    uint64_t began_ms, due_ms; /* of the attempt; when its failure is answered */
+    uint64_t began_ms; /* this message came to the queue */
+    struct queue_timer timer;
     struct login_wait wait;
-    struct auth_link *verifier;
+    struct auth_link *link; /* the verifier that works on it */
     uint8_t sealed[VERIFY_STATE_BYTES];
-    struct secret message;
-    int64_t user_id; /* whose hash is being worked on; 0: nobody */
+    uint8_t exporter[CHANNEL_BINDING_MAX], end_point[CHANNEL_BINDING_MAX];
+    size_t exporter_n, end_point_n;
+    uint8_t message[VERIFY_MESSAGE_MAX]; /* may hold a password: wiped when a verifier has it */
+    size_t message_n;
+    enum auth_outcome outcome;                 /* of a delayed answer */
+    uint8_t challenge[VERIFY_CHALLENGE_BYTES]; /* likewise */
+    size_t challenge_n;
+    struct throttle_attempt attempt;
+    enum throttle_failure failure; /* should it be wrong */
+    uint8_t tag[VERIFY_TAG_BYTES];
+    int64_t user_id, credential_id; /* whose credentials are being worked on, 0: nobody; which was right */
+    uint64_t used_ms;               /* wall clock: that credential was, last */
+    bool remembered;                /* it was right lately: no hash was made */
+    bool stale;                     /* the user was changed while they were */
     uint8_t login[ADDRESS_MAX];
     size_t login_n;
     const char *why; /* for the log */
@@ -126,6 +146,9 @@ bool peer_is_local(const struct peer *peer);
 /* One more failure; true when there were too many. */
 bool peer_failed(struct peer *peer);
 bool peer_failed_too_often(const struct peer *peer);
+
+/* Once, at start: sessions whose credential has gone end from then on, and so do logins that may be by it. */
+void peer_watch_accounts(struct auth *auth);
 
 /* Sessions that have been waiting for a login for too long; returns when to look again (ms from now). */
 int peer_expire(struct auth *auth);

@@ -2,16 +2,24 @@
 #ifndef AUTH_SEAL_H
 #define AUTH_SEAL_H
 
+#include "store/buf.h"
 #include "store/frames.h"
-#include "store/span.h"
 
-/* Seals the name of this exchange until the deadline (clock_ms). False when it does not fit. */
-bool seal_close(const uint8_t key[32], uint64_t exchange, uint64_t deadline_ms, struct span name,
+/* Which step it is for. */
+struct seal_label {
+    uint64_t exchange;
+    uint8_t mechanism, step;
+};
+
+/* Octets that fit into a state. */
+enum { SEAL_CLEAR_MAX = VERIFY_STATE_BYTES - 24 - 16 - 20 };
+
+/* Seals what is for this step until the deadline (clock_ms). False when it does not fit. */
+bool seal_close(const uint8_t key[32], struct seal_label label, uint64_t deadline_ms, struct span clear,
                 uint8_t state_out[VERIFY_STATE_BYTES]) MUST_USE;
 
-/* Opens it; false when it is not ours, of another exchange, or too late. `name_out` holds VERIFY_NAME_BYTES, NUL
- * padded. */
-bool seal_open(const uint8_t key[32], uint64_t exchange, uint64_t now_ms, const uint8_t state[VERIFY_STATE_BYTES],
-               uint8_t name_out[VERIFY_NAME_BYTES]) MUST_USE;
+/* Appends to clear_out what was sealed; false when it is not ours, for another step, or too late. */
+bool seal_open(const uint8_t key[32], struct seal_label label, uint64_t now_ms,
+               const uint8_t state[VERIFY_STATE_BYTES], struct buf *clear_out) MUST_USE;
 
 #endif

@@ -100,8 +100,22 @@ struct conf {
         uint32_t waiting_max;         /* logins waiting for a verifier, default 100 */
         uint64_t argon2_memory_bytes; /* default 64M; 19M to 64M */
         uint32_t argon2_passes;       /* default 2 */
+        uint64_t cache_ms;            /* a password that was right is not hashed again so long; 5m; 0: always */
+        bool scram;                   /* offer SCRAM-SHA-256, default true */
+        bool ntlm;                    /* offer NTLM, default false */
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
+
+    struct {                         /* guessing passwords */
+        bool enabled;                /* default true */
+        uint32_t network_failures;   /* from one network, default 20 */
+        uint32_t account_failures;   /* at one account, default 40 */
+        uint64_t window_ms;          /* in which a full counter drains, default 1h */
+        uint64_t known_ms;           /* how long a network stays known for an account, default 30d */
+        uint32_t network_ipv4_bits;  /* what counts as one network: 32 */
+        uint32_t network_ipv6_bits;  /* 64 */
+        struct conf_networks exempt; /* never held as networks; empty by default */
+    } throttle;
 
     struct {
         uint32_t connections;             /* in all, default 500 */

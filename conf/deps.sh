@@ -10,7 +10,7 @@ set -eu
 # Compiler and tools.
 build='gcc libc6-dev make pkg-config'
 # Libraries, each behind its door: TLS; hashes; SQLite; configuration; system call filters; foreign scripts in domains,
-# and in passwords; DNS; hashes of other servers.
+# and in passwords; DNS; hashes of other servers, and of NTLM.
 build="$build libssl-dev libsodium-dev libsqlite3-dev libconfig-dev libseccomp-dev libidn2-dev libunistring-dev libunbound-dev"
 build="$build libcrypt-dev nettle-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
@@ -78,6 +78,7 @@ fetch_peer() {
 fetch_peers() {
     peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
     peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/modules/libdriver_sqlite.so dovecot-core dovecot-lmtpd dovecot-sqlite
+    peer_libraries='' fetch_peer fail2ban /usr/bin/fail2ban-regex fail2ban # its log reader alone, nothing is started
 }
 
 missing=

@@ -58,7 +58,9 @@ enum frame_type {
     SESSION_KEYS,              /* empty: wants a channel to the keys process */
     SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
                                   state */
-    SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response */
+    SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response, span
+                                  TLS exporter (RFC 9266, 32 octets; claim), span digest of the certificate (RFC 5929
+                                  4, at most CHANNEL_BINDING_MAX; claim); these two empty where there is none */
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
@@ -100,12 +102,21 @@ enum frame_type {
     /* ---- auth to keys */
     KEYS_CLIENT = 0x0701, /* +fd: keys' end of a session's channel */
 
-    /* ---- auth to verifier and back; results are of fixed size */
-    VERIFY_STEP = 0x0801, /* u64 exchange, u8 enum mechanism, u8 step, VERIFY_STATE_BYTES of state, span message */
-    VERIFY_HASH,          /* u64 exchange, u8 1: real user 0: nobody, text stored hash (the default one for nobody) */
-    VERIFY_IDENTITY = 0x0881, /* u64 exchange, u8 enum verify_outcome, VERIFY_NAME_BYTES of name (NUL padded),
-                                 VERIFY_STATE_BYTES of state */
-    VERIFY_RESULT,            /* u64 exchange, u8 ok, VERIFY_HASH_BYTES of new hash (NUL padded; zero: none wanted) */
+    /* ---- auth to verifier and back. What is no span has its size always, filled up with NUL; a challenge is u16 n,
+     * then VERIFY_CHALLENGE_BYTES of which n count; state is sealed */
+    VERIFY_SETUP = 0x0801, /* VERIFY_KEY_BYTES: the key of the salts that nobody has; first on each channel */
+    VERIFY_STEP,           /* u64 exchange, u8 enum mechanism, u8 step, span TLS exporter, span digest of the
+                              certificate, VERIFY_STATE_BYTES of state, span message (at most VERIFY_MESSAGE_MAX) */
+    VERIFY_CREDENTIALS,    /* u64 exchange, u8 1: real user 0: nobody, text login in its normal form, u64 user,
+                              VERIFY_SALT_BYTES of salt (zero: none is stored), u16 n, n times: u64 credential, text
+                              hash, span SCRAM keys, span sealed NT hash (these three empty: none) */
+    VERIFY_FORGET,         /* u64 exchange: no credentials will come, and no result is awaited */
+    VERIFY_IDENTITY = 0x0881, /* u64 exchange, u8 enum verify_outcome, u8 enum verify_why, VERIFY_NAME_BYTES of name,
+                                 VERIFY_NAME_BYTES of authorization, VERIFY_TAG_BYTES of tag, VERIFY_FINGERPRINT_BYTES
+                                 of fingerprint, challenge, VERIFY_STATE_BYTES of state */
+    VERIFY_RESULT,            /* u64 exchange, u8 enum verify_verdict, u8 enum verify_why, u64 credential, challenge,
+                                 VERIFY_STATE_BYTES of state, VERIFY_HASH_BYTES of new hash (zero: none wanted),
+                                 VERIFY_SCRAM_BYTES of new SCRAM keys (likewise) */
     VERIFY_MEASURED,          /* u32 ms that one hash of the configured cost took; once, at start and at setup */
 
     /* ---- queue to delivery and outbound, and back */
@@ -160,7 +171,9 @@ enum session_failure {
     SESSION_FAILURE_NONE = 0,
     SESSION_FAILURE_JUNK,
     SESSION_FAILURE_TLS,
-    SESSION_FAILURE_SMUGGLING
+    SESSION_FAILURE_SMUGGLING,
+    SESSION_FAILURE_LOGIN, /* a mechanism that is not offered, no base64 */
+    SESSION_FAILURE_COUNT
 };
 
 enum auth_outcome {
@@ -186,13 +199,59 @@ enum verdict {
     VERDICT_MISFIT     /* the key is not the certificate's */
 };
 
-enum mechanism { MECHANISM_NONE = 0, MECHANISM_PLAIN, MECHANISM_LOGIN };
-enum { VERIFY_STATE_BYTES = 512, VERIFY_NAME_BYTES = 256, VERIFY_HASH_BYTES = 160 };
+enum { CHANNEL_BINDING_MAX = 64 };
+
+enum mechanism {
+    MECHANISM_NONE = 0,
+    MECHANISM_PLAIN,
+    MECHANISM_LOGIN,
+    MECHANISM_SCRAM,
+    MECHANISM_SCRAM_PLUS,
+    MECHANISM_NTLM,
+    MECHANISM_COUNT
+};
+enum {
+    VERIFY_STATE_BYTES = 1024,
+    VERIFY_NAME_BYTES = 256,
+    VERIFY_HASH_BYTES = 160,
+    VERIFY_MESSAGE_MAX = 2048,
+    VERIFY_CHALLENGE_BYTES = 512,
+    VERIFY_TAG_BYTES = 32,
+    VERIFY_FINGERPRINT_BYTES = 8,
+    VERIFY_KEY_BYTES = 32,
+    VERIFY_SALT_BYTES = 16,
+    VERIFY_SCRAM_BYTES = 64,     /* StoredKey, ServerKey (RFC 5802 3) */
+    VERIFY_NT_MAX = 96,          /* a sealed NT hash */
+    VERIFY_CREDENTIALS_MAX = 33  /* of one login */
+};
+
+/* What a message came to. */
 enum verify_outcome {
     VERIFY_MALFORMED = 0,
-    VERIFY_CONTINUE, /* state holds what the next step needs, sealed; the challenge is fixed by mechanism and step */
-    VERIFY_CHECK /* name is whose hash is wanted; the verifier holds the password until VERIFY_HASH. state holds who
-                    the client wants to act as, NUL padded; empty: as the name */
+    VERIFY_CONTINUE, /* the challenge goes out; state holds what the next step needs */
+    VERIFY_CHECK,    /* name is whose credentials are wanted, authorization who the client wants to act as (empty: as
+                        the name); the verifier holds the message until they come. tag stands for login and password,
+                        fingerprint for the password, under keys of this start; zero where the mechanism shows none */
+    VERIFY_DENIED    /* well formed, and never right: answered as a wrong password */
+};
+
+/* What a message and the credentials came to. */
+enum verify_verdict {
+    VERIFY_REJECTED = 0,
+    VERIFY_GOES_ON, /* the challenge goes out, also to who is nobody; state as above */
+    VERIFY_LAST,    /* right, by the named credential; the client is told the challenge and answers with an empty
+                       message (RFC 4954 4: additional data with success) */
+    VERIFY_ACCEPTED /* right, by the named credential */
+};
+
+/* For the log: what else than a wrong password it was. */
+enum verify_why {
+    VERIFY_WHY_NONE = 0,
+    VERIFY_WHY_DOWNGRADE, /* the client was not shown the -PLUS that was offered (RFC 5802 6) */
+    VERIFY_WHY_BINDING,   /* the channel binding of another connection, or of a kind that is not ours */
+    VERIFY_WHY_OLD_NTLM,  /* LM or NTLMv1 */
+    VERIFY_WHY_NO_KEYS,   /* no credential of the user's can be used by this mechanism */
+    VERIFY_WHY_COUNT
 };
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };

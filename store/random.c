@@ -1,6 +1,6 @@
 /* random.c - a stock of the kernel's random octets.
- * Runs in: auth, queue, which fork nobody. Trusts: the kernel. Never: gives an octet twice, keeps one that was given.
- */
+ * Runs in: auth, verifier, queue, which fork nobody. Trusts: the kernel. Never: gives an octet twice, keeps one that
+ * was given. */
 #include "store/random.h"
 
 #include <errno.h>

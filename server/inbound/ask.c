@@ -125,12 +125,14 @@ static bool ask_sasl(enum frame_type type, struct buf *b, struct ask_auth *out) 
     return wire_end(&w);
 }
 
-bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) {
+bool ask_auth(const struct ask_auth_start *start, struct ask_auth *out) {
     struct buf b = BUF_OVER(frame_storage);
-    wire_put_u8(&b, tls);
-    wire_put_span(&b, mechanism);
-    wire_put_u8(&b, initial);
-    wire_put_span(&b, response);
+    wire_put_u8(&b, start->tls);
+    wire_put_span(&b, start->mechanism);
+    wire_put_u8(&b, start->initial);
+    wire_put_span(&b, start->response);
+    wire_put_span(&b, start->exporter);
+    wire_put_span(&b, start->end_point);
     return ask_sasl(SESSION_AUTH, &b, out);
 }
 

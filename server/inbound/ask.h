@@ -44,7 +44,14 @@ bool ask_welcome(struct ask_welcome *out) MUST_USE;
 bool ask_keys(int *fd_out) MUST_USE;
 
 bool ask_tls(const char *description) MUST_USE;
-bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) MUST_USE;
+
+/* What an AUTH begins with. The bindings of the TLS connection are empty where there is none, or the mechanism has no
+ * use for them. */
+struct ask_auth_start {
+    bool tls, initial; /* initial: there is a response, perhaps an empty one */
+    struct span mechanism, response, exporter, end_point;
+};
+bool ask_auth(const struct ask_auth_start *start, struct ask_auth *out) MUST_USE;
 bool ask_auth_next(bool cancelled, struct span response, struct ask_auth *out) MUST_USE;
 bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mail *out) MUST_USE;
 

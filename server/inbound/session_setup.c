@@ -37,6 +37,8 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
     wire_put_u64(b, setup->login_ms);
     wire_put_u64(b, setup->session_ms);
     wire_put_u64(b, setup->shutdown_ms);
+    wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->ntlm);
     wire_put_u8(b, setup->legacy_auth_line);
 }
 
@@ -87,6 +89,8 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->login_ms = wire_get_u64(&w);
     setup->session_ms = wire_get_u64(&w);
     setup->shutdown_ms = wire_get_u64(&w);
+    setup->scram = wire_get_u8(&w);
+    setup->ntlm = wire_get_u8(&w);
     setup->legacy_auth_line = wire_get_u8(&w);
     return wire_end(&w) ? 0 : -1;
 }

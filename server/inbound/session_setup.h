@@ -32,6 +32,7 @@ struct session_setup {
     uint32_t connections, recipients_per_message, messages_per_session, failures_per_session;
     uint64_t message_bytes;
     uint64_t command_ms, data_ms, tls_ms, login_ms, session_ms, shutdown_ms;
+    uint8_t scram, ntlm; /* these mechanisms are offered */
     uint8_t legacy_auth_line;
 };
 

@@ -97,6 +97,10 @@ enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out) {
     return ask_failure(SESSION_FAILURE_JUNK) ? smtp_fail_known(smtp, reply, out) : smtp_broken(smtp, out);
 }
 
+enum smtp_next smtp_fail_login(struct smtp *smtp, enum reply reply, struct buf *out) {
+    return ask_failure(SESSION_FAILURE_LOGIN) ? smtp_fail_known(smtp, reply, out) : smtp_broken(smtp, out);
+}
+
 /* Auth knows of these, or hears of them by the exit status. */
 enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out) {
     unsigned code = reason_reply(reason)->code;

@@ -132,6 +132,9 @@ enum smtp_next smtp_data(struct smtp *smtp, struct span argument, struct buf *ou
 enum smtp_next smtp_bdat(struct smtp *smtp, struct span argument, struct buf *out);
 enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *out);
 
+/* Appends a line of the mechanisms that are offered on this connection, strongest first (RFC 4954 3). */
+void smtp_put_mechanisms(const struct smtp *smtp, const char *start, struct buf *out);
+
 /* The next line of an AUTH exchange. */
 enum smtp_next smtp_auth_line(struct smtp *smtp, struct span line, struct buf *out);
 
@@ -143,6 +146,8 @@ enum smtp_next smtp_say(enum reply reply, struct buf *out);
 enum smtp_next smtp_fail(struct smtp *smtp, enum reply reply, struct buf *out);
 /* The same, where auth has counted it already or need not hear of it. */
 enum smtp_next smtp_fail_known(struct smtp *smtp, enum reply reply, struct buf *out);
+/* The same for what is wrong with a login before auth hears of it. */
+enum smtp_next smtp_fail_login(struct smtp *smtp, enum reply reply, struct buf *out);
 enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out);
 
 /* A command that leads nowhere: MORE, or LEAVE (said) when there were too many since the last message. */

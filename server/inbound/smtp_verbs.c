@@ -62,9 +62,9 @@ enum smtp_next smtp_ehlo(struct smtp *smtp, struct span argument, struct buf *ou
     put_line(out, SPAN("DSN"), false);
     if (smtp->tls_offered && !smtp->tls) put_line(out, SPAN("STARTTLS"), false);
     if (smtp->auth_offered && smtp->tls && !smtp->authenticated) {
-        put_line(out, SPAN("AUTH PLAIN LOGIN"), false);
+        smtp_put_mechanisms(smtp, "250-AUTH ", out);
         /* For clients that know only the draft's form. */
-        if (smtp->setup->legacy_auth_line) put_line(out, SPAN("AUTH=PLAIN LOGIN"), false);
+        if (smtp->setup->legacy_auth_line) smtp_put_mechanisms(smtp, "250-AUTH=", out);
     }
     if (smtp->user_bytes) put_user(smtp, out);
     put_line(out, SPAN("HELP"), false);

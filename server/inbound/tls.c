@@ -4,6 +4,7 @@
 #include "server/inbound/tls.h"
 
 #include "server/inbound/tls_arena.h"
+#include "server/inbound/tls_binding.h"
 #include "server/inbound/tls_key.h"
 #include "store/log.h"
 
@@ -224,6 +225,20 @@ const char *tls_description(void) {
 }
 const char *tls_reason(void) {
     return reason;
+}
+
+bool tls_binds(void) {
+    return tls_binding_there(connection);
+}
+
+struct span tls_exporter(void) {
+    static uint8_t octets[TLS_EXPORTER_BYTES];
+    return tls_binding_exporter(connection, octets);
+}
+
+struct span tls_end_point(void) {
+    static uint8_t octets[CHANNEL_BINDING_MAX];
+    return tls_binding_end_point(connection, octets);
 }
 
 enum tls_step tls_read(uint8_t *p, size_t size, size_t *n_out) {

@@ -34,6 +34,14 @@ const char *tls_description(void);
 /* Why it failed, in OpenSSL's words. */
 const char *tls_reason(void);
 
+/* What a login can be bound to, after the handshake: tls-exporter (RFC 9266), and tls-server-end-point (RFC 5929).
+ * Views until the next call; empty: there is none. No secrets; and a claim, once they leave the session. */
+struct span tls_exporter(void);
+struct span tls_end_point(void);
+
+/* Whether one of the two is there. */
+bool tls_binds(void);
+
 /* At most `size` octets, at least one with TLS_DONE. */
 enum tls_step tls_read(uint8_t *p, size_t size, size_t *n_out);
 enum tls_step tls_write(struct span octets, size_t *n_out);

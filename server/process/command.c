@@ -71,6 +71,16 @@ static const struct command_option alias_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option throttle_list_options[] = {
+    {"held", NULL, "only those that are held", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option throttle_forget_options[] = {
+    {"all", NULL, "all networks and accounts", false},
+    {NULL, NULL, NULL, false},
+};
+
 #define FILTERS                                                                                                      \
     {"from", "SENDER", "messages from this sender", false}, {"to", "RECIPIENT", "to this recipient", false},         \
         {"destination", "NAME", "to this destination, or all of a kind: maildir, lmtp, smarthost...", false},        \
@@ -167,8 +177,16 @@ static const struct command commands[] = {
     {.name = "user login remove", .help = "Take one away, at once", .operands = {{.name = "login"}, {.name = "name"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
-    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again", .operands = {{.name = "login"}},
+    {.name = "user spa enable", .help = "Let a user log in by Secure Password Authentication (NTLM)",
+     .operands = {{.name = "login"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_password,
+     .more = "The user gets a password as by user passwd, and an NT hash of it, which is as good as the password\n"
+             "for who gets hold of it and of the key. It takes effect where auth.ntlm is true.\n" PASSWORD_HELP},
+    {.name = "user spa disable", .help = "Take the NT hashes away, at once", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again",
+     .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user remove", .help = "Remove a user; delivered mail stays", .operands = {{.name = "login"}},
@@ -201,6 +219,13 @@ static const struct command commands[] = {
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "sender list", .help = "List such permissions", .operands = {{.name = "login", .optional = true}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "throttle list", .help = "List networks and accounts where logins failed, and which of them are held",
+     .options = throttle_list_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
+     .more = "Held: logins from the network are refused; the account opens only for networks that it was used from.\n"},
+    {.name = "throttle forget", .help = "Let a network or an account off at once",
+     .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_ask, .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,

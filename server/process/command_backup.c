@@ -4,6 +4,7 @@
 #include "server/process/backup.h"
 #include "server/process/command_ask.h"
 #include "server/process/command_run.h"
+#include "server/process/nt_key.h"
 #include "server/process/stand_alone.h"
 #include "server/process/version.h"
 #include "store/clock.h"
@@ -137,10 +138,12 @@ out:
     return result;
 }
 
-/* Auth has made a consistent copy of its database beside it, by SQLite's own means, and removes it when we leave. */
+/* Auth has made a consistent copy of its database beside it, by SQLite's own means, and removes it when we leave.
+ * What is sealed in it opens with the key alone. */
 static int copy_auth(int from, int to, const char *answer) {
     (void)answer;
-    return copy_file(from, "gatepost.db.backup", to, "auth", "gatepost.db", UINT64_MAX, true);
+    if (copy_file(from, "gatepost.db.backup", to, "auth", "gatepost.db", UINT64_MAX, true) != 0) return -1;
+    return copy_file(from, NT_KEY_FILE, to, "auth", NT_KEY_FILE, UINT64_MAX, false);
 }
 
 /* The log as it was when the queue answered: what is appended after that is not in the answer. */

@@ -5,8 +5,10 @@
 #include "auth/password.h"
 #include "auth/password_app.h"
 #include "auth/scram.h"
+#include "server/process/nt_key.h"
 #include "store/base64.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 _Static_assert(sizeof((struct scram_keys){0}.stored) == 32 && CREDENTIAL_SCRAM_BYTES == 64,
@@ -32,6 +34,23 @@ static void derive_scram(const struct command_enrolment *enrolment, const struct
     explicit_bzero(octets, sizeof octets);
 }
 
+/* Sealed for this user with the key of this host. */
+static int derive_nt(const struct conf *conf, const struct command_enrolment *enrolment,
+                     const struct secret *password, struct command_derived *out) {
+    uint8_t key[NT_KEY_BYTES], hash[NT_HASH_BYTES], sealed[NT_SEALED_BYTES];
+    bool keyed = nt_key_get(conf, key) == 0;
+    if (!keyed) fprintf(stderr, "gatepost: %s/auth/" NT_KEY_FILE ": %s\n", conf->state_directory, nt_key_why(errno));
+    bool made = keyed && nt_hash_make(secret_span(password), hash) &&
+                nt_hash_seal(key, span_text(enrolment->login), hash, sealed);
+    if (made)
+        put_text(out->nt, sizeof out->nt, span_of(sealed, sizeof sealed));
+    else if (keyed)
+        fputs("gatepost: the NT hash could not be made\n", stderr);
+    explicit_bzero(key, sizeof key);
+    explicit_bzero(hash, sizeof hash);
+    return made ? 0 : -1;
+}
+
 int command_derive(const struct conf *conf, const struct command_enrolment *enrolment, const struct secret *password,
                    bool app, struct command_derived *out) {
     *out = (struct command_derived){0};
@@ -43,5 +62,5 @@ int command_derive(const struct conf *conf, const struct command_enrolment *enro
         return -1;
     }
     derive_scram(enrolment, password, out);
-    return 0;
+    return enrolment->spa ? derive_nt(conf, enrolment, password, out) : 0;
 }

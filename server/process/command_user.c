@@ -149,6 +149,8 @@ static int run(const struct command_line *line, const struct conf *conf, bool ap
     struct command_enrolment enrolment = {0};
     int code = strcmp(line->command->name, "user add") == 0 ? make_enrolment(&enrolment)
                                                             : ask_enrolment(line, conf, &enrolment);
+    /* Who is to be enrolled is not yet. */
+    if (strcmp(line->command->name, "user spa enable") == 0) enrolment.spa = true;
     if (!code) code = get_password(line, app, password);
     if (!code && command_derive(conf, &enrolment, password, app, derived) != 0) code = CONTROL_FAILED;
     if (!code) code = send_derived(line, conf, is_drawn(line, app), derived);

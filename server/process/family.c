@@ -60,7 +60,7 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
     family->auth_control = family->queue_control = family->submit = -1;
-    if (getrandom(family->facts.seal_key, sizeof family->facts.seal_key, 0) != sizeof family->facts.seal_key)
+    if (getrandom(&family->facts.verifier_keys, sizeof(struct verifier_keys), 0) != sizeof(struct verifier_keys))
         return -1;
     if (open_log(family) != 0) {
         fprintf(stderr, "gatepost: cannot make the log's socket: %s\n", strerrordesc_np(errno));

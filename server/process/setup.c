@@ -1,7 +1,7 @@
 /* setup.c - writes each role's setup from the configuration.
  * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: hands a role more than it
  * needs. */
-#include "server/process/setup.h"
+#include "server/process/setup_auth.h"
 
 #include "auth/auth_setup.h"
 #include "auth/relay.h"
@@ -10,8 +10,8 @@
 #include "server/outbound/spawner.h"
 #include "server/process/directories.h"
 #include "server/process/files.h"
+#include "server/process/nt_key.h"
 #include "server/process/sandbox.h"
-#include "server/process/system_users.h"
 #include "store/log.h"
 #include "store/log_setup.h"
 #include "store/queue_setup.h"
@@ -47,13 +47,6 @@ uint32_t setup_verifiers(const struct conf *conf) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t n = conf->auth.verifiers ? conf->auth.verifiers : cores > 0 ? (uint32_t)cores : 1;
     return n > 64 ? 64 : n;
-}
-
-static int by_octets(const void *a, const void *b) {
-    const struct span *x = a, *y = b;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int order = n ? memcmp(x->p, y->p, n) : 0;
-    return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
 /* Reads a small file whole into malloc'ed memory. */
@@ -126,7 +119,7 @@ static struct span *domain_names(const struct conf *conf, bool local, uint32_t *
     if (!names) abort();
     for (size_t i = 0; i < n; i++)
         names[i] = span_text(local ? conf->local_domains[i].name : conf->relay_domains[i].name);
-    qsort(names, n, sizeof *names, by_octets);
+    qsort(names, n, sizeof *names, setup_span_order);
     *n_out = (uint32_t)n;
     return names;
 }
@@ -151,6 +144,8 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->login_ms = conf->timeouts.login_ms;
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->scram = conf->auth.scram;
+    setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
     if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);
@@ -161,104 +156,6 @@ out:
     free(setup->relay_domains);
     free(setup);
     return result;
-}
-
-static int by_domain(const void *a, const void *b) {
-    return by_octets(&((const struct auth_domain *)a)->name, &((const struct auth_domain *)b)->name);
-}
-
-static int by_relay_domain(const void *a, const void *b) {
-    return by_octets(&((const struct auth_relay_domain *)a)->name, &((const struct auth_relay_domain *)b)->name);
-}
-
-static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
-    size_t recipients = 0, at = 0;
-    for (size_t i = 0; i < conf->n_relay_domains; i++) recipients += conf->relay_domains[i].recipients.n;
-    setup->local_domains = calloc(conf->n_local_domains + 1, sizeof *setup->local_domains);
-    setup->relay_domains = calloc(conf->n_relay_domains + 1, sizeof *setup->relay_domains);
-    setup->relay_recipients = calloc(recipients + 1, sizeof *setup->relay_recipients);
-    if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
-    for (size_t i = 0; i < conf->n_local_domains; i++) {
-        const struct conf_domain *domain = &conf->local_domains[i];
-        setup->local_domains[i] = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth,
-                                                       conf_delivery_server(domain->delivery)};
-    }
-    for (size_t i = 0; i < conf->n_relay_domains; i++) {
-        const struct conf_relay_domain *domain = &conf->relay_domains[i];
-        setup->relay_domains[i] =
-            (struct auth_relay_domain){span_text(domain->name), (uint32_t)at, (uint32_t)domain->recipients.n};
-        for (size_t j = 0; j < domain->recipients.n; j++)
-            setup->relay_recipients[at++] = span_text(domain->recipients.items[j]);
-    }
-    setup->n_local_domains = (uint32_t)conf->n_local_domains;
-    setup->n_relay_domains = (uint32_t)conf->n_relay_domains;
-    setup->n_relay_recipients = (uint32_t)at;
-    qsort(setup->local_domains, setup->n_local_domains, sizeof *setup->local_domains, by_domain);
-    qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
-}
-
-static uint8_t foreign_destination(const struct conf *conf) {
-    switch (conf->delivery.foreign) {
-    case CONF_FOREIGN_SMARTHOST:
-        return DESTINATION_SMARTHOST;
-    case CONF_FOREIGN_CAPTURE:
-        return DESTINATION_CAPTURE;
-    case CONF_FOREIGN_REFUSE:
-        break;
-    }
-    return DESTINATION_NONE;
-}
-
-static int put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
-    char mail[4096];
-    const char *name;
-    struct buf path = BUF_OVER(mail);
-    buf_put_format(&path, "%s/mail", conf->state_directory);
-    struct auth_setup setup = {
-        .hostname = span_text(conf->hostname),
-        .recipient_delimiter = span_text(conf->recipient_delimiter),
-        .postmaster = span_text(conf->postmaster),
-        .trusted_networks = conf->trusted_networks.items,
-        .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
-        .local_sender_hosts = conf->local_sender_hosts.items,
-        .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
-        .foreign = foreign_destination(conf),
-        .stand_alone = facts->stand_alone,
-        .verifiers = setup_verifiers(conf),
-        .waiting_max = conf->auth.waiting_max,
-        .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
-        .argon2_passes = conf->auth.argon2_passes,
-        .connections = conf->limits.connections,
-        .connections_per_address = conf->limits.connections_per_address,
-        .connections_per_network = conf->limits.connections_per_network,
-        .network_ipv4_bits = conf->limits.network_ipv4_bits,
-        .network_ipv6_bits = conf->limits.network_ipv6_bits,
-        .waiting_for_auth = conf->limits.waiting_for_auth,
-        .messages_per_session = conf->limits.messages_per_session,
-        .recipients_per_message = conf->limits.recipients_per_message,
-        .failures_per_session = conf->limits.failures_per_session,
-        .message_bytes = conf->limits.message_bytes,
-        .login_ms = conf->timeouts.login_ms,
-        .mail_uid = getuid(),
-        .mail_gid = getgid(),
-        .mail_directory = buf_span(&path),
-        .local_domain = span_text(conf->local.domain),
-        .local_relay = conf->local.relay,
-    };
-    struct system_users users;
-    for (size_t i = 0; i < conf->n_listeners; i++)
-        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
-    if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
-    auth_domains(conf, &setup);
-    system_users_read(&users, conf, SYSTEM_USERS_FILE);
-    setup.system_users = users.items;
-    setup.n_system_users = (uint32_t)users.n;
-    auth_setup_put(b, &setup);
-    system_users_free(&users);
-    free(setup.local_domains);
-    free(setup.relay_domains);
-    free(setup.relay_recipients);
-    return 0;
 }
 
 static void put_queue(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
@@ -305,25 +202,39 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
     return 0;
 }
 
+static int get_nt_key(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) {
+    char what[128];
+    if (nt_key_get(conf, key_out) == 0) return 0;
+    (void)snprintf(what, sizeof what, "auth/" NT_KEY_FILE ": %s", nt_key_why(errno));
+    log_fault(what, 0);
+    return -1;
+}
+
+static int put_verifier(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
+    struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
+                                   .argon2_passes = conf->auth.argon2_passes,
+                                   .keys = facts->verifier_keys,
+                                   .ntlm = conf->auth.ntlm,
+                                   .hostname = span_text(conf->hostname)};
+    int result = conf->auth.ntlm ? get_nt_key(conf, setup.nt_key) : 0;
+    if (result == 0) verifier_setup_put(b, &setup);
+    explicit_bzero(&setup, sizeof setup);
+    return result;
+}
+
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
     case ROLE_LISTENER:
         return put_listener(conf, facts->material, b);
     case ROLE_AUTH:
-        return put_auth(conf, facts, b);
+        return setup_put_auth(conf, facts, b);
     case ROLE_QUEUE:
         put_queue(conf, facts, b);
         return 0;
     case ROLE_OUTBOUND:
         return put_outbound(conf, b);
-    case ROLE_VERIFIER: {
-        struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
-                                       .argon2_passes = conf->auth.argon2_passes};
-        memcpy(setup.seal_key, facts->seal_key, sizeof setup.seal_key);
-        verifier_setup_put(b, &setup);
-        explicit_bzero(&setup, sizeof setup);
-        return 0;
-    }
+    case ROLE_VERIFIER:
+        return put_verifier(conf, facts, b);
     case ROLE_KEYS:
         if (!facts->material) return -1;
         keys_setup_put(b,

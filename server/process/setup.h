@@ -3,6 +3,7 @@
 #ifndef SERVER_PROCESS_SETUP_H
 #define SERVER_PROCESS_SETUP_H
 
+#include "auth/auth_setup.h"
 #include "conf/conf.h"
 #include "server/process/material.h"
 #include "store/role.h"
@@ -11,12 +12,12 @@ enum { SETUP_BYTES_MAX = 16 << 20 };
 
 /* What the configuration alone does not say. */
 struct setup_facts {
-    bool as_root;                    /* the server was started as root: role users and empty root */
-    bool stand_alone;                /* auth or queue for one command, without a server */
-    bool judge;                      /* keys: only says what certificates and keys are worth */
-    const struct material *material; /* of listener and keys; NULL: none */
-    uint8_t seal_key[32];            /* for the verifiers, drawn at each start */
-    bool log_json;                   /* --json-log */
+    bool as_root;                       /* the server was started as root: role users and empty root */
+    bool stand_alone;                   /* auth or queue for one command, without a server */
+    bool judge;                         /* keys: only says what certificates and keys are worth */
+    const struct material *material;    /* of listener and keys; NULL: none */
+    struct verifier_keys verifier_keys; /* drawn at each start */
+    bool log_json;                      /* --json-log */
 };
 
 /* A role's user; as_root only. 0, or -1 when there is no such user (name_out says which). */

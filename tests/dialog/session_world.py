@@ -13,7 +13,7 @@ REASONS = """not-decided malformed-sender auth-required account-suspended sender
 malformed-recipient postmaster second-routing local-sender-needs-auth local-recipient relay-alias unknown-recipient
 foreign-literal relay-authenticated relay-granted relay-domain relay-trusted relay-denied bad-parameter
 unknown-parameter utf8-not-declared too-many-recipients too-many-messages too-many-failures too-many-connections
-server-busy message-too-large storage-full storage-fault mail-loop relay-local""".split()
+server-busy message-too-large storage-full storage-fault mail-loop relay-local too-many-failed-logins""".split()
 WELCOME = len(REASONS)
 MX, SUBMISSION, SUBMISSIONS = 1, 2, 3
 ROLE_LISTENER, ROLE_AUTH = 2, 3
@@ -130,7 +130,8 @@ class World:
         self.lock = threading.Lock()
         self.settings = dict(hostname="mx.example.test", proxy_from=[], connections=50, recipients=100,
                              messages=50, failures=20, bytes=1 << 20, command=60000, data=60000, tls=20000,
-                             login=60000, session=600000, shutdown=3000, legacy=1)
+                             login=60000, session=600000, shutdown=3000, scram=1,
+                             ntlm=0, legacy=1)
         self.settings.update(settings)
         self.listening = []
         for _ in roles:
@@ -153,7 +154,7 @@ class World:
         out += struct.pack("<4I", s["connections"], s["recipients"], s["messages"], s["failures"])
         out += struct.pack("<7Q", s["bytes"], s["command"], s["data"], s["tls"], s["login"], s["session"],
                            s["shutdown"])
-        return out + bytes([s["legacy"]])
+        return out + bytes([s["scram"], s["ntlm"], s["legacy"]])
 
     def start(self, program, trace):
         no_limit = 2 ** 64 - 1

@@ -2,7 +2,7 @@
 
 GATEPOST_SESSION names the program (default: gatepost-session of the build under test).
 """
-import base64, io, os, shutil, signal, socket, ssl, struct, sys, tempfile, threading, unittest
+import base64, hashlib, io, os, shutil, signal, socket, ssl, struct, sys, tempfile, threading, unittest
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 from harness import BUILD  # noqa: E402
@@ -252,7 +252,8 @@ class Tls(Case):
         c = Client(w.ports[2])
         c.start_tls()
         self.begins(c.reply(), "220")
-        self.assertIn(b"AUTH PLAIN LOGIN\n250-AUTH=PLAIN LOGIN", c.say("EHLO x"))
+        offered = b"SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"
+        self.assertIn(b"AUTH " + offered + b"\n250-AUTH=" + offered + b"\n", c.say("EHLO x"))
         self.begins(c.say("AUTH NTLM TlRMTVNTUAABAAAA"), "504 5.5.4")
         self.begins(c.say("AUTH PLAIN " + base64.b64encode(b"\0alice\0wrong").decode()), "535 5.7.8")
         self.assertEqual(c.say("auth login"), b"334 VXNlcm5hbWU6")
@@ -273,6 +274,32 @@ class Tls(Case):
         self.begins(c.say(b"big\r\n" * 40000 + b".\r\n"), "250")
         self.assertEqual(len(w.messages[0][0]), 200000)
         self.assertFalse(any(b"secret" in v for e in w.log for _, v in e[1]))
+
+    def test_what_a_login_is_bound_to(self):
+        """Auth hears of the connection what SCRAM and NTLM have a use for, and for PLAIN nothing."""
+        w = self.tls_world(ntlm=1)
+        w.on_auth = lambda mechanism, has, response, state: (AUTH_REJECTED, b"")
+        exporters, words = set(), ("SCRAM-SHA-256", "scram-sha-256-plus", "NTLM", "PLAIN", "LOGIN")
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            c = Client(w.ports[2])
+            tls = c.start_tls(versions=version)
+            c.reply()
+            self.assertIn(b"SCRAM-SHA-256-PLUS", c.say("EHLO x"))
+            for word in words:
+                self.begins(c.say("AUTH %s Zm9v" % word), "535 5.7.8")
+            for word, (kind, body) in zip(words, [f for f in w.frames if f[0] == 0x0304][-5:]):
+                mechanism, at = take(body, 1)
+                response, at = take(body, at + 1)
+                exporter, at = take(body, at)
+                end_point, at = take(body, at)
+                self.assertEqual((mechanism, response, at), (word.upper().encode(), b"foo", len(body)))
+                if word in ("PLAIN", "LOGIN"):
+                    self.assertEqual((exporter, end_point), (b"", b""))
+                    continue
+                self.assertEqual(end_point, hashlib.sha256(tls.getpeercert(binary_form=True)).digest())
+                self.assertEqual(len(exporter), 32)
+                exporters.add(exporter)
+        self.assertEqual(len(exporters), 2, "each connection has its own")
 
     def test_no_login_without_tls(self):
         w = self.tls_world()

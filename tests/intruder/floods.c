@@ -59,7 +59,7 @@ const char *flood_of_logins(struct cell *cell) {
     wire_put_u8(&b, 1);
     wire_put_text(&b, "XYZ");
     wire_put_u8(&b, 0);
-    wire_put_text(&b, "");
+    for (int i = 0; i < 3; i++) wire_put_text(&b, "");
     for (int i = 0; i < ROUNDS; i++)
         if (!cell_send(cell->auth, SESSION_AUTH, &b) || cell_receive(cell->auth, &frame) != FRAME_RECEIVED)
             return NULL;

@@ -3,6 +3,7 @@
 #include "tests/unit/talk.h"
 
 #include "auth/relay.h"
+#include "server/inbound/tls.h"
 #include "store/log.h"
 
 #include <fcntl.h>
@@ -30,8 +31,11 @@ static void note_sasl(const char *what, struct span mechanism, struct span respo
              (const char *)mechanism.p, (int)response.n, (const char *)response.p);
 }
 
-bool ask_auth(bool tls, struct span mechanism, bool initial, struct span response, struct ask_auth *out) {
-    note_sasl(!tls ? "plaintext" : initial ? "initial" : "none", mechanism, response);
+bool ask_auth(const struct ask_auth_start *start, struct ask_auth *out) {
+    note_sasl(!start->tls ? "plaintext" : start->initial ? "initial" : "none", start->mechanism, start->response);
+    if (start->exporter.n || start->end_point.n) {
+        note_sasl("bound to", start->exporter, start->end_point);
+    }
     return next_auth(out);
 }
 
@@ -68,6 +72,19 @@ bool ask_reset(void) {
 bool ask_failure(enum session_failure failure) {
     return talk_world.failures += failure != 0, !talk_world.gone;
 }
+
+/* ---- TLS */
+
+bool tls_binds(void) {
+    return talk_world.bound;
+}
+struct span tls_exporter(void) {
+    return talk_world.bound ? SPAN("exporter") : SPAN("");
+}
+struct span tls_end_point(void) {
+    return talk_world.bound ? SPAN("end point") : SPAN("");
+}
+
 int ask_queue_fd(void) {
     return talk_world.queue ? 98 : -1;
 }
@@ -115,6 +132,7 @@ void talk_start(uint8_t role, bool tls) {
                                         .messages_per_session = 10,
                                         .failures_per_session = 20,
                                         .message_bytes = 1000,
+                                        .scram = 1,
                                         .legacy_auth_line = 1};
     smtp_start(&talk_machine, &talk_setup, role, role != RELAY_ROLE_MX, true, tls);
 }

@@ -9,6 +9,7 @@ enum { TALK_BYTES = 64 << 10 };
 /* What auth and queue answer, and what they were asked. */
 struct talk_world {
     bool gone, queue, keys;
+    bool bound; /* TLS has something that logins can be bound to */
     enum reason mail, foreign;
     enum body_outcome outcome;
     enum auth_outcome auths[4];

@@ -5,6 +5,7 @@
 #include "auth/scram.h"
 #include "server/process/command.h"
 #include "server/process/command_ask.h"
+#include "server/process/nt_key.h"
 #include "store/base64.h"
 #include "tests/unit/conf_fixture.h"
 
@@ -12,6 +13,7 @@
 #include <criterion/redirect.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -270,6 +272,42 @@ Test(command_ask, app_password, .init = open_world, .fini = close_world) {
     cr_expect(password_app_check(span_text(password), sent(said, "hash")), "%s", said);
     expect_scram(said, password, true);
     cr_expect_eq(strstr(said, password), last, "it is shown once");
+}
+
+static void expect_nt(const char *said, const char *password) {
+    struct conf conf = {.state_directory = fixture_directory};
+    uint8_t key[NT_KEY_BYTES], hash[NT_HASH_BYTES], opened[NT_HASH_BYTES], octets[NT_SEALED_BYTES];
+    struct buf sealed = BUF_OVER(octets);
+    cr_assert(base64_decode(span_text(sent(said, "nt")), &sealed) && buf_ok(&sealed), "%s", said);
+    cr_assert_eq(nt_key_get(&conf, key), 0);
+    cr_assert(nt_hash_make(span_text(password), hash));
+    cr_assert(nt_hash_open(key, SPAN("alice@example.test"), buf_span(&sealed), opened));
+    cr_expect_arr_eq(opened, hash, sizeof hash);
+}
+
+/* Sealed with the key that lies beside the database, and is made now. */
+Test(command_ask, user_spa, .init = open_world, .fini = close_world) {
+    int code;
+    char directory[128], path[160];
+    snprintf(directory, sizeof directory, "%s/auth", fixture_directory);
+    snprintf(path, sizeof path, "%s/" NT_KEY_FILE, directory);
+    serve("auth");
+    type("correct horse\n");
+    char *said = run_into_file("user spa enable alice@example.test --password-stdin", &code);
+    cr_expect_eq(code, CONTROL_FAILED, "no directory to keep the key in: %s", said);
+    cr_assert_eq(mkdir(directory, 0711), 0);
+    type("correct horse\n");
+    said = run_into_file("user spa enable alice@example.test --password-stdin", &code);
+    cr_assert_eq(code, CONTROL_OK, "%s", said);
+    cr_expect(password_check(SPAN("correct horse"), sent(said, "hash")), "%s", said);
+    expect_scram(said, "correct horse", true);
+    expect_nt(said, "correct horse");
+    type("correct horse\n");
+    said = run_into_file("user passwd alice@example.test --password-stdin", &code);
+    cr_assert_eq(code, CONTROL_OK);
+    cr_expect_null(strstr(said, "nt "), "%s", said); /* auth says that she is not enrolled */
+    cr_expect_eq(remove(path), 0);
+    cr_expect_eq(rmdir(directory), 0);
 }
 
 /* Nobody is asked for a password that is of no use. */

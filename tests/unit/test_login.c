@@ -13,8 +13,8 @@ static struct driver verifier;
 static uint8_t storage[FRAME_MAX], text[1 << 16];
 
 static void start_verifier(void) {
-    struct verifier_setup setup = {.argon2_memory_bytes = 2 << 20, .argon2_passes = 1, .seal_key = {1, 2, 3}};
-    uint8_t payload[64];
+    struct verifier_setup setup = {.argon2_memory_bytes = 2 << 20, .argon2_passes = 1, .keys = {{1, 2, 3}, {4}, {5}}};
+    uint8_t payload[256];
     struct buf b = BUF_OVER(payload);
     verifier_setup_put(&b, &setup);
     int ends[2];
@@ -59,7 +59,7 @@ static unsigned answered(int session, struct buf *challenge_out, struct buf *log
     auth_fixture_expect(session, SESSION_AUTH_RESULT, storage, &frame);
     struct wire w = wire_over(frame.body);
     unsigned outcome = wire_get_u8(&w);
-    struct span challenge = wire_get_span(&w, 256), login = wire_get_span(&w, 256);
+    struct span challenge = wire_get_span(&w, VERIFY_CHALLENGE_BYTES), login = wire_get_span(&w, 256);
     cr_assert(wire_end(&w));
     if (challenge_out) buf_clear(challenge_out), buf_put_span(challenge_out, challenge);
     if (login_out) buf_clear(login_out), buf_put_span(login_out, login);
@@ -72,6 +72,8 @@ static void say_auth(int session, unsigned tls, const char *mechanism, bool init
     wire_put_text(&b, mechanism);
     wire_put_u8(&b, initial);
     wire_put_span(&b, message);
+    wire_put_span(&b, span_of(NULL, 0));
+    wire_put_span(&b, span_of(NULL, 0));
     cr_assert_eq(frame_send(session, SESSION_AUTH, buf_span(&b)), 0);
 }
 

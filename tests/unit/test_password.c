@@ -44,16 +44,26 @@ Test(password, formats_refused) {
 }
 
 Test(password, seals) {
-    uint8_t key[32] = {7}, other[32] = {8}, state[VERIFY_STATE_BYTES], name[VERIFY_NAME_BYTES];
-    cr_assert(seal_close(key, 5, 1000, SPAN("alice@example.test"), state));
-    cr_assert(seal_open(key, 5, 1000, state, name));
-    cr_expect_str_eq((const char *)name, "alice@example.test");
-    cr_expect_not(seal_open(key, 5, 1001, state, name), "too late");
-    cr_expect_not(seal_open(key, 6, 999, state, name), "another exchange");
-    cr_expect_not(seal_open(other, 5, 999, state, name), "another key");
+    uint8_t key[32] = {7}, other[32] = {8}, state[VERIFY_STATE_BYTES], octets[SEAL_CLEAR_MAX];
+    static const uint8_t zeros[SEAL_CLEAR_MAX + 1];
+    static const struct seal_label label = {5, MECHANISM_LOGIN, 1};
+    static const struct seal_label others[] = {
+        {6, MECHANISM_LOGIN, 1}, {5, MECHANISM_SCRAM, 1}, {5, MECHANISM_LOGIN, 2}};
+    struct buf clear = BUF_OVER(octets);
+    cr_assert(seal_close(key, label, 1000, SPAN("alice@example.test"), state));
+    cr_assert(seal_open(key, label, 1000, state, &clear));
+    cr_expect(span_equal(buf_span(&clear), SPAN("alice@example.test")));
+    cr_expect_not(seal_open(key, label, 1001, state, &clear), "too late");
+    cr_expect_not(seal_open(other, label, 999, state, &clear), "another key");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_not(seal_open(key, others[i], 999, state, &clear), "another exchange, mechanism or step: %zu", i);
     for (size_t i = 0; i < sizeof state; i += 37) {
         state[i] ^= 1;
-        cr_expect_not(seal_open(key, 5, 999, state, name), "octet %zu changed", i);
+        cr_expect_not(seal_open(key, label, 999, state, &clear), "octet %zu changed", i);
         state[i] ^= 1;
     }
+    cr_expect_not(seal_close(key, label, 1000, span_of(zeros, sizeof zeros), state), "too long");
+    cr_assert(seal_close(key, label, 1000, span_of(zeros, SEAL_CLEAR_MAX), state));
+    buf_clear(&clear);
+    cr_expect(seal_open(key, label, 999, state, &clear) && clear.n == SEAL_CLEAR_MAX);
 }

@@ -33,6 +33,8 @@ static size_t put_sample(struct buf *b) {
                                    .login_ms = 10,
                                    .session_ms = 11,
                                    .shutdown_ms = 12,
+                                   .scram = 1,
+                                   .ntlm = 1,
                                    .legacy_auth_line = 1};
     session_setup_put(b, &setup);
     return b->n;

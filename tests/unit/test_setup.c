@@ -6,6 +6,7 @@
 #include "auth/relay.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
+#include "server/process/nt_key.h"
 #include "store/log.h"
 #include "store/log_setup.h"
 #include "store/queue_setup.h"
@@ -51,7 +52,8 @@ static const char text[] =
 
 static struct conf *conf;
 static struct material material;
-static struct setup_facts facts = {.material = &material, .seal_key = "0123456789abcdef0123456789abcde"};
+static struct setup_facts facts = {
+    .material = &material, .verifier_keys = {"0123456789abcdef0123456789abcde", "seal of tags", "seal of passwords"}};
 static struct span memory;
 static struct role_start start;
 
@@ -119,7 +121,7 @@ Test(test_setup, secrets_only_where_they_are_needed) {
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         receive(roles[i]);
         cr_expect_eq(holds(memory, SPAN(PASSWORD)), roles[i] == ROLE_OUTBOUND, "password, %s", role_name(roles[i]));
-        cr_expect_eq(holds(memory, span_of(facts.seal_key, 32)), roles[i] == ROLE_VERIFIER, "seal, %s",
+        cr_expect_eq(holds(memory, span_of(facts.verifier_keys.seal, 32)), roles[i] == ROLE_VERIFIER, "seal, %s",
                      role_name(roles[i]));
         cr_expect_not(holds(memory, SPAN("private key")), "keys go as descriptors, %s", role_name(roles[i]));
         cr_expect_not(holds(memory, SPAN("key.pem")), "nor their names, %s", role_name(roles[i]));
@@ -216,8 +218,9 @@ Test(test_setup, of_the_others) {
     cr_expect(delivery.agents_max == 14 && !start.common.directory_is_empty && start.common.child_filter.n);
     receive(ROLE_VERIFIER);
     cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
-    cr_expect_eq(memcmp(verifier.seal_key, facts.seal_key, 32), 0);
+    cr_expect_eq(memcmp(&verifier.keys, &facts.verifier_keys, sizeof verifier.keys), 0);
     cr_expect_eq(verifier.argon2_passes, conf->auth.argon2_passes);
+    cr_expect(!verifier.ntlm && span_equal(verifier.hostname, SPAN("mx.example.test")));
     receive(ROLE_KEYS);
     cr_assert_eq(keys_setup_get(&keys, start.payload), 0);
     cr_expect(keys.generation == 42 && keys.n == 1);
@@ -227,6 +230,36 @@ Test(test_setup, of_the_others) {
     facts.log_json = true;
     receive(ROLE_LOG);
     cr_expect(log_setup_get(&log, start.payload) == 0 && log.json);
+}
+
+/* The key of NT hashes is made when it is wanted, and handed to those alone who open hashes. */
+Test(test_setup, key_of_nt_hashes) {
+    static const uint8_t none[NT_KEY_BYTES];
+    struct verifier_setup verifier;
+    uint8_t key[NT_KEY_BYTES];
+    char directory[128], path[160];
+    snprintf(directory, sizeof directory, "%s/auth", fixture_directory);
+    snprintf(path, sizeof path, "%s/" NT_KEY_FILE, directory);
+    conf->auth.ntlm = true;
+    free(conf->state_directory);
+    conf->state_directory = strdup(fixture_directory);
+    cr_expect_eq(setup_make(conf, &facts, ROLE_VERIFIER), -1, "no directory for it");
+    cr_assert_eq(mkdir(directory, 0711), 0);
+    receive(ROLE_VERIFIER);
+    cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
+    cr_assert_eq(nt_key_get(conf, key), 0);
+    cr_expect(verifier.ntlm == 1 && memcmp(verifier.nt_key, key, sizeof key) == 0);
+    static const enum role others[] = {ROLE_AUTH, ROLE_QUEUE, ROLE_LISTENER, ROLE_OUTBOUND, ROLE_DELIVERY};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        receive(others[i]);
+        cr_expect_null(memmem(memory.p, memory.n, key, sizeof key), "%zu", i);
+    }
+    conf->auth.ntlm = false;
+    receive(ROLE_VERIFIER);
+    cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
+    cr_expect_arr_eq(verifier.nt_key, none, sizeof none, "not wanted, not handed out");
+    cr_expect_eq(remove(path), 0);
+    cr_expect_eq(rmdir(directory), 0);
 }
 
 Test(test_setup, a_missing_file_is_no_setup) {

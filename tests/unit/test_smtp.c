@@ -80,10 +80,18 @@ Test(test_smtp, ehlo_lists_what_holds_now) {
     smtp_tls_started(&talk_machine);
     EXPECT("MAIL FROM:<a@b.example>", "503 5.5.1");
     EXPECT("EHLO x", "250-");
-    cr_assert(!talk_lists("STARTTLS") && talk_lists("-AUTH PLAIN LOGIN\r\n") && talk_lists("-AUTH=PLAIN LOGIN\r\n"));
+    cr_assert(!talk_lists("STARTTLS") && talk_lists("-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n") &&
+              talk_lists("-AUTH=SCRAM-SHA-256 PLAIN LOGIN\r\n"));
     talk_setup.legacy_auth_line = 0;
     EXPECT("EHLO x", "250-");
-    cr_assert(talk_lists("-AUTH PLAIN LOGIN\r\n") && !talk_lists("AUTH="));
+    cr_assert(talk_lists("-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n") && !talk_lists("AUTH="));
+    talk_world.bound = true;
+    talk_setup.ntlm = 1;
+    EXPECT("EHLO x", "250-");
+    cr_assert(talk_lists("-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN NTLM\r\n"));
+    talk_setup.scram = 0;
+    EXPECT("EHLO x", "250-");
+    cr_assert(talk_lists("-AUTH PLAIN LOGIN NTLM\r\n"));
     talk_start(RELAY_ROLE_MX, true);
     EXPECT("EHLO x", "250-");
     cr_assert(!talk_lists("AUTH"), "no AUTH on mx");

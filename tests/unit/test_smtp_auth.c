@@ -75,6 +75,37 @@ Test(test_smtp_auth, auth_habits) {
     cr_assert_eq(talk_machine.exit, SESSION_EXIT_ABUSE);
 }
 
+Test(test_smtp_auth, mechanisms) {
+    static const struct {
+        bool bound, scram, ntlm;
+        const char *line, *reply, *sasl;
+    } rows[] = {
+        {false, true, false, "AUTH scram-sha-256 Zm9v", "235", "initial SCRAM-SHA-256 [foo];"},
+        {true, true, false, "AUTH SCRAM-SHA-256 Zm9v", "235",
+         "initial SCRAM-SHA-256 [foo];bound to exporter [end point];"},
+        {true, true, false, "AUTH Scram-Sha-256-Plus Zm9v", "235",
+         "initial SCRAM-SHA-256-PLUS [foo];bound to exporter [end point];"},
+        {true, true, true, "AUTH Ntlm", "235", "none NTLM [];bound to exporter [end point];"},
+        {true, true, false, "AUTH PLAIN Zm9v", "235", "initial PLAIN [foo];"},
+        {true, true, false, "AUTH LOGIN Zm9v", "235", "initial LOGIN [foo];"},
+        {false, true, false, "AUTH SCRAM-SHA-256-PLUS Zm9v", "504 5.5.4", ""},
+        {true, false, false, "AUTH SCRAM-SHA-256-PLUS Zm9v", "504 5.5.4", ""},
+        {true, false, false, "AUTH SCRAM-SHA-256 Zm9v", "504 5.5.4", ""},
+        {true, true, false, "AUTH NTLM", "504 5.5.4", ""},
+        {true, true, true, "AUTH SCRAM-SHA-1", "504 5.5.4", ""},
+        {true, true, true, "AUTH SCRAM-SHA-256-", "504 5.5.4", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        talk_start(RELAY_ROLE_SUBMISSIONS, true);
+        talk_world.bound = rows[i].bound;
+        talk_setup.scram = rows[i].scram;
+        talk_setup.ntlm = rows[i].ntlm;
+        EXPECT("EHLO x", "250-");
+        EXPECT(rows[i].line, rows[i].reply);
+        cr_expect_str_eq(talk_world.sasl, rows[i].sasl, "%zu", i);
+    }
+}
+
 Test(test_smtp_auth, a_bad_line_ends_an_exchange) {
     talk_start(RELAY_ROLE_SUBMISSION, true);
     EXPECT("EHLO x", "250-");

@@ -1,0 +1,128 @@
+/* setup_auth.c - what auth is told of the configuration.
+ * Runs in: master, command line. Trusts: a configuration that conf_read accepted. Never: reads a file but the
+ * system's own list of users. */
+#include "server/process/setup_auth.h"
+
+#include "auth/auth_setup.h"
+#include "server/process/system_users.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+int setup_span_order(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n ? memcmp(x->p, y->p, n) : 0;
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+static int by_domain(const void *a, const void *b) {
+    return setup_span_order(&((const struct auth_domain *)a)->name, &((const struct auth_domain *)b)->name);
+}
+
+static int by_relay_domain(const void *a, const void *b) {
+    return setup_span_order(&((const struct auth_relay_domain *)a)->name,
+                            &((const struct auth_relay_domain *)b)->name);
+}
+
+static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
+    size_t recipients = 0, at = 0;
+    for (size_t i = 0; i < conf->n_relay_domains; i++) recipients += conf->relay_domains[i].recipients.n;
+    setup->local_domains = calloc(conf->n_local_domains + 1, sizeof *setup->local_domains);
+    setup->relay_domains = calloc(conf->n_relay_domains + 1, sizeof *setup->relay_domains);
+    setup->relay_recipients = calloc(recipients + 1, sizeof *setup->relay_recipients);
+    if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
+    for (size_t i = 0; i < conf->n_local_domains; i++) {
+        const struct conf_domain *domain = &conf->local_domains[i];
+        setup->local_domains[i] = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth,
+                                                       conf_delivery_server(domain->delivery)};
+    }
+    for (size_t i = 0; i < conf->n_relay_domains; i++) {
+        const struct conf_relay_domain *domain = &conf->relay_domains[i];
+        setup->relay_domains[i] =
+            (struct auth_relay_domain){span_text(domain->name), (uint32_t)at, (uint32_t)domain->recipients.n};
+        for (size_t j = 0; j < domain->recipients.n; j++)
+            setup->relay_recipients[at++] = span_text(domain->recipients.items[j]);
+    }
+    setup->n_local_domains = (uint32_t)conf->n_local_domains;
+    setup->n_relay_domains = (uint32_t)conf->n_relay_domains;
+    setup->n_relay_recipients = (uint32_t)at;
+    qsort(setup->local_domains, setup->n_local_domains, sizeof *setup->local_domains, by_domain);
+    qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
+}
+
+static uint8_t foreign_destination(const struct conf *conf) {
+    switch (conf->delivery.foreign) {
+    case CONF_FOREIGN_SMARTHOST:
+        return DESTINATION_SMARTHOST;
+    case CONF_FOREIGN_CAPTURE:
+        return DESTINATION_CAPTURE;
+    case CONF_FOREIGN_REFUSE:
+        break;
+    }
+    return DESTINATION_NONE;
+}
+
+int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
+    char mail[4096];
+    const char *name;
+    struct buf path = BUF_OVER(mail);
+    buf_put_format(&path, "%s/mail", conf->state_directory);
+    struct auth_setup setup = {
+        .hostname = span_text(conf->hostname),
+        .recipient_delimiter = span_text(conf->recipient_delimiter),
+        .postmaster = span_text(conf->postmaster),
+        .trusted_networks = conf->trusted_networks.items,
+        .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
+        .local_sender_hosts = conf->local_sender_hosts.items,
+        .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
+        .foreign = foreign_destination(conf),
+        .stand_alone = facts->stand_alone,
+        .verifiers = setup_verifiers(conf),
+        .waiting_max = conf->auth.waiting_max,
+        .cache_ms = conf->auth.cache_ms,
+        .scram = conf->auth.scram,
+        .ntlm = conf->auth.ntlm,
+        .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
+        .argon2_passes = conf->auth.argon2_passes,
+        .connections = conf->limits.connections,
+        .connections_per_address = conf->limits.connections_per_address,
+        .connections_per_network = conf->limits.connections_per_network,
+        .network_ipv4_bits = conf->limits.network_ipv4_bits,
+        .network_ipv6_bits = conf->limits.network_ipv6_bits,
+        .waiting_for_auth = conf->limits.waiting_for_auth,
+        .messages_per_session = conf->limits.messages_per_session,
+        .recipients_per_message = conf->limits.recipients_per_message,
+        .failures_per_session = conf->limits.failures_per_session,
+        .message_bytes = conf->limits.message_bytes,
+        .login_ms = conf->timeouts.login_ms,
+        .throttle = {.enabled = conf->throttle.enabled,
+                     .network_ipv4_bits = conf->throttle.network_ipv4_bits,
+                     .network_ipv6_bits = conf->throttle.network_ipv6_bits,
+                     .network_failures = conf->throttle.network_failures,
+                     .account_failures = conf->throttle.account_failures,
+                     .window_ms = conf->throttle.window_ms,
+                     .known_ms = conf->throttle.known_ms,
+                     .exempt = conf->throttle.exempt.items,
+                     .n_exempt = (uint32_t)conf->throttle.exempt.n},
+        .mail_uid = getuid(),
+        .mail_gid = getgid(),
+        .mail_directory = buf_span(&path),
+        .local_domain = span_text(conf->local.domain),
+        .local_relay = conf->local.relay,
+    };
+    struct system_users users;
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
+    if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
+    auth_domains(conf, &setup);
+    system_users_read(&users, conf, SYSTEM_USERS_FILE);
+    setup.system_users = users.items;
+    setup.n_system_users = (uint32_t)users.n;
+    auth_setup_put(b, &setup);
+    system_users_free(&users);
+    free(setup.local_domains);
+    free(setup.relay_domains);
+    free(setup.relay_recipients);
+    return 0;
+}
