@@ -45,12 +45,12 @@ PROGRAMS := session auth verifier keys queue delivery outbound resolver log
 LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lnettle
 LIBS_session  := -lssl -lcrypto
 LIBS_auth     := -lsqlite3 -lidn2
-LIBS_verifier := -lsodium -lunistring -lnettle
+LIBS_verifier := -lsodium -lunistring -lcrypt -lnettle
 LIBS_keys     := -lcrypto
 LIBS_queue    := -lsodium
 LIBS_outbound := -lssl -lcrypto
 LIBS_resolver := -lunbound
-ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lsqlite3 -lssl -lcrypto -lunbound -lnettle
+ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lsqlite3 -lssl -lcrypto -lunbound -lcrypt -lnettle
 
 GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
 BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%)

@@ -31,7 +31,7 @@ static void status(struct auth *auth, struct control_peer *peer, const struct co
     control_row_number(&control_answer.row, "logged_in", logged_in);
     control_row_number(&control_answer.row, "verifiers", verifiers);
     control_row_number(&control_answer.row, "verifiers_busy", busy);
-    control_row_number(&control_answer.row, "logins_waiting", auth->logins.n);
+    control_row_number(&control_answer.row, "logins_waiting", login_queue_waiting(&auth->logins));
     control_row_number(&control_answer.row, "networks_held", totals.networks_held);
     control_row_number(&control_answer.row, "accounts_held", totals.accounts_held);
     control_row_number(&control_answer.row, "logins_refused", totals.refused);
@@ -90,6 +90,8 @@ static const struct {
     {"user passwd", control_user_passwd},
     {"user enable", control_user_enable},
     {"user disable", control_user_enable},
+    {"user import", control_user_import},
+    {"user export", control_user_export},
     {"user enrolment", control_user_enrolment},
     {"user app-password add", control_app_add},
     {"user app-password list", control_app_list},

@@ -5,6 +5,7 @@
  *   user login add|passwd (login, name, SECRET), list ([login]), remove (login, name)
  *   user spa enable (login, SECRET), disable (login)
  *   SECRET: hash, and in base64 salt, [scram: StoredKey and ServerKey], [nt: sealed, of users enrolled for NTLM]
+ *   user import ([begin], [users], [replace], [end]), user export: see auth/control_import.c
  *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
  *   sender allow|deny (login, address: a pattern), sender list ([login])
  *   explain (auth/explain.h), status, postmaster (REFUSED and a warning when it leads to nobody), backup (row "file":

@@ -303,9 +303,11 @@ static int open_all(struct auth *auth) {
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     if (guessing_open(auth) != 0) return -1;
+    login_prepare(auth);
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
+    peer_watch_accounts(auth);
     auth->master = (struct loop_watch){ROLE_CONTROL_FD, master_ready, auth};
     return loop_add(&auth->loop, &auth->master, EPOLLIN);
 }

@@ -66,6 +66,8 @@ void control_user_remove(struct auth *auth, struct control_peer *peer, const str
 void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_import(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_export(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_enrolment(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_app_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_app_revoke(struct auth *auth, struct control_peer *peer, const struct control_request *request);

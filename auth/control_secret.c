@@ -24,7 +24,8 @@ static const char *get_hash(struct auth *auth, const struct control_request *req
     struct span hash = control_argument(request, "hash");
     if (hash.n == 0 || hash.n >= sizeof out->hash) return "a hash is missing";
     if (kind == CREDENTIAL_APP && !password_app_is(hash)) return "not the hash of an app password";
-    if (kind != CREDENTIAL_APP && !password_format_read(hash, &cost)) return "not an Argon2id hash within 64 MiB";
+    if (kind != CREDENTIAL_APP && (!password_format_read(hash, &cost) || cost.scheme != PASSWORD_ARGON2ID))
+        return "not an Argon2id hash within 64 MiB";
     if (password_work(&cost) > auth->dearest_work) auth->dearest_work = password_work(&cost);
     memcpy(out->hash, hash.p, hash.n);
     out->is.hash = span_of(out->hash, hash.n);

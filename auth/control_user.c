@@ -80,7 +80,8 @@ void control_user_enable(struct auth *auth, struct control_peer *peer, const str
 /* Ours is made of the password at hand; another waits for the first login that shows the password. */
 static bool is_imported(struct span hash) {
     struct password_cost cost;
-    return hash.n && !password_app_is(hash) && !password_format_read(hash, &cost);
+    return hash.n && !password_app_is(hash) &&
+           !(password_format_read(hash, &cost) && cost.scheme == PASSWORD_ARGON2ID);
 }
 
 struct users {
@@ -135,6 +136,13 @@ static bool add_alias(void *context, const struct account_row *row) {
     return of->to->row.b.n < sizeof of->to->row.storage / 2;
 }
 
+/* "ARGON2ID", or the name that another server has for what was imported; "app" for the fast one. */
+static struct span hash_name(struct span hash) {
+    struct password_cost cost;
+    if (password_app_is(hash)) return SPAN("app");
+    return span_text(password_scheme_name(password_format_read(hash, &cost) ? cost.scheme : PASSWORD_NONE));
+}
+
 static bool row_credential(void *context, const struct credential_row *row) {
     struct control_answer *to = context;
     control_row_open(&to->row);
@@ -144,7 +152,7 @@ static bool row_credential(void *context, const struct credential_row *row) {
     control_row_time(&to->row, "created", row->created_ms);
     control_row_time(&to->row, "last_used", row->last_used_ms);
     control_row_time(&to->row, "expires", row->expires_ms);
-    control_row_bool(&to->row, "imported", is_imported(row->hash));
+    control_row_text(&to->row, "hash", hash_name(row->hash));
     control_row_bool(&to->row, "scram", row->has_scram);
     control_row_bool(&to->row, "spa", row->has_nt);
     return control_answer_send(to);

@@ -192,6 +192,7 @@ enum account_change credential_remove(struct database *db, int64_t user_id, enum
     return ACCOUNT_CHANGED;
 }
 
+/* 0: there is no such row. */
 static int64_t user_of(struct database *db, int64_t id) {
     struct statement *statement = database_statement(db, "SELECT user_id FROM credentials WHERE id = ?1");
     statement_put_number(statement, 1, id);
@@ -247,7 +248,11 @@ int credential_used(struct database *db, int64_t id, uint64_t now_ms) {
     statement_put_number(statement, 1, id);
     statement_put_number(statement, 2, (int64_t)(now_ms / 1000));
     statement_put_number(statement, 3, CREDENTIAL_USED_EVERY_S);
-    return statement_run(statement) < 0 ? -1 : 0;
+    return statement_run_lazily(statement) < 0 ? -1 : 0;
+}
+
+bool credential_there(struct database *db, int64_t id) {
+    return user_of(db, id) > 0;
 }
 
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) {
@@ -261,19 +266,28 @@ int64_t credential_count(struct database *db, int64_t user_id, enum credential_k
     return count;
 }
 
-enum account_found credential_dearest(struct database *db, uint64_t *work_out) {
-    /* One of each cost. */
-    struct statement *statement =
-        database_statement(db, "SELECT min(hash) FROM credentials WHERE hash >= '$argon2id$'"
-                               " AND hash < '$argon2id%'"
-                               " GROUP BY substr(hash, 1, instr(hash, ',p='))");
+/* Raises *work_out to that of the dearest of the statement's hashes. */
+static enum account_found raise_work(struct statement *statement, uint64_t *work_out) {
     struct password_cost cost;
     enum database_step step;
-    *work_out = 0;
     while ((step = statement_step(statement)) == DATABASE_ROW)
         if (password_format_read(statement_get_text(statement, 0), &cost) && password_work(&cost) > *work_out)
             *work_out = password_work(&cost);
     return step == DATABASE_DONE ? ACCOUNT_FOUND : ACCOUNT_FAILED;
+}
+
+enum account_found credential_dearest(struct database *db, uint64_t *work_out) {
+    *work_out = 0;
+    /* Of our own one of each cost, of those that were imported all. */
+    enum account_found found =
+        raise_work(database_statement(db, "SELECT min(hash) FROM credentials WHERE hash >= '$argon2id$'"
+                                          " AND hash < '$argon2id%'"
+                                          " GROUP BY substr(hash, 1, instr(hash, ',p='))"),
+                   work_out);
+    if (found != ACCOUNT_FOUND) return found;
+    return raise_work(database_statement(db, "SELECT hash FROM credentials WHERE kind <> 'app'"
+                                             " AND NOT (hash >= '$argon2id$' AND hash < '$argon2id%')"),
+                      work_out);
 }
 
 /* ---- rows */

@@ -88,6 +88,9 @@ enum account_change credential_renew(struct database *db, int64_t id, const stru
 /* It has opened a session; written at most every CREDENTIAL_USED_EVERY_S. -1: it was not (logged). */
 int credential_used(struct database *db, int64_t id, uint64_t now_ms) MUST_USE;
 
+/* Whether it is still there; a database that cannot be read says no (logged). */
+bool credential_there(struct database *db, int64_t id) MUST_USE;
+
 /* How many of this kind a user has; -1 when it fails. */
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) MUST_USE;
 

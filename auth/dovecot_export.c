@@ -3,6 +3,7 @@
 #include "auth/dovecot_export.h"
 
 #include "auth/account.h"
+#include "auth/password_format.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -27,8 +28,7 @@ void dovecot_export_close(struct dovecot_export *dovecot) {
     dovecot->db = NULL;
 }
 
-/* mail_directory/domain/local; false for a login that would leave it. */
-static bool put_home(const struct auth_setup *setup, struct span login, struct buf *b) {
+bool dovecot_export_home(const struct auth_setup *setup, struct span login, struct buf *b) {
     size_t at = login.n;
     while (at > 0 && login.p[at - 1] != '@') at--;
     struct span local = span_part(login, 0, at ? at - 1 : 0), domain = span_from(login, at);
@@ -41,23 +41,13 @@ static bool put_home(const struct auth_setup *setup, struct span login, struct b
     return buf_ok(b);
 }
 
-/* With the scheme that Dovecot is to read it by, doc/wiki PasswordSchemes: foreign hashes bear theirs, or are what
- * crypt(3) reads. */
-static void put_password(struct span hash, struct buf *b) {
-    static const struct span argon2id = SPAN("$argon2id$");
-    if (span_equal(span_part(hash, 0, argon2id.n), argon2id))
-        buf_put_text(b, "{ARGON2ID}");
-    else if (hash.p[0] != '{')
-        buf_put_text(b, "{CRYPT}");
-    buf_put_span(b, hash);
-}
-
 /* 1: the user has a row, which is as it is to be; 0: the user is to have none; -1: failed. */
 static int put_user(struct dovecot_export *dovecot, const struct account_row *row) {
     uint8_t home_storage[4096 + 2 * ADDRESS_MAX], password_storage[VERIFY_HASH_BYTES + 16];
     struct buf home = BUF_OVER(home_storage), password = BUF_OVER(password_storage);
-    if (!row->enabled || row->suspended_ms || !row->hash.n || !put_home(dovecot->setup, row->login, &home)) return 0;
-    put_password(row->hash, &password);
+    if (!row->enabled || row->suspended_ms || !row->hash.n || !dovecot_export_home(dovecot->setup, row->login, &home))
+        return 0;
+    password_format_dovecot(row->hash, &password);
     struct statement *statement = database_statement(
         dovecot->db, "INSERT INTO users(username, password, home, uid, gid) VALUES(?1, ?2, ?3, ?4, ?5)"
                      " ON CONFLICT(username) DO UPDATE SET password = excluded.password, home = excluded.home,"

@@ -24,4 +24,7 @@ void dovecot_export_close(struct dovecot_export *dovecot);
  * writes only what differs. 0 or -1 (logged). */
 int dovecot_export_reconcile(struct dovecot_export *dovecot) MUST_USE;
 
+/* Appends the user's home, mail_directory/domain/local; false for a login that would leave it. */
+bool dovecot_export_home(const struct auth_setup *setup, struct span login, struct buf *b) MUST_USE;
+
 #endif

@@ -12,6 +12,7 @@ struct facts_client {
     enum relay_role role;
     struct netaddr address;
     int64_t user_id;                  /* identity by AUTH; 0: none */
+    int64_t credential_id;            /* by which one */
     int64_t granted_id;               /* a live grant's user; 0: none (grants come later) */
     const struct system_user *system; /* identity on LOCAL; NULL: none */
 };

@@ -2,6 +2,7 @@
  * Runs in: auth. Trusts: the verifiers' results. Never: looks into a SASL message, believes a session's claim that
  * makes anything easier. */
 #include "auth/login_exchange.h"
+#include "store/clock.h"
 
 enum {
     MECHANISM_NAME_MAX = 64,
@@ -76,12 +77,30 @@ static void log_failed(struct peer *peer, const char *why) {
     log_send(&line);
 }
 
-int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
+static int refuse(struct peer *peer, enum auth_outcome outcome, bool counts, const char *why) {
     log_failed(peer, why);
     peer->exchange.login_n = 0;
-    bool counts = outcome != AUTH_FAILED_TEMPORARILY;
     if (counts && peer_failed(peer)) outcome = AUTH_TOO_MANY;
     return login_answer(peer, outcome, span_of(NULL, 0), span_of(NULL, 0));
+}
+
+/* Nothing was guessed, but it was no login either. */
+static void tell_form(const struct peer *peer) {
+    struct throttle_attempt attempt = {.client = peer->client.address};
+    throttle_failed(peer->auth->throttle, &attempt, THROTTLE_FAILED_FORM, clock_ms());
+}
+
+int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
+    if (outcome == AUTH_MALFORMED || outcome == AUTH_CANCELLED || outcome == AUTH_UNKNOWN_MECHANISM) tell_form(peer);
+    return refuse(peer, outcome, outcome != AUTH_FAILED_TEMPORARILY, why);
+}
+
+int login_hold(struct peer *peer) {
+    return refuse(peer, AUTH_FAILED_TEMPORARILY, true, "too many failed logins from this network");
+}
+
+void login_failed_before(struct peer *peer) {
+    tell_form(peer);
 }
 
 void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const char *why) {
@@ -92,13 +111,20 @@ int login_accept(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     struct span login = span_of(exchange->login, exchange->login_n);
     struct log_line line;
+    if (exchange->stale) return login_refuse(peer, AUTH_FAILED_TEMPORARILY, "the account was changed meanwhile");
+    throttle_succeeded(peer->auth->throttle, &exchange->attempt, clock_ms());
     peer->client.user_id = exchange->user_id;
+    peer->client.credential_id = exchange->credential_id;
     peer_count_login(peer);
     peer_log(&line, LOG_LOGIN, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);
     log_send(&line);
-    return login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
+    int result = login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
+    /* After the answer: what it costs is nobody's to see. */
+    if (credential_used(peer->auth->house.db, exchange->credential_id, clock_wall_ms()) != 0)
+        log_fault("noting when a credential was used", 0);
+    return result;
 }
 
 /* ---- what a session says */
@@ -109,6 +135,7 @@ static void begin(struct peer *peer, const struct mechanism_row *mechanism) {
     exchange->step = 0;
     exchange->user_id = exchange->credential_id = 0;
     exchange->login_n = 0;
+    exchange->stale = false;
     exchange->mechanism = mechanism ? (uint8_t)mechanism->mechanism : MECHANISM_NONE;
 }
 
@@ -138,7 +165,10 @@ int login_start(struct peer *peer, struct frame *frame) {
     if (!mechanism || !may_be_used(peer, mechanism))
         return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
     /* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. */
-    if (!tls || !peer->tls_said) return login_refuse(peer, AUTH_REJECTED, "no TLS");
+    if (!tls || !peer->tls_said) {
+        tell_form(peer);
+        return login_refuse(peer, AUTH_REJECTED, "no TLS");
+    }
     if (!initial) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
     return login_submit(peer, response);
 }
@@ -146,7 +176,9 @@ int login_start(struct peer *peer, struct frame *frame) {
 /* The client has seen that we are who we say, and says nothing more (RFC 4954 4, RFC 5802 3). */
 static int conclude(struct peer *peer, struct span response) {
     if (response.n) return login_refuse(peer, AUTH_MALFORMED, "an answer where none was due");
-    return login_accept(peer);
+    if (login_accept(peer) != 0) return -1;
+    if (peer->client.user_id) login_settle(peer, span_of(NULL, 0), span_of(NULL, 0));
+    return 0;
 }
 
 int login_next(struct peer *peer, struct frame *frame) {
@@ -161,8 +193,9 @@ int login_next(struct peer *peer, struct frame *frame) {
 
 void login_forget(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
-    if (exchange->state == EXCHANGE_QUEUED) login_queue_drop(&peer->auth->logins, &exchange->wait);
-    if (exchange->state == EXCHANGE_DELAYED) peer->auth->delayed--;
-    exchange->state = EXCHANGE_NONE; /* a verifier that works on it finds nobody */
+    login_queue_drop(&peer->auth->logins, &exchange->wait);
+    queue_timer_clear(&peer->auth->login_timers, &exchange->timer);
+    login_leave_verifier(peer);
+    exchange->state = EXCHANGE_NONE;
     wipe_message(exchange);
 }

@@ -1,8 +1,11 @@
 /* login_identity.c - whose name it is, what a verifier may try for it, and a secret that is written anew.
  * Runs in: auth. Trusts: the database. Never: lets the work or the words differ between somebody and nobody. */
 #include "auth/facts.h"
+#include "auth/guessing.h"
 #include "auth/login_exchange.h"
 #include "store/clock.h"
+
+#include <sys/socket.h>
 
 _Static_assert((int)CREDENTIALS_MAX <= (int)VERIFY_CREDENTIALS_MAX && (int)CREDENTIAL_NT_MAX <= (int)VERIFY_NT_MAX,
                "what is stored fits into a frame");
@@ -31,14 +34,42 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     struct exchange *exchange = &peer->exchange;
     exchange->user_id = exchange->credential_id = 0;
     exchange->login_n = 0;
+    exchange->stale = exchange->remembered = false;
+    exchange->used_ms = 0;
     exchange->why = "unknown user";
+    exchange->failure = THROTTLE_FAILED_PASSWORD;
+    exchange->attempt.client = peer->client.address;
+    exchange->attempt.account = guessing_account(peer->auth, name);
+    exchange->attempt.user_id = 0;
     enum account_found found = identity_find(house, name, CREDENTIAL_SMTP, clock_wall_ms(), out);
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE;
     exchange->login_n = out->account.login_n;
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);
     const char *against = objection(house, authorization, name, out);
-    if (!against) exchange->user_id = out->account.id;
+    exchange->attempt.user_id = out->account.id;
     exchange->why = against ? against : "wrong password";
+    if (against)
+        exchange->failure = THROTTLE_FAILED_UNCHECKED;
+    else
+        exchange->user_id = out->account.id;
+    return true;
+}
+
+static const struct credential *find_credential(const struct identity *identity, int64_t id) {
+    for (size_t i = 0; id && i < identity->n; i++)
+        if (identity->credentials[i].id == id) return &identity->credentials[i];
+    return NULL;
+}
+
+bool login_remembered(struct peer *peer, const struct identity *identity) {
+    struct exchange *exchange = &peer->exchange;
+    if (!exchange->user_id || !peer->auth->setup.cache_ms) return false;
+    int64_t id = login_cache_find(&peer->auth->cache, exchange->tag, exchange->user_id, clock_ms());
+    const struct credential *credential = find_credential(identity, id);
+    if (!credential) return false;
+    exchange->credential_id = credential->id;
+    exchange->used_ms = credential->last_used_ms;
+    exchange->remembered = true;
     return true;
 }
 
@@ -81,11 +112,54 @@ bool login_tell_credentials(struct auth_link *link, const struct peer *peer, str
     return told;
 }
 
-void login_renew(struct auth *auth, struct peer *peer, struct span hash, struct span scram) {
-    struct credential_secret secret = {.hash = hash, .scram = scram};
+/* The secret was right, and its hash is old-fashioned or there were no keys of it. */
+static void renew(struct auth *auth, struct exchange *exchange, const struct credential_secret *secret) {
     int64_t id;
-    enum account_change change = credential_renew(auth->house.db, peer->exchange.credential_id, &secret, &id);
-    if (change == ACCOUNT_MISSING) return; /* it has been changed meanwhile */
-    if (change == ACCOUNT_CHANGED) peer->exchange.credential_id = id;
-    if (change != ACCOUNT_CHANGED) log_fault("replacing a hash", 0); /* tried again at the next login */
+    switch (credential_renew(auth->house.db, exchange->credential_id, secret, &id)) {
+    case ACCOUNT_CHANGED:
+        exchange->credential_id = id;
+        break;
+    case ACCOUNT_MISSING: /* it has been changed meanwhile */
+        break;
+    case ACCOUNT_EXISTS:
+    case ACCOUNT_CHANGE_FAILED:
+        log_fault("replacing a hash", 0); /* tried again at the next login */
+    }
+}
+
+void login_settle(struct peer *peer, struct span new_hash, struct span new_scram) {
+    struct auth *auth = peer->auth;
+    struct exchange *exchange = &peer->exchange;
+    struct credential_secret secret = {.hash = new_hash, .scram = new_scram};
+    if (new_hash.n || new_scram.n) renew(auth, exchange, &secret);
+    peer->client.credential_id = exchange->credential_id;
+    uint64_t now = clock_wall_ms();
+    if (now - exchange->used_ms >= CREDENTIAL_USED_EVERY_S * UINT64_C(1000) &&
+        credential_used(auth->house.db, exchange->credential_id, now) != 0)
+        log_fault("noting that a credential was used", 0);
+    if (auth->setup.cache_ms && !exchange->remembered)
+        login_cache_keep(&auth->cache, exchange->tag, exchange->user_id, exchange->credential_id,
+                         clock_ms() + auth->setup.cache_ms);
+}
+
+/* ---- changes */
+
+/* A session finds that its channel has ended, and leaves with 421. Nobody is dropped in the middle of whatever made
+ * the change. */
+static void end_session(const struct peer *peer) {
+    (void)shutdown(peer->watch.fd, SHUT_RDWR);
+}
+
+static void changed(void *context, int64_t user_id, int64_t gone) {
+    struct auth *auth = context;
+    login_cache_forget(&auth->cache, user_id);
+    for (struct peer *peer = auth->peers; gone && peer; peer = peer->next) {
+        if (!user_id || peer->exchange.user_id == user_id) peer->exchange.stale = true;
+        if (!peer->client.user_id || (user_id && peer->client.user_id != user_id)) continue;
+        if (gone == ACCOUNT_GONE_ALL || peer->client.credential_id == gone) end_session(peer);
+    }
+}
+
+void login_prepare(struct auth *auth) {
+    account_watch(changed, auth);
 }

@@ -1,4 +1,4 @@
-/* password.h - Argon2id by libsodium: making a hash, checking a password. */
+/* password.h - making a hash, Argon2id by libsodium; checking a password against any that is stored. */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
 
@@ -9,7 +9,7 @@
 int password_hash(struct span password, uint64_t memory_bytes, uint32_t passes,
                   char hash_out[VERIFY_HASH_BYTES]) MUST_USE;
 
-/* Whether the hash is one of ours within the caps, and the password's. */
+/* Whether the hash is within the caps (auth/password_format.h), and the password's. */
 bool password_check(struct span password, const char *hash) MUST_USE;
 
 #endif

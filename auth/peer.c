@@ -104,6 +104,7 @@ static bool draw_name(struct peer *peer) {
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
+    uint32_t ignored;
     uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
                                                                   : setup->connections;
     /* A listener counts its own; one that was replaced may still have sessions. */
@@ -112,6 +113,9 @@ static enum reason judge_limits(const struct peer *newcomer) {
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && peer_count_network(newcomer) >= setup->connections_per_network)
         return REASON_TOO_MANY_CONNECTIONS;
+    if (peer_is_submission(newcomer) && throttle_judge_network(newcomer->auth->throttle, &newcomer->client.address,
+                                                               clock_ms(), &ignored) == THROTTLE_REFUSE)
+        return REASON_TOO_MANY_FAILED_LOGINS;
     if (peer_is_submission(newcomer) && setup->waiting_for_auth &&
         newcomer->auth->counts.waiting >= setup->waiting_for_auth)
         return REASON_SERVER_BUSY;
@@ -220,7 +224,7 @@ static int tls_begun(void *context, struct frame *frame) {
     if (!wire_end(&w) || peer->tls_said) return -1;
     transaction_close(peer);
     peer->state = PEER_IDLE;
-    peer->client.user_id = peer->client.granted_id = 0;
+    peer->client.user_id = peer->client.credential_id = peer->client.granted_id = 0;
     peer_count_login(peer);
     peer->exchange.login_n = 0;
     peer->tls_said = true;
@@ -246,6 +250,7 @@ static int failure(void *context, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     unsigned what = wire_get_u8(&w);
     if (!wire_end(&w) || what >= SESSION_FAILURE_COUNT) return -1;
+    if (what == SESSION_FAILURE_LOGIN) login_failed_before(peer);
     (void)peer_failed(peer);
     return 0;
 }

@@ -50,7 +50,9 @@
     ROW(STORAGE_FAULT, "storage-fault", 451, "4.3.0", "The message could not be stored, please try again later")     \
     ROW(MAIL_LOOP, "mail-loop", 554, "5.4.6",                                                                        \
         "The message has been through too many servers, it seems to be in a loop")                                   \
-    ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")
+    ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")                             \
+    ROW(TOO_MANY_FAILED_LOGINS, "too-many-failed-logins", 421, "4.7.0",                                              \
+        "Too many failed logins from your network, please try again later")
 
 #define REPLY(id, name, code, enhanced, text) [REASON_##id] = {name, code, enhanced, text, (code) / 100 == 2},
 #define ONE(id, name, code, enhanced, text) +1

@@ -10,9 +10,9 @@ set -eu
 # Compiler and tools.
 build='gcc libc6-dev make pkg-config'
 # Libraries, each behind its door: TLS; hashes; SQLite; configuration; system call filters; foreign scripts in domains,
-# and in passwords; DNS; the old hashes of NTLM.
+# and in passwords; DNS; hashes of other servers, and of NTLM.
 build="$build libssl-dev libsodium-dev libsqlite3-dev libconfig-dev libseccomp-dev libidn2-dev libunistring-dev libunbound-dev"
-build="$build nettle-dev"
+build="$build libcrypt-dev nettle-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
 run='openssl passwd curl swaks libnet-ssleay-perl'
 # Units, real clients and servers, sanitizers, the second compiler, the intruder's and the transcripts' drivers.

@@ -43,6 +43,9 @@ int64_t statement_get_number(struct statement *statement, int column);
 /* Runs a statement without rows: how many rows it changed, or -1 (logged). */
 int statement_run(struct statement *statement) MUST_USE;
 
+/* The same without waiting for the disk: a power cut may take it back, and nothing else with it. */
+int statement_run_lazily(struct statement *statement) MUST_USE;
+
 /* The id of the row that was inserted last. */
 int64_t database_last_id(const struct database *db) MUST_USE;
 

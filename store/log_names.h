@@ -28,6 +28,7 @@
     EVENT(LOG_RECIPIENT_REFUSED, "recipient-refused", NOTICE, SERVER)                                                \
     EVENT(LOG_RECIPIENT_ACCEPTED, "recipient-accepted", INFO, SERVER)                                                \
     EVENT(LOG_ACCOUNT_CHANGED, "account-changed", NOTICE, SERVER)                                                    \
+    EVENT(LOG_LOGIN_REVOKED, "login-revoked", NOTICE, SERVER)                                                        \
     EVENT(LOG_QUEUED, "queued", INFO, SERVER)                                                                        \
     EVENT(LOG_QUEUE_REFUSED, "queue-refused", WARNING, SERVER)                                                       \
     EVENT(LOG_DELIVERED, "delivered", INFO, SERVER)                                                                  \

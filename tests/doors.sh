@@ -45,11 +45,12 @@ door() {
 }
 door openssl/ OpenSSL 'server/inbound/tls*.[ch]' 'server/outbound/tls_client*.[ch]' 'auth/keys*.[ch]'
 door sodium.h libsodium 'auth/password*.[ch]' 'auth/scram_hash.[ch]' 'auth/verifier*.[ch]' 'auth/seal*.[ch]' 'auth/nt_hash.[ch]' 'store/record*.[ch]' 'store/journal*.[ch]' 'server/process/backup.c'
+door crypt.h libxcrypt 'auth/password_foreign.c'
 door sqlite3.h SQLite 'store/database*.[ch]'
 door libconfig.h libconfig 'conf/conf*.[ch]'
 door unbound.h libunbound 'server/outbound/dns*.[ch]'
 door seccomp.h libseccomp 'server/process/sandbox*.[ch]'
-door nettle/ nettle 'auth/nt_hash.[ch]' 'auth/ntlm_proof.[ch]'
+door nettle/ nettle 'auth/password_foreign.c' 'auth/password_apr1.c' 'auth/nt_hash.[ch]' 'auth/ntlm_proof.[ch]'
 door 'uni\(case\|ctype\|gbrk\|norm\|str\)\.h' libunistring 'auth/prepare.[ch]' 'auth/utf16.[ch]'
 door idn2.h libidn2 'auth/domain_idn.[ch]' 'conf/conf_domain.[ch]'
 
@@ -101,7 +102,7 @@ case $build in *sanitize*) ssl='libssl libcrypto' ;; esac
 links gatepost 'libconfig libseccomp libsodium libidn2 libunistring libnettle'
 links session "$ssl"
 links auth 'libsqlite3 libidn2'
-links verifier 'libsodium libunistring libnettle'
+links verifier 'libsodium libunistring libcrypt libnettle'
 links keys 'libcrypto'
 links queue 'libsodium'
 links delivery ''

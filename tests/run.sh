@@ -80,6 +80,7 @@ run_program clients python3 tests/client/clients.py
 run_program mechanisms python3 tests/client/mechanisms.py
 run_program explain python3 tests/client/explain.py
 run_program life python3 tests/client/life.py
+run_program credentials python3 tests/client/credentials.py
 run_program sendmail python3 tests/client/sendmail.py
 run_program queue python3 tests/client/queue_commands.py
 run_program restore python3 tests/client/restore.py

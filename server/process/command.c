@@ -40,6 +40,20 @@ static const struct command_option password_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option import_options[] = {
+    {"format", "FORMAT", "dovecot, htpasswd or shadow; else it is guessed", false},
+    {"domain", "DOMAIN", "of names without one; else the only local domain", false},
+    {"scheme", "SCHEME", "of hashes without {SCHEME}; else CRYPT", false},
+    {"replace", NULL, "give users who exist the file's passwords", false},
+    {"dry-run", NULL, "check everything, change nothing", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option user_export_options[] = {
+    {"format", "FORMAT", "dovecot, which it is unless told", false},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct command_option app_options[] = {
     {"name", "NAME", "what the device is called, to revoke it by", true},
     {"scope", "SCOPE", "smtp or pop3: it is good for that alone", false},
@@ -166,17 +180,29 @@ static const struct command commands[] = {
     {.name = "user spa enable", .help = "Let a user log in by Secure Password Authentication (NTLM)",
      .operands = {{.name = "login"}}, .options = password_options, .asks = ROLE_AUTH, .json = true,
      .run = command_run_password,
-     .more = "The user gets a password as by user passwd, and an NT hash of it, which is as good as the password for who\n"
-             "gets hold of it and of the key. It takes effect where auth.ntlm is true.\n" PASSWORD_HELP},
+     .more = "The user gets a password as by user passwd, and an NT hash of it, which is as good as the password\n"
+             "for who gets hold of it and of the key. It takes effect where auth.ntlm is true.\n" PASSWORD_HELP},
     {.name = "user spa disable", .help = "Take the NT hashes away, at once", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
-    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again", .operands = {{.name = "login"}},
-     .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user enable", .help = "Let a disabled or suspended user log in and send again",
+     .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user remove", .help = "Remove a user; delivered mail stays", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
+    {.name = "user import", .help = "Add the users of a password file, all or none, with the hashes that it holds",
+     .operands = {{.name = "file"}}, .options = import_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_import,
+     .more = "FILE is Dovecot's passwd-file, of htpasswd or like /etc/shadow; - is standard input. Each hash is\n"
+             "replaced by one of ours when its user has logged in. Locked users are added disabled; users without a\n"
+             "password are skipped.\n"},
+    {.name = "user export", .help = "Write all users as lines of Dovecot's passwd-file, hashes included",
+     .operands = {{.name = "file", .optional = true}}, .options = user_export_options, .asks = ROLE_AUTH,
+     .run = command_run_user_export,
+     .more = "To FILE, which may not be there yet, with mode 0600; else to standard output. A ! locks who is\n"
+             "disabled.\n"},
 
     {.name = "alias add", .help = "Deliver mail for an address to others; *@domain catches all",
      .operands = {{.name = "address"}, {.name = "target", .many = true}}, .options = alias_options, .asks = ROLE_AUTH,

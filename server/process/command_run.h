@@ -16,6 +16,10 @@ int command_run_restore(const struct command_line *line);
  * this process. */
 int command_run_password(const struct command_line *line);
 
+/* user import: a password file of another server's; user export: one for another server. */
+int command_run_import(const struct command_line *line);
+int command_run_user_export(const struct command_line *line);
+
 /* queue retry, hold, release, remove: only with a selection or --all. */
 int command_run_selected(const struct command_line *line);
 /* queue cat: the octets of one message. */

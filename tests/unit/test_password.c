@@ -25,7 +25,7 @@ Test(password, formats_refused) {
         "$argon2id$v=19$m=65537,t=2,p=1$c2FsdA$aGFzaA",
         "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdA$aGFzaA",
         "$argon2id$v=19$m=65536,t=17,p=1$c2FsdA$aGFzaA",
-        "$argon2id$v=19$m=65536,t=2,p=2$c2FsdA$aGFzaA",
+        "$argon2id$v=19$m=65536,t=2,p=0$c2FsdA$aGFzaA",
         "$argon2id$v=16$m=65536,t=2,p=1$c2FsdA$aGFzaA",
         "$argon2i$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA",
         "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$",

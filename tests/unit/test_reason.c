@@ -45,6 +45,7 @@ static const struct {
     {REASON_STORAGE_FAULT, "storage-fault", 451, "4.3.0"},
     {REASON_MAIL_LOOP, "mail-loop", 554, "5.4.6"},
     {REASON_RELAY_LOCAL, "relay-local", 250, "2.1.5"},
+    {REASON_TOO_MANY_FAILED_LOGINS, "too-many-failed-logins", 421, "4.7.0"},
 };
 
 Test(test_reason, every_reason_has_the_reply_that_the_design_names) {
