@@ -101,10 +101,21 @@ static bool draw_name(struct peer *peer) {
     return true;
 }
 
+/* Who comes to log in. Guessers are turned away before the handshake, and take no place from where somebody logged in
+ * lately. */
+static enum reason judge_submission(const struct peer *newcomer) {
+    struct auth *auth = newcomer->auth;
+    const struct netaddr *client = &newcomer->client.address;
+    uint32_t delay_ms, most = auth->setup.waiting_for_auth;
+    if (throttle_judge_network(auth->throttle, client, clock_ms(), &delay_ms) == THROTTLE_REFUSE)
+        return REASON_TOO_MANY_FAILED_LOGINS;
+    bool busy = most && auth->counts.waiting >= most;
+    return busy && !throttle_network_known(auth->throttle, client, clock_ms()) ? REASON_SERVER_BUSY : REASON_COUNT;
+}
+
 /* Connections are counted where addresses are believed: here. */
 static enum reason judge_limits(const struct peer *newcomer) {
     const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t ignored;
     uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
                                                                   : setup->connections;
     /* A listener counts its own; one that was replaced may still have sessions. */
@@ -113,13 +124,7 @@ static enum reason judge_limits(const struct peer *newcomer) {
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && peer_count_network(newcomer) >= setup->connections_per_network)
         return REASON_TOO_MANY_CONNECTIONS;
-    if (peer_is_submission(newcomer) && throttle_judge_network(newcomer->auth->throttle, &newcomer->client.address,
-                                                               clock_ms(), &ignored) == THROTTLE_REFUSE)
-        return REASON_TOO_MANY_FAILED_LOGINS;
-    if (peer_is_submission(newcomer) && setup->waiting_for_auth &&
-        newcomer->auth->counts.waiting >= setup->waiting_for_auth)
-        return REASON_SERVER_BUSY;
-    return REASON_COUNT;
+    return peer_is_submission(newcomer) ? judge_submission(newcomer) : REASON_COUNT;
 }
 
 static const char *role_word(enum relay_role role) {
