@@ -86,7 +86,7 @@ static const char *why_text(unsigned why) {
 static void accept_or_drop(struct peer *peer, struct span new_hash, struct span new_scram) {
     if (login_accept(peer) != 0)
         peer_drop(peer);
-    else if (peer->client.user_id)
+    else
         login_settle(peer, new_hash, new_scram);
 }
 
@@ -236,7 +236,7 @@ static void found_result(const struct auth_link *link, struct peer *peer, const 
         login_delay_failure(peer, exchange->user_id && why_text(found->why) ? why_text(found->why) : exchange->why);
         return;
     }
-    exchange->credential_id = found->credential_id;
+    exchange->credential_id = login_credential_now(found->credential_id);
     if (found->verdict == VERIFY_ACCEPTED)
         accepted(peer, found);
     else if (login_answer(peer, AUTH_CONTINUE, found->challenge, span_of(NULL, 0)) != 0)
