@@ -59,8 +59,9 @@ enum frame_type {
     SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
                                   state */
     SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response, span
-                                  TLS exporter (RFC 9266, 32 octets; claim), span digest of the certificate (RFC 5929
-                                  4, at most CHANNEL_BINDING_MAX; claim); these two empty where there is none */
+                                  TLS exporter (RFC 9266, 32 octets; behind it, under TLS 1.2, tls-unique of RFC 5929
+                                  3, 12 octets; claim), span digest of the certificate (RFC 5929 4, at most
+                                  CHANNEL_BINDING_MAX; claim); these two empty where there is none */
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
