@@ -81,6 +81,7 @@ static const char *why_text(unsigned why) {
         [VERIFY_WHY_DOWNGRADE] = "the client was not shown the -PLUS mechanism: somebody is in between",
         [VERIFY_WHY_BINDING] = "channel binding of another connection",
         [VERIFY_WHY_OLD_NTLM] = "LM or NTLMv1",
+        [VERIFY_WHY_NOT_ENROLLED] = "not enrolled for NTLM: gatepost user spa enable",
         [VERIFY_WHY_NO_KEYS] = "no keys for this mechanism: log in by PLAIN once, or set the password",
     };
     return why < VERIFY_WHY_COUNT ? texts[why] : NULL;

@@ -582,7 +582,7 @@ class Wire:
             self.handshake()
         self.banner = self.reply() if greet else None
 
-    def handshake(self, name=HOSTNAME):
+    def handshake(self, name=HOSTNAME, version=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if self.version:
