@@ -99,7 +99,7 @@ int login_submit(struct peer *peer, struct span message) {
     if (message.n) memcpy(exchange->message, message.p, message.n);
     exchange->message_n = message.n;
     peer->state = PEER_WAITING;
-    if (verdict == THROTTLE_DELAY) {
+    if (verdict == THROTTLE_DELAY && exchange->step == 0) { /* once an exchange */
         exchange->state = EXCHANGE_HELD_BACK;
         set_timer(peer, now + delay_ms);
     } else {

@@ -99,6 +99,9 @@ static bool may_try(struct auth_link *link, struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     uint64_t now = clock_ms();
     enum throttle_verdict verdict = throttle_judge_account(peer->auth->throttle, &exchange->attempt, now);
+    /* SCRAM's first message proves nothing yet: whether the account is held does not show before the second. */
+    bool scram = exchange->mechanism == MECHANISM_SCRAM || exchange->mechanism == MECHANISM_SCRAM_PLUS;
+    if (scram && exchange->step == 0 && verdict != THROTTLE_REFUSE) return true;
     if (verdict == THROTTLE_ALLOW) return true;
     tell_forget(link);
     if (verdict == THROTTLE_REFUSE) {

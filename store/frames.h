@@ -185,7 +185,8 @@ enum auth_outcome {
     AUTH_MALFORMED,              /* 501 5.5.2 */
     AUTH_CANCELLED,              /* 501 5.7.0 */
     AUTH_UNKNOWN_MECHANISM,      /* 504 5.5.4 */
-    AUTH_TOO_MANY                /* 421 4.7.0, then the connection is closed */
+    AUTH_TOO_MANY,               /* 421 4.7.0, then the connection is closed */
+    AUTH_HELD                    /* 454 4.7.0: too many failures from the network */
 };
 
 /* What a certificate or a key is found to be. */

@@ -222,8 +222,7 @@ static const struct command commands[] = {
 
     {.name = "throttle list", .help = "List networks and accounts where logins failed, and which of them are held",
      .options = throttle_list_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
-     .more = "Held: logins from the network are refused; the account opens only for networks that it was used\n"
-             "from.\n"},
+     .more = "Held: logins from the network are refused; the account opens for networks that it was used from.\n"},
     {.name = "throttle forget", .help = "Let a network or an account off at once",
      .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
      .json = true, .run = command_run_ask,
