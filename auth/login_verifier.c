@@ -24,6 +24,9 @@ void login_give(struct auth_link *link, struct peer *peer) {
         exchange->link = link;
         link->exchange = exchange->number;
         link->peer = peer;
+        link->user_id = 0;
+        link->attempt = (struct throttle_attempt){.client = peer->client.address};
+        link->failure = THROTTLE_FAILED_FORM;
     } else {
         login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier");
     }

@@ -206,7 +206,7 @@ bool scram_final_fits(const struct scram_final *final, const struct scram_state 
     struct buf in = BUF_OVER(input), b = BUF_OVER(text);
     struct span nonce = final->nonce, ours = span_of(state->nonce, state->nonce_n);
     buf_put_span(&in, first->header);
-    if (first->flag == 'p') buf_put_span(&in, binding_of(first, bindings));
+    buf_put_span(&in, binding_of(first, bindings)); /* of flags n and y: none */
     base64_encode(buf_span(&in), &b);
     return buf_ok(&in) && buf_ok(&b) && span_equal(buf_span(&b), final->channel) &&
            span_equal(span_part(nonce, 0, first->nonce.n), first->nonce) &&
