@@ -5,6 +5,7 @@
 #include "auth/control_answer.h"
 #include "auth/explain.h"
 #include "auth/peer.h"
+#include "store/clock.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 static void status(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     uint64_t verifiers = 0, busy = 0, logged_in = 0;
+    struct throttle_totals totals;
     (void)request;
     for (size_t i = 0; i < auth->n_links; i++) {
         if (auth->links[i].kind != ROLE_VERIFIER || !auth->links[i].alive) continue;
@@ -20,6 +22,7 @@ static void status(struct auth *auth, struct control_peer *peer, const struct co
         if (auth->links[i].exchange) busy++;
     }
     for (const struct peer *one = auth->peers; one; one = one->next) logged_in += one->client.user_id != 0;
+    throttle_count(auth->throttle, clock_ms(), &totals);
     int64_t users = account_count(auth->house.db);
     control_row_open(&control_answer.row);
     control_row_number(&control_answer.row, "users", users < 0 ? 0 : (uint64_t)users);
@@ -28,7 +31,11 @@ static void status(struct auth *auth, struct control_peer *peer, const struct co
     control_row_number(&control_answer.row, "logged_in", logged_in);
     control_row_number(&control_answer.row, "verifiers", verifiers);
     control_row_number(&control_answer.row, "verifiers_busy", busy);
-    control_row_number(&control_answer.row, "logins_waiting", auth->logins.n);
+    control_row_number(&control_answer.row, "logins_waiting", login_queue_waiting(&auth->logins));
+    control_row_number(&control_answer.row, "networks_held", totals.networks_held);
+    control_row_number(&control_answer.row, "accounts_held", totals.accounts_held);
+    control_row_number(&control_answer.row, "logins_refused", totals.refused);
+    control_row_number(&control_answer.row, "logins_unchecked", totals.unchecked);
     control_row_bool(&control_answer.row, "queue", auth_find_link(auth, ROLE_QUEUE, 0) != NULL);
     control_row_bool(&control_answer.row, "keys", auth_find_link(auth, ROLE_KEYS, 0) != NULL);
     control_row_bool(&control_answer.row, "dovecot_db", auth->dovecot.db != NULL);
@@ -103,6 +110,8 @@ static const struct {
     {"sender allow", control_sender_change},
     {"sender deny", control_sender_change},
     {"sender list", control_sender_list},
+    {"throttle list", control_throttle_list},
+    {"throttle forget", control_throttle_forget},
     {"explain", explain},
     {"status", status},
     {"postmaster", postmaster},

@@ -6,6 +6,7 @@
 #include "auth/account.h"
 #include "auth/account_control.h"
 #include "auth/credential.h"
+#include "auth/guessing.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -226,6 +227,7 @@ static void take_setup(struct auth *auth) {
     auth_setup_free(&auth->setup);
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
+    guessing_limit(auth);
     find_dearest(auth);
 }
 
@@ -236,6 +238,7 @@ static void read_listeners(struct auth *auth) {
 }
 
 static void close_all(struct auth *auth) {
+    guessing_close(auth);
     quota_close(&auth->quota);
     database_close(auth->house.db);
     dovecot_export_close(&auth->dovecot);
@@ -250,6 +253,7 @@ static void master_ready(void *context, uint32_t events) {
     read_listeners(auth);
     switch (role_listen(auth->start, &link, &old, &number)) {
     case ROLE_EVENT_GONE:
+        guessing_close(auth);
         _exit(0);
     case ROLE_EVENT_SETUP:
         take_setup(auth);
@@ -299,6 +303,8 @@ static int open_all(struct auth *auth) {
     }
     auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
+    if (guessing_open(auth) != 0) return -1;
+    login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
@@ -351,6 +357,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
             expire_at = now + EXPIRE_EVERY_MS;
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
+        wait = earlier(wait, guessing_round(&auth));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
         log_flush(); /* nothing waits while we do */

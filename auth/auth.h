@@ -4,12 +4,14 @@
 
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
+#include "auth/login_cache.h"
 #include "auth/login_queue.h"
 #include "auth/notice.h"
 #include "auth/peer_count.h"
 #include "auth/postmaster.h"
 #include "store/control.h"
 #include "store/loop.h"
+#include "store/queue_timer.h"
 #include "store/role.h"
 
 /* A channel to a listener, the queue, the keys process or a verifier. */
@@ -19,8 +21,14 @@ struct auth_link {
     uint8_t kind, index; /* enum role of the peer */
     bool alive;
     struct frame_backlog backlog;
-    uint64_t exchange;    /* verifiers: the exchange that it works on, 0: idle */
-    uint32_t measured_ms; /* verifiers: what one hash of the configured cost takes; 0: not said yet */
+    /* verifiers */
+    uint64_t exchange; /* that it works on, 0: idle */
+    struct peer *peer; /* whose; NULL: it has left */
+    int64_t user_id;   /* who is let in when it is right; 0: nobody */
+    struct throttle_attempt
+        attempt;          /* the same, for the throttle, and what it is when it is wrong: the session may */
+    uint8_t failure;      /* have left by then (enum throttle_failure) */
+    uint32_t measured_ms; /* what one hash of the configured cost takes; 0: not said yet */
 };
 
 enum { AUTH_TRANSACTIONS = 4096 };
@@ -36,15 +44,18 @@ struct auth {
     struct control_server control;
     struct dovecot_export dovecot;
     struct login_queue logins;
+    struct login_cache cache;
+    struct queue_timers login_timers; /* of exchanges */
     struct quota quota;
     struct notices notices;
     struct peer *peers;
     uint32_t n_peers;
     struct peer_counts counts;
+    struct throttle *throttle;
+    uint64_t throttle_save_at;                       /* clock_ms; 0: nothing is to be saved */
     struct peer *transactions[AUTH_TRANSACTIONS];    /* whose transaction is open, by its name */
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */
-    uint32_t delayed;                                /* failures that wait for their time */
     uint64_t dearest_work;                           /* of the stored hashes: no failure is sooner */
     uint8_t salt_key[ACCOUNT_SALT_KEY_BYTES];        /* for the verifiers: salts that nobody has */
     struct expansion ends;                           /* of the recipient at hand */

@@ -24,6 +24,17 @@ static void put_domains(struct buf *b, const struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_relay_recipients; i++) wire_put_span(b, setup->relay_recipients[i]);
 }
 
+static void put_throttle(struct buf *b, const struct throttle_limits *limits) {
+    wire_put_u8(b, limits->enabled);
+    wire_put_u32(b, limits->network_ipv4_bits);
+    wire_put_u32(b, limits->network_ipv6_bits);
+    wire_put_u32(b, limits->network_failures);
+    wire_put_u32(b, limits->account_failures);
+    wire_put_u64(b, limits->window_ms);
+    wire_put_u64(b, limits->known_ms);
+    wire_put_networks(b, limits->exempt, limits->n_exempt);
+}
+
 void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_span(b, setup->hostname);
     wire_put_span(b, setup->recipient_delimiter);
@@ -52,6 +63,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->failures_per_session);
     wire_put_u64(b, setup->message_bytes);
     wire_put_u64(b, setup->login_ms);
+    put_throttle(b, &setup->throttle);
     for (size_t what = 0; what < QUOTA_WHATS; what++)
         for (size_t period = 0; period < QUOTA_PERIODS; period++) wire_put_u32(b, setup->quota.most[what][period]);
     wire_put_u32(b, setup->quota.suspend_after);
@@ -124,6 +136,17 @@ static void get_limits(struct wire *w, struct auth_setup *setup) {
     setup->quota.suspend_after = wire_get_u32(w);
 }
 
+static void get_throttle(struct wire *w, struct throttle_limits *limits) {
+    limits->enabled = wire_get_u8(w);
+    limits->network_ipv4_bits = wire_get_u32(w);
+    limits->network_ipv6_bits = wire_get_u32(w);
+    limits->network_failures = wire_get_u32(w);
+    limits->account_failures = wire_get_u32(w);
+    limits->window_ms = wire_get_u64(w);
+    limits->known_ms = wire_get_u64(w);
+    limits->exempt = wire_get_networks(w, AUTH_NETWORKS_MAX, &limits->n_exempt);
+}
+
 static void get_system_users(struct wire *w, struct auth_setup *setup) {
     setup->local_domain = wire_get_span(w, SETUP_TEXT_MAX);
     setup->local_relay = wire_get_u8(w);
@@ -156,6 +179,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
     get_limits(&w, setup);
+    get_throttle(&w, &setup->throttle);
     setup->mail_uid = wire_get_u32(&w);
     setup->mail_gid = wire_get_u32(&w);
     setup->mail_directory = wire_get_span(&w, SETUP_TEXT_MAX);
@@ -170,6 +194,7 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->relay_domains);
     free(setup->relay_recipients);
     free(setup->system_users);
+    free(setup->throttle.exempt);
     free(setup->trusted_networks);
     free(setup->local_sender_hosts);
     *setup = (struct auth_setup){0};

@@ -4,7 +4,7 @@
 
 #include "auth/nt_hash.h"
 #include "auth/quota_window.h"
-#include "store/netaddr.h"
+#include "auth/throttle.h"
 
 enum {
     AUTH_DOMAINS_MAX = 4096,
@@ -56,9 +56,10 @@ struct auth_setup {
     uint32_t waiting_for_auth, messages_per_session, recipients_per_message, failures_per_session;
     uint64_t message_bytes;
     uint64_t login_ms;
-    uint32_t mail_uid, mail_gid; /* for dovecot.db */
-    struct span mail_directory;  /* home of users in dovecot.db: mail_directory/domain/local */
-    struct span local_domain;    /* of system users' addresses */
+    uint32_t mail_uid, mail_gid;     /* for dovecot.db */
+    struct throttle_limits throttle; /* its networks are freed with the setup */
+    struct span mail_directory;      /* home of users in dovecot.db: mail_directory/domain/local */
+    struct span local_domain;        /* of system users' addresses */
     struct quota_limits quota;
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */

@@ -91,5 +91,7 @@ void control_alias_remove(struct auth *auth, struct control_peer *peer, const st
 void control_alias_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_sender_change(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_sender_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_throttle_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_throttle_forget(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 
 #endif

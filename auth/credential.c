@@ -248,7 +248,7 @@ int credential_used(struct database *db, int64_t id, uint64_t now_ms) {
     statement_put_number(statement, 1, id);
     statement_put_number(statement, 2, (int64_t)(now_ms / 1000));
     statement_put_number(statement, 3, CREDENTIAL_USED_EVERY_S);
-    return statement_run(statement) < 0 ? -1 : 0;
+    return statement_run_lazily(statement) < 0 ? -1 : 0;
 }
 
 bool credential_there(struct database *db, int64_t id) {

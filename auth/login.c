@@ -65,11 +65,11 @@ int login_answer(struct peer *peer, enum auth_outcome outcome, struct span chall
     return peer_answer(peer, SESSION_AUTH_RESULT, buf_span(&b), -1) ? 0 : -1;
 }
 
-static void log_failed(struct peer *peer, const char *why) {
+static void log_failed(struct peer *peer, enum log_event event, const char *why) {
     struct log_line line;
     if (!peer_refusal_logged(peer)) return;
     const struct exchange *exchange = &peer->exchange;
-    peer_log(&line, LOG_LOGIN_FAILED, peer);
+    peer_log(&line, event, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     /* What was typed in place of a name may be a password: only names that exist are told. */
     if (exchange->login_n) log_span(&line, KEY_LOGIN, span_of(exchange->login, exchange->login_n));
@@ -77,12 +77,33 @@ static void log_failed(struct peer *peer, const char *why) {
     log_send(&line);
 }
 
-int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
-    log_failed(peer, why);
+static int refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
+    bool counts = outcome != AUTH_FAILED_TEMPORARILY; /* that is a fault of ours, and nobody is to be banned for it */
+    log_failed(peer, counts ? LOG_LOGIN_FAILED : LOG_LOGIN_PUT_OFF, why);
     peer->exchange.login_n = 0;
-    bool counts = outcome != AUTH_FAILED_TEMPORARILY;
     if (counts && peer_failed(peer)) outcome = AUTH_TOO_MANY;
     return login_answer(peer, outcome, span_of(NULL, 0), span_of(NULL, 0));
+}
+
+/* Nothing was guessed, but it was no login either. */
+static void tell_form(const struct peer *peer) {
+    struct throttle_attempt attempt = {.client = peer->client.address};
+    throttle_failed(peer->auth->throttle, &attempt, THROTTLE_FAILED_FORM, clock_ms());
+}
+
+int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
+    if (outcome == AUTH_MALFORMED || outcome == AUTH_CANCELLED || outcome == AUTH_UNKNOWN_MECHANISM) tell_form(peer);
+    return refuse(peer, outcome, why);
+}
+
+static bool is_held(const struct peer *peer) {
+    uint32_t delay_ms;
+    return throttle_judge_network(peer->auth->throttle, &peer->client.address, clock_ms(), &delay_ms) ==
+           THROTTLE_REFUSE;
+}
+
+int login_hold(struct peer *peer) {
+    return refuse(peer, AUTH_HELD, "too many failed logins from this network");
 }
 
 void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const char *why) {
@@ -93,6 +114,7 @@ int login_accept(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     struct span login = span_of(exchange->login, exchange->login_n);
     struct log_line line;
+    throttle_succeeded(peer->auth->throttle, &exchange->attempt, clock_ms());
     peer->client.user_id = exchange->user_id;
     peer->client.credential_id = exchange->credential_id;
     peer_count_login(peer);
@@ -100,11 +122,7 @@ int login_accept(struct peer *peer) {
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);
     log_send(&line);
-    int result = login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
-    /* After the answer: what it costs is nobody's to see. */
-    if (credential_used(peer->auth->house.db, exchange->credential_id, clock_wall_ms()) != 0)
-        log_fault("noting when a credential was used", 0);
-    return result;
+    return login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
 }
 
 /* ---- what a session says */
@@ -144,7 +162,11 @@ int login_start(struct peer *peer, struct frame *frame) {
     if (!mechanism || !may_be_used(peer, mechanism))
         return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
     /* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. */
-    if (!tls || !peer->tls_said) return login_refuse(peer, AUTH_REJECTED, "no TLS");
+    if (!tls || !peer->tls_said) {
+        tell_form(peer);
+        return login_refuse(peer, AUTH_REJECTED, "no TLS");
+    }
+    if (!initial && is_held(peer)) return login_hold(peer);
     if (!initial) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
     return login_submit(peer, response);
 }
@@ -152,7 +174,9 @@ int login_start(struct peer *peer, struct frame *frame) {
 /* The client has seen that we are who we say, and says nothing more (RFC 4954 4, RFC 5802 3). */
 static int conclude(struct peer *peer, struct span response) {
     if (response.n) return login_refuse(peer, AUTH_MALFORMED, "an answer where none was due");
-    return login_accept(peer);
+    if (login_accept(peer) != 0) return -1;
+    login_settle(peer, span_of(NULL, 0), span_of(NULL, 0));
+    return 0;
 }
 
 int login_next(struct peer *peer, struct frame *frame) {
@@ -165,10 +189,21 @@ int login_next(struct peer *peer, struct frame *frame) {
     return login_submit(peer, response);
 }
 
+void login_failed_before(struct peer *peer) {
+    struct log_line line;
+    tell_form(peer);
+    if (!peer_refusal_logged(peer)) return;
+    peer_log(&line, LOG_LOGIN_FAILED, peer);
+    log_text(&line, KEY_MECHANISM, mechanism_name(MECHANISM_NONE));
+    log_text(&line, KEY_WHY, "a mechanism that is not offered, or no base64");
+    log_send(&line);
+}
+
 void login_forget(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
-    if (exchange->state == EXCHANGE_QUEUED) login_queue_drop(&peer->auth->logins, &exchange->wait);
-    if (exchange->state == EXCHANGE_DELAYED) peer->auth->delayed--;
-    exchange->state = EXCHANGE_NONE; /* a verifier that works on it finds nobody */
+    login_queue_drop(&peer->auth->logins, &exchange->wait);
+    queue_timer_clear(&peer->auth->login_timers, &exchange->timer);
+    login_leave_verifier(peer);
+    exchange->state = EXCHANGE_NONE;
     wipe_message(exchange);
 }

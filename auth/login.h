@@ -8,6 +8,12 @@
 int login_start(struct peer *peer, struct frame *frame) MUST_USE;
 int login_next(struct peer *peer, struct frame *frame) MUST_USE;
 
+/* The session refused a login that was none (SESSION_FAILURE_LOGIN). */
+void login_failed_before(struct peer *peer);
+
+/* Once, when the database is open: logins hear of changes of users. */
+void login_prepare(struct auth *auth);
+
 /* The session is gone: its exchange is forgotten. */
 void login_forget(struct peer *peer);
 

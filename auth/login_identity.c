@@ -1,6 +1,7 @@
 /* login_identity.c - whose name it is, what a verifier may try for it, and a secret that is written anew.
  * Runs in: auth. Trusts: the database. Never: lets the work or the words differ between somebody and nobody. */
 #include "auth/facts.h"
+#include "auth/guessing.h"
 #include "auth/login_exchange.h"
 #include "store/clock.h"
 
@@ -31,14 +32,42 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     struct exchange *exchange = &peer->exchange;
     exchange->user_id = exchange->credential_id = 0;
     exchange->login_n = 0;
+    exchange->remembered = false;
+    exchange->used_ms = 0;
     exchange->why = "unknown user";
+    exchange->failure = THROTTLE_FAILED_PASSWORD;
+    exchange->attempt.client = peer->client.address;
+    exchange->attempt.account = guessing_account(peer->auth, name);
+    exchange->attempt.user_id = 0;
     enum account_found found = identity_find(house, name, CREDENTIAL_SMTP, clock_wall_ms(), out);
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE;
     exchange->login_n = out->account.login_n;
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);
     const char *against = objection(house, authorization, name, out);
-    if (!against) exchange->user_id = out->account.id;
+    exchange->attempt.user_id = out->account.id;
     exchange->why = against ? against : "wrong password";
+    if (against)
+        exchange->failure = THROTTLE_FAILED_UNCHECKED;
+    else
+        exchange->user_id = out->account.id;
+    return true;
+}
+
+static const struct credential *find_credential(const struct identity *identity, int64_t id) {
+    for (size_t i = 0; id && i < identity->n; i++)
+        if (identity->credentials[i].id == id) return &identity->credentials[i];
+    return NULL;
+}
+
+bool login_remembered(struct peer *peer, const struct identity *identity) {
+    struct exchange *exchange = &peer->exchange;
+    if (!exchange->user_id || !peer->auth->setup.cache_ms) return false;
+    int64_t id = login_cache_find(&peer->auth->cache, exchange->tag, exchange->user_id, clock_ms());
+    const struct credential *credential = find_credential(identity, id);
+    if (!credential) return false;
+    exchange->credential_id = credential->id;
+    exchange->used_ms = credential->last_used_ms;
+    exchange->remembered = true;
     return true;
 }
 
@@ -81,11 +110,66 @@ bool login_tell_credentials(struct auth_link *link, const struct peer *peer, str
     return told;
 }
 
-void login_renew(struct auth *auth, struct peer *peer, struct span hash, struct span scram) {
-    struct credential_secret secret = {.hash = hash, .scram = scram};
+/* The last credentials that were written anew, for verdicts that were under way. */
+static struct {
+    int64_t from, to;
+} renamed[16];
+static size_t n_renamed;
+
+int64_t login_credential_now(int64_t id) {
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (renamed[i].from == id) id = renamed[i].to;
+    return id;
+}
+
+/* It is the same secret still, for all who came by it. */
+static void rename_credential(struct auth *auth, int64_t from, int64_t to) {
+    size_t place = n_renamed++ % (sizeof renamed / sizeof *renamed);
+    renamed[place].from = from, renamed[place].to = to;
+    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
+        if (peer->exchange.credential_id == from) peer->exchange.credential_id = to;
+        if (peer->client.credential_id == from) peer->client.credential_id = to;
+    }
+}
+
+/* The secret was right, and its hash is old-fashioned or there were no keys of it. */
+static void renew(struct auth *auth, struct exchange *exchange, const struct credential_secret *secret) {
     int64_t id;
-    enum account_change change = credential_renew(auth->house.db, peer->exchange.credential_id, &secret, &id);
-    if (change == ACCOUNT_MISSING) return; /* it has been changed meanwhile */
-    if (change == ACCOUNT_CHANGED) peer->exchange.credential_id = peer->client.credential_id = id;
-    if (change != ACCOUNT_CHANGED) log_fault("replacing a hash", 0); /* tried again at the next login */
+    switch (credential_renew(auth->house.db, exchange->credential_id, secret, &id)) {
+    case ACCOUNT_CHANGED:
+        rename_credential(auth, exchange->credential_id, id);
+        break;
+    case ACCOUNT_MISSING: /* it has been changed meanwhile */
+        break;
+    case ACCOUNT_EXISTS:
+    case ACCOUNT_CHANGE_FAILED:
+        log_fault("replacing a hash", 0); /* tried again at the next login */
+    }
+}
+
+void login_settle(struct peer *peer, struct span new_hash, struct span new_scram) {
+    struct auth *auth = peer->auth;
+    struct exchange *exchange = &peer->exchange;
+    struct credential_secret secret = {.hash = new_hash, .scram = new_scram};
+    if (new_hash.n || new_scram.n) renew(auth, exchange, &secret);
+    uint64_t now = clock_wall_ms();
+    if (now - exchange->used_ms >= CREDENTIAL_USED_EVERY_S * UINT64_C(1000) &&
+        credential_used(auth->house.db, exchange->credential_id, now) != 0)
+        log_fault("noting that a credential was used", 0);
+    if (auth->setup.cache_ms && !exchange->remembered)
+        login_cache_keep(&auth->cache, exchange->tag, exchange->user_id, exchange->credential_id,
+                         clock_ms() + auth->setup.cache_ms);
+}
+
+/* ---- changes */
+
+/* What no longer opens anything is not found by what the name opens now; here its place comes back. */
+static void changed(void *context, int64_t user_id, int64_t gone) {
+    struct auth *auth = context;
+    (void)gone;
+    login_cache_forget(&auth->cache, user_id);
+}
+
+void login_prepare(struct auth *auth) {
+    account_watch(changed, auth);
 }

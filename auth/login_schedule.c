@@ -4,12 +4,22 @@
 #include "auth/login_exchange.h"
 #include "store/clock.h"
 
+#include <stddef.h>
+
 enum {
     WAIT_MAX_MS = 10000,      /* for a verifier */
     FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
-    CHALLENGE_MS = 3          /* what a challenge to a name costs is far below it */
+    CHALLENGE_MS = 3,         /* what a challenge to a name costs is far below it */
+    STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
 };
+
+/* A timer that cannot be had is due at once. */
+static void set_timer(struct peer *peer, uint64_t at_ms) {
+    if (queue_timer_set(&peer->auth->login_timers, &peer->exchange.timer, at_ms) == 0) return;
+    log_fault("a timer", 0);
+    (void)shutdown(peer->watch.fd, SHUT_RDWR); /* its channel ends, and it is dropped where nothing works on it */
+}
 
 /* ---- answers at their time */
 
@@ -25,33 +35,30 @@ static uint64_t failure_ms(const struct auth *auth) {
 }
 
 /* A step after the message came, or a multiple of it where the wait for a verifier was long. */
-static void delay(struct peer *peer, uint64_t step_ms) {
+static void delay(struct peer *peer, enum auth_outcome outcome, uint64_t step_ms) {
     struct exchange *exchange = &peer->exchange;
     uint64_t taken = clock_ms() - exchange->began_ms;
-    exchange->due_ms = exchange->began_ms + (taken / step_ms + 1) * step_ms;
+    exchange->outcome = outcome;
     exchange->state = EXCHANGE_DELAYED;
-    peer->auth->delayed++;
+    set_timer(peer, exchange->began_ms + (taken / step_ms + 1) * step_ms);
 }
 
 void login_delay_failure(struct peer *peer, const char *why) {
     peer->exchange.why = why;
-    peer->exchange.challenge_n = 0;
-    delay(peer, failure_ms(peer->auth));
+    delay(peer, AUTH_REJECTED, failure_ms(peer->auth));
 }
 
 void login_delay_challenge(struct peer *peer, struct span challenge) {
     struct exchange *exchange = &peer->exchange;
     exchange->challenge_n = challenge.n < sizeof exchange->challenge ? challenge.n : sizeof exchange->challenge;
     if (challenge.n) memcpy(exchange->challenge, challenge.p, exchange->challenge_n);
-    exchange->why = NULL;
-    delay(peer, CHALLENGE_MS);
+    delay(peer, AUTH_CONTINUE, CHALLENGE_MS);
 }
 
 static void answer_due(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
-    peer->auth->delayed--;
-    if (exchange->why)
-        login_refuse_or_drop(peer, AUTH_REJECTED, exchange->why);
+    if (exchange->outcome != AUTH_CONTINUE)
+        login_refuse_or_drop(peer, exchange->outcome, exchange->why);
     else if (login_answer(peer, AUTH_CONTINUE, span_of(exchange->challenge, exchange->challenge_n),
                           span_of(NULL, 0)) != 0)
         peer_drop(peer);
@@ -59,59 +66,93 @@ static void answer_due(struct peer *peer) {
 
 /* ---- waiting for a verifier */
 
-int login_submit(struct peer *peer, struct span message) {
+/* Its turn will not come: answered in the next round, when nothing works on it. */
+static void turn_away(struct peer *peer, const char *why) {
+    peer->exchange.why = why;
+    peer->exchange.outcome = AUTH_FAILED_TEMPORARILY;
+    peer->exchange.state = EXCHANGE_DELAYED;
+    set_timer(peer, 0);
+}
+
+static void enqueue(struct peer *peer) {
     struct auth *auth = peer->auth;
     struct exchange *exchange = &peer->exchange;
-    if (message.n > sizeof exchange->message) return login_refuse(peer, AUTH_MALFORMED, "message too long");
     struct network network = network_of(&peer->client.address, 32, 64); /* one address of IPv4, a /64 of IPv6 */
-    if (message.n) memcpy(exchange->message, message.p, message.n);
-    exchange->message_n = message.n;
     exchange->began_ms = clock_ms();
     exchange->state = EXCHANGE_QUEUED;
     exchange->wait.owner = peer;
-    peer->state = PEER_WAITING;
+    set_timer(peer, exchange->began_ms + WAIT_MAX_MS);
     auth->logins.max = auth->setup.waiting_max ? auth->setup.waiting_max : 1;
-    struct login_wait *out = login_queue_add(&auth->logins, &exchange->wait, &network);
-    if (!out) return 0;
-    if (out->owner == peer) return login_refuse(peer, AUTH_FAILED_TEMPORARILY, "too many logins wait");
-    login_refuse_or_drop(out->owner, AUTH_FAILED_TEMPORARILY, "too many logins wait");
+    bool known = throttle_network_known(auth->throttle, &peer->client.address, exchange->began_ms);
+    struct login_wait *out = login_queue_add(&auth->logins, &exchange->wait, &network, known);
+    if (out) turn_away(out->owner, "too many logins wait");
+}
+
+int login_submit(struct peer *peer, struct span message) {
+    struct exchange *exchange = &peer->exchange;
+    uint32_t delay_ms;
+    uint64_t now = clock_ms();
+    if (message.n > sizeof exchange->message) return login_refuse(peer, AUTH_MALFORMED, "message too long");
+    enum throttle_verdict verdict =
+        throttle_judge_network(peer->auth->throttle, &peer->client.address, now, &delay_ms);
+    if (verdict == THROTTLE_REFUSE) return login_hold(peer);
+    if (message.n) memcpy(exchange->message, message.p, message.n);
+    exchange->message_n = message.n;
+    peer->state = PEER_WAITING;
+    if (verdict == THROTTLE_DELAY && exchange->step == 0) { /* once an exchange */
+        exchange->state = EXCHANGE_HELD_BACK;
+        set_timer(peer, now + delay_ms);
+    } else {
+        enqueue(peer);
+    }
     return 0;
 }
 
-static void give_up_waiting(struct peer *peer) {
-    login_queue_drop(&peer->auth->logins, &peer->exchange.wait);
-    login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier was free in time");
-}
-
+/* While many strangers wait, one verifier of several is for networks from where somebody logged in lately. */
 static void give_work(struct auth *auth) {
-    for (size_t i = 0; i < auth->n_links; i++) {
+    bool first = true, several = false;
+    for (size_t i = 0, n = 0; i < auth->n_links; i++)
+        if (auth->links[i].kind == ROLE_VERIFIER && auth->links[i].alive && ++n > 1) several = true;
+    for (size_t i = 0; i < auth->n_links && login_queue_waiting(&auth->logins); i++) {
         struct auth_link *link = &auth->links[i];
-        if (link->kind != ROLE_VERIFIER || !link->alive || link->exchange) continue;
-        struct login_wait *wait = login_queue_take(&auth->logins);
-        if (!wait) break;
-        login_give(link, wait->owner);
+        if (link->kind != ROLE_VERIFIER || !link->alive) continue;
+        bool reserved = first && several && auth->setup.throttle.enabled && auth->logins.strangers.n > STRANGERS_MANY;
+        first = false;
+        if (link->exchange) continue;
+        struct login_wait *wait = login_queue_take(&auth->logins, reserved);
+        if (!wait) continue;
+        struct peer *peer = wait->owner;
+        queue_timer_clear(&auth->login_timers, &peer->exchange.timer);
+        login_give(link, peer);
     }
 }
 
-/* When this one's time has come, or UINT64_MAX. */
-static uint64_t due_of(const struct exchange *exchange) {
-    if (exchange->state == EXCHANGE_DELAYED) return exchange->due_ms;
-    return exchange->state == EXCHANGE_QUEUED ? exchange->began_ms + WAIT_MAX_MS : UINT64_MAX;
+static void take_due(struct peer *peer) {
+    switch (peer->exchange.state) {
+    case EXCHANGE_HELD_BACK:
+        enqueue(peer);
+        break;
+    case EXCHANGE_QUEUED:
+        login_queue_drop(&peer->auth->logins, &peer->exchange.wait);
+        login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier was free in time");
+        break;
+    case EXCHANGE_DELAYED:
+        answer_due(peer);
+        break;
+    case EXCHANGE_NONE:
+    case EXCHANGE_CHALLENGED:
+    case EXCHANGE_WORKED_ON:
+    case EXCHANGE_PROVEN:
+        break;
+    }
 }
 
 int login_round(struct auth *auth) {
+    struct queue_timer *timer;
+    while ((timer = queue_timer_take(&auth->login_timers, clock_ms())))
+        take_due((struct peer *)(void *)((uint8_t *)timer - offsetof(struct peer, exchange.timer)));
     give_work(auth);
-    if (!auth->delayed && !auth->logins.n) return -1;
-    uint64_t now = clock_ms(), next = UINT64_MAX;
-    for (struct peer *peer = auth->peers, *following; peer; peer = following) {
-        following = peer->next;
-        uint64_t due = due_of(&peer->exchange);
-        if (due > now)
-            next = due < next ? due : next;
-        else if (peer->exchange.state == EXCHANGE_DELAYED)
-            answer_due(peer);
-        else
-            give_up_waiting(peer);
-    }
-    return next == UINT64_MAX ? -1 : (int)(next - now);
+    if (!auth->login_timers.n) return -1;
+    uint64_t now = clock_ms(), at = auth->login_timers.heap[0]->at_ms;
+    return at > now ? (int)(at - now) : 0;
 }

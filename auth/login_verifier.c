@@ -2,6 +2,7 @@
  * Runs in: auth. Trusts: the verifiers' results. Never: takes a result that no exchange is waiting for. */
 #include "auth/login_exchange.h"
 #include "auth/password_format.h"
+#include "store/clock.h"
 
 /* ---- to a verifier */
 
@@ -20,7 +21,12 @@ void login_give(struct auth_link *link, struct peer *peer) {
     exchange->message_n = 0;
     if (buf_ok(&b) && auth_tell(link, VERIFY_STEP, buf_span(&b), -1)) {
         exchange->state = EXCHANGE_WORKED_ON;
+        exchange->link = link;
         link->exchange = exchange->number;
+        link->peer = peer;
+        link->user_id = 0;
+        link->attempt = (struct throttle_attempt){.client = peer->client.address};
+        link->failure = THROTTLE_FAILED_FORM;
     } else {
         login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier");
     }
@@ -33,22 +39,29 @@ void login_verifier_found(struct auth_link *link) {
         log_fault("telling a verifier", 0);
 }
 
-/* No credentials will come: it is free again. */
+void login_leave_verifier(struct peer *peer) {
+    if (peer->exchange.link) peer->exchange.link->peer = NULL;
+    peer->exchange.link = NULL;
+}
+
+/* The verifier is free again; who it worked for, or NULL when that one has left. */
+static struct peer *release(struct auth_link *link) {
+    struct peer *peer = link->peer;
+    link->exchange = 0;
+    if (peer) login_leave_verifier(peer);
+    return peer;
+}
+
+/* No credentials will come. */
 static void tell_forget(struct auth_link *link) {
     uint8_t storage[8];
     struct buf b = BUF_OVER(storage);
     wire_put_u64(&b, link->exchange);
-    link->exchange = 0;
+    (void)release(link);
     if (!auth_tell(link, VERIFY_FORGET, buf_span(&b), -1)) log_fault("telling a verifier", 0);
 }
 
 /* ---- from a verifier */
-
-static struct peer *find_exchange(struct auth *auth, uint64_t number) {
-    for (struct peer *peer = auth->peers; peer; peer = peer->next)
-        if (peer->exchange.state == EXCHANGE_WORKED_ON && peer->exchange.number == number) return peer;
-    return NULL;
-}
 
 static struct span text_of(const uint8_t *field, size_t size) {
     return span_part(span_of(field, size), 0, span_find(span_of(field, size), 0));
@@ -68,9 +81,37 @@ static const char *why_text(unsigned why) {
         [VERIFY_WHY_DOWNGRADE] = "the client was not shown the -PLUS mechanism: somebody is in between",
         [VERIFY_WHY_BINDING] = "channel binding of another connection",
         [VERIFY_WHY_OLD_NTLM] = "LM or NTLMv1",
+        [VERIFY_WHY_NOT_ENROLLED] = "not enrolled for NTLM: gatepost user spa enable",
         [VERIFY_WHY_NO_KEYS] = "no keys for this mechanism: log in by PLAIN once, or set the password",
     };
     return why < VERIFY_WHY_COUNT ? texts[why] : NULL;
+}
+
+static void accept_or_drop(struct peer *peer, struct span new_hash, struct span new_scram) {
+    if (login_accept(peer) != 0)
+        peer_drop(peer);
+    else
+        login_settle(peer, new_hash, new_scram);
+}
+
+/* Before any hash: who fails too often is not looked at. */
+static bool may_try(struct auth_link *link, struct peer *peer) {
+    struct exchange *exchange = &peer->exchange;
+    uint64_t now = clock_ms();
+    enum throttle_verdict verdict = throttle_judge_account(peer->auth->throttle, &exchange->attempt, now);
+    /* SCRAM's first message proves nothing yet: whether the account is held does not show before the second. */
+    bool scram = exchange->mechanism == MECHANISM_SCRAM || exchange->mechanism == MECHANISM_SCRAM_PLUS;
+    if (scram && exchange->step == 0 && verdict != THROTTLE_REFUSE) return true;
+    if (verdict == THROTTLE_ALLOW) return true;
+    tell_forget(link);
+    if (verdict == THROTTLE_REFUSE) {
+        if (login_hold(peer) != 0) peer_drop(peer);
+        return false;
+    }
+    throttle_failed(peer->auth->throttle, &exchange->attempt, THROTTLE_FAILED_UNCHECKED, now);
+    login_delay_failure(peer, verdict == THROTTLE_SAME ? "the same wrong password again"
+                                                       : "too many failed logins of this user");
+    return false;
 }
 
 static void identified(struct auth_link *link, struct peer *peer, struct span name, struct span authorization) {
@@ -78,8 +119,17 @@ static void identified(struct auth_link *link, struct peer *peer, struct span na
     if (!login_identify(peer, name, authorization, &identity)) {
         tell_forget(link);
         login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "the accounts could not be read");
-    } else if (!login_tell_credentials(link, peer, name, &identity)) {
-        log_fault("telling a verifier", 0); /* it is gone, and its exchange fails with it */
+    } else if (!may_try(link, peer)) {
+        /* answered */
+    } else if (login_remembered(peer, &identity)) {
+        tell_forget(link);
+        accept_or_drop(peer, span_of(NULL, 0), span_of(NULL, 0));
+    } else {
+        link->attempt = peer->exchange.attempt;
+        link->user_id = peer->exchange.user_id;
+        link->failure = (uint8_t)peer->exchange.failure;
+        /* One that cannot be told is gone, and its exchange fails with it. */
+        if (!login_tell_credentials(link, peer, name, &identity)) log_fault("telling a verifier", 0);
     }
     identity_wipe(&identity);
 }
@@ -111,6 +161,8 @@ static bool get_identity(struct wire *w, struct identity_frame *out) {
 static void found_identity(struct auth_link *link, struct peer *peer, const struct identity_frame *found) {
     switch (found->outcome) {
     case VERIFY_CHECK:
+        memcpy(peer->exchange.tag, found->tag, sizeof found->tag);
+        memcpy(&peer->exchange.attempt.fingerprint, found->fingerprint, sizeof found->fingerprint);
         identified(link, peer, text_of(found->name, sizeof found->name),
                    text_of(found->authorization, sizeof found->authorization));
         break;
@@ -119,7 +171,10 @@ static void found_identity(struct auth_link *link, struct peer *peer, const stru
         if (login_answer(peer, AUTH_CONTINUE, found->challenge, span_of(NULL, 0)) != 0) peer_drop(peer);
         break;
     case VERIFY_DENIED:
-        login_delay_failure(peer, why_text(found->why) ? why_text(found->why) : "never right");
+        throttle_failed(peer->auth->throttle, &(struct throttle_attempt){.client = peer->client.address},
+                        THROTTLE_FAILED_FORM, clock_ms());
+        login_delay_failure(peer,
+                            why_text(found->why) ? why_text(found->why) : "no name or password that is allowed");
         break;
     default:
         login_refuse_or_drop(peer, AUTH_MALFORMED, "malformed message");
@@ -132,8 +187,8 @@ static int take_identity(void *context, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     uint64_t number = wire_get_u64(&w);
     if (!get_identity(&w, &found) || number != link->exchange) return -1;
-    struct peer *peer = find_exchange(link->auth, number);
-    if (found.outcome != VERIFY_CHECK) link->exchange = 0;
+    struct peer *peer = link->peer;
+    if (found.outcome != VERIFY_CHECK) (void)release(link);
     if (peer)
         found_identity(link, peer, &found);
     else if (found.outcome == VERIFY_CHECK)
@@ -161,34 +216,34 @@ static bool get_result(struct wire *w, struct result_frame *out) {
     return wire_end(w) && ok && out->verdict <= VERIFY_ACCEPTED && out->why < VERIFY_WHY_COUNT;
 }
 
+/* Whatever a verifier finds, nobody is not let in. */
+static bool is_right(const struct auth_link *link, const struct result_frame *found) {
+    return link->user_id && found->credential_id &&
+           (found->verdict == VERIFY_ACCEPTED || found->verdict == VERIFY_LAST);
+}
+
 /* After the answer: what it costs is nobody's to see. */
 static void accepted(struct peer *peer, const struct result_frame *found) {
     static const uint8_t none[VERIFY_SCRAM_BYTES];
     struct password_cost cost;
     struct span hash = text_of(found->hash, sizeof found->hash), scram = span_of(found->scram, sizeof found->scram);
-    struct auth *auth = peer->auth;
     if (!password_format_read(hash, &cost)) hash.n = 0;
     if (memcmp(found->scram, none, sizeof none) == 0) scram.n = 0;
-    if (login_accept(peer) != 0)
-        peer_drop(peer);
-    else if (hash.n || scram.n)
-        login_renew(auth, peer, hash, scram);
+    accept_or_drop(peer, hash, scram);
 }
 
-static void found_result(struct peer *peer, const struct result_frame *found) {
+static void found_result(const struct auth_link *link, struct peer *peer, const struct result_frame *found) {
     struct exchange *exchange = &peer->exchange;
-    bool right = exchange->user_id && found->credential_id &&
-                 (found->verdict == VERIFY_ACCEPTED || found->verdict == VERIFY_LAST);
     if (found->verdict == VERIFY_GOES_ON) {
         go_on(peer, found->state);
         login_delay_challenge(peer, found->challenge);
         return;
     }
-    if (!right) {
+    if (!is_right(link, found)) {
         login_delay_failure(peer, exchange->user_id && why_text(found->why) ? why_text(found->why) : exchange->why);
         return;
     }
-    exchange->credential_id = found->credential_id;
+    exchange->credential_id = login_credential_now(found->credential_id);
     if (found->verdict == VERIFY_ACCEPTED)
         accepted(peer, found);
     else if (login_answer(peer, AUTH_CONTINUE, found->challenge, span_of(NULL, 0)) != 0)
@@ -197,15 +252,23 @@ static void found_result(struct peer *peer, const struct result_frame *found) {
         exchange->state = EXCHANGE_PROVEN;
 }
 
+/* Also of who has left meanwhile: nobody guesses for nothing by not waiting for the answer. */
+static void count_failure(const struct auth_link *link, const struct result_frame *found) {
+    enum throttle_failure failure =
+        found->why == VERIFY_WHY_NONE ? (enum throttle_failure)link->failure : THROTTLE_FAILED_UNCHECKED;
+    if (found->verdict != VERIFY_GOES_ON && !is_right(link, found))
+        throttle_failed(link->auth->throttle, &link->attempt, failure, clock_ms());
+}
+
 static int take_result(void *context, struct frame *frame) {
     struct auth_link *link = context;
     struct result_frame found;
     struct wire w = wire_over(frame->body);
     uint64_t number = wire_get_u64(&w);
     if (!get_result(&w, &found) || number != link->exchange) return -1;
-    link->exchange = 0;
-    struct peer *peer = find_exchange(link->auth, number);
-    if (peer) found_result(peer, &found);
+    count_failure(link, &found);
+    struct peer *peer = release(link);
+    if (peer) found_result(link, peer, &found);
     explicit_bzero(&found, sizeof found);
     return 0;
 }
@@ -229,8 +292,7 @@ void login_verifier_frame(struct auth_link *link, struct frame *frame) {
 }
 
 void login_verifier_lost(struct auth_link *link) {
-    struct peer *peer = link->exchange ? find_exchange(link->auth, link->exchange) : NULL;
-    link->exchange = 0;
+    struct peer *peer = release(link);
     link->measured_ms = 0;
     if (peer) login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "the verifier died");
 }

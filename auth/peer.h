@@ -38,6 +38,7 @@ struct transaction {
 enum exchange_state {
     EXCHANGE_NONE = 0,
     EXCHANGE_CHALLENGED,
+    EXCHANGE_HELD_BACK, /* its network has failed too often to be served at once */
     EXCHANGE_QUEUED,
     EXCHANGE_WORKED_ON,
     EXCHANGE_DELAYED, /* its answer is known, and not due yet */
@@ -48,16 +49,24 @@ struct exchange {
     enum exchange_state state;
     uint64_t number;
     uint8_t mechanism, step;
-    uint64_t began_ms, due_ms; /* of this message; when it is answered */
+    uint64_t began_ms; /* this message came to the queue */
+    struct queue_timer timer;
     struct login_wait wait;
+    struct auth_link *link; /* the verifier that works on it */
     uint8_t sealed[VERIFY_STATE_BYTES];
     uint8_t exporter[CHANNEL_BINDING_MAX], end_point[CHANNEL_BINDING_MAX];
     size_t exporter_n, end_point_n;
     uint8_t message[VERIFY_MESSAGE_MAX]; /* may hold a password: wiped when a verifier has it */
     size_t message_n;
-    uint8_t challenge[VERIFY_CHALLENGE_BYTES]; /* of a delayed answer that is no failure */
+    enum auth_outcome outcome;                 /* of a delayed answer */
+    uint8_t challenge[VERIFY_CHALLENGE_BYTES]; /* likewise */
     size_t challenge_n;
+    struct throttle_attempt attempt;
+    enum throttle_failure failure; /* should it be wrong */
+    uint8_t tag[VERIFY_TAG_BYTES];
     int64_t user_id, credential_id; /* whose credentials are being worked on, 0: nobody; which was right */
+    uint64_t used_ms;               /* wall clock: that credential was, last */
+    bool remembered;                /* it was right lately: no hash was made */
     uint8_t login[ADDRESS_MAX];
     size_t login_n;
     const char *why; /* for the log */

@@ -51,6 +51,8 @@
     ROW(MAIL_LOOP, "mail-loop", 554, "5.4.6",                                                                        \
         "The message has been through too many servers, it seems to be in a loop")                                   \
     ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")                             \
+    ROW(TOO_MANY_FAILED_LOGINS, "too-many-failed-logins", 421, "4.7.0",                                              \
+        "Too many failed logins from your network, please try again later")                                          \
     ROW(FROM_MALFORMED, "from-malformed", 550, "5.7.1",                                                              \
         "The message must have one From line in its header, with addresses as mail programs write them and no "      \
         "other")                                                                                                     \

@@ -44,6 +44,8 @@ enum reason {
     REASON_MAIL_LOOP,            /* 554 5.4.6 RFC 5321 6.3 */
     /* at RCPT, after relay-authenticated */
     REASON_RELAY_LOCAL,
+    /* instead of a welcome where users log in */
+    REASON_TOO_MANY_FAILED_LOGINS, /* 421 4.7.0 from this network */
     /* at the end of a message, where header_from is on */
     REASON_FROM_MALFORMED,
     REASON_FROM_NOT_YOURS,

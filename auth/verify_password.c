@@ -8,15 +8,20 @@
 #include "auth/verify.h"
 #include "store/secret.h"
 
-static struct secret held; /* from a message until its check */
+/* From a message until its check: the password in the form of RFC 8265, and as it came where that is another. Hashes
+ * from elsewhere and from before are of what was typed. */
+static struct secret prepared, typed;
 
 static void forget(void) {
-    secret_wipe(&held);
+    secret_wipe(&prepared);
+    secret_wipe(&typed);
 }
 
 static enum verify_outcome keep(struct span password, struct verify_identity *out) {
-    if (!prepare_password(password, &held)) return VERIFY_DENIED; /* RFC 4616 2; nobody has one like that */
-    out->password = secret_span(&held);
+    bool allowed = prepare_password(password, &prepared);
+    if (!allowed || !span_equal(secret_span(&prepared), password))
+        if (!secret_set(&typed, password)) return VERIFY_MALFORMED;
+    out->password = allowed ? secret_span(&prepared) : secret_span(&typed);
     return VERIFY_CHECK;
 }
 
@@ -53,42 +58,60 @@ static bool costs_as_configured(const struct verify *verify, const char *hash) {
 
 static void make_keys(const struct verify_credentials *credentials, struct verify_result *out) {
     struct scram_keys keys;
-    scram_keys_make(secret_span(&held), span_of(credentials->salt, VERIFY_SALT_BYTES), SCRAM_ITERATIONS, &keys);
+    scram_keys_make(secret_span(&prepared), span_of(credentials->salt, VERIFY_SALT_BYTES), SCRAM_ITERATIONS, &keys);
     memcpy(out->new_scram, keys.stored, SCRAM_HASH_BYTES);
     memcpy(out->new_scram + SCRAM_HASH_BYTES, keys.server, SCRAM_HASH_BYTES);
     explicit_bzero(&keys, sizeof keys);
 }
 
-/* A hash of another cost is made anew while the password is there, and keys that are not there yet. Where that fails
- * the old one stays. */
+/* A hash of another cost or form is made anew while the password is there, and keys that are not there yet. Where
+ * that fails the old one stays, and so does that of a password which RFC 8265 does not allow. */
 static void renew(const struct verify *verify, const struct verify_credentials *credentials,
-                  const struct verify_credential *credential, struct verify_result *out) {
-    if (credential->scram.n == 0 && credentials->has_salt) make_keys(credentials, out);
-    if (!costs_as_configured(verify, credential->hash) &&
-        password_hash(secret_span(&held), verify->setup.argon2_memory_bytes, verify->setup.argon2_passes,
+                  const struct verify_credential *credential, bool as_typed, struct verify_result *out) {
+    if (prepared.n == 0) return;
+    bool keys = credential->scram.n == 0 && credentials->has_salt;
+    if (keys) make_keys(credentials, out);
+    if ((as_typed || !costs_as_configured(verify, credential->hash)) &&
+        password_hash(secret_span(&prepared), verify->setup.argon2_memory_bytes, verify->setup.argon2_passes,
                       out->new_hash) != 0)
         memset(out->new_hash, 0, sizeof out->new_hash);
 }
 
-/* The app password that it is; 0: none. All are tried, whichever fits. */
-static int64_t find_app(const struct verify_credentials *credentials) {
-    int64_t found = 0;
+static bool is_app(const struct verify_credential *credential) {
+    return password_app_is(span_text(credential->hash));
+}
+
+/* An app password costs next to nothing, right or wrong: it goes first, and who has one has no slow hash made. */
+static const struct verify_credential *find_app(const struct verify_credentials *credentials) {
+    const struct verify_credential *found = NULL;
     for (size_t i = 0; i < credentials->n; i++)
-        if (password_app_check(secret_span(&held), credentials->list[i].hash)) found = credentials->list[i].id;
+        if (is_app(&credentials->list[i]) && password_app_check(secret_span(&prepared), credentials->list[i].hash))
+            found = &credentials->list[i];
     return found;
 }
 
-/* Whatever it is, one slow hash is worked out: of nobody's where there are app passwords alone. */
+static const struct verify_credential *find_slow(const struct verify_credentials *credentials) {
+    for (size_t i = 0; i < credentials->n; i++)
+        if (!is_app(&credentials->list[i])) return &credentials->list[i];
+    return NULL;
+}
+
+/* Whoever it is, each form of the password is hashed once. */
 static enum verify_verdict check(const struct verify *verify, const struct verify_credentials *credentials,
                                  struct verify_result *out) {
-    const struct verify_credential *slow = credentials->n ? &credentials->list[0] : NULL;
-    if (slow && password_app_is(span_text(slow->hash))) slow = NULL;
-    bool matches = password_check(secret_span(&held), slow ? slow->hash : verify->dummy);
-    out->credential_id = find_app(credentials);
-    if (out->credential_id) return VERIFY_ACCEPTED;
+    const struct verify_credential *app = prepared.n ? find_app(credentials) : NULL;
+    const struct verify_credential *slow = find_slow(credentials);
+    const char *hash = slow ? slow->hash : verify->dummy;
+    if (app) {
+        out->credential_id = app->id;
+        if (app->scram.n == 0 && credentials->has_salt) make_keys(credentials, out);
+        return VERIFY_ACCEPTED;
+    }
+    bool matches = prepared.n && password_check(secret_span(&prepared), hash), as_typed = false;
+    if (!matches && typed.n) matches = as_typed = password_check(secret_span(&typed), hash);
     if (!matches || !slow) return VERIFY_REJECTED;
     out->credential_id = slow->id;
-    renew(verify, credentials, slow, out);
+    renew(verify, credentials, slow, as_typed, out);
     return VERIFY_ACCEPTED;
 }
 

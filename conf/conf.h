@@ -107,6 +107,17 @@ struct conf {
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
 
+    struct {                         /* guessing passwords */
+        bool enabled;                /* default true */
+        uint32_t network_failures;   /* from one network, default 20 */
+        uint32_t account_failures;   /* at one account, default 40 */
+        uint64_t window_ms;          /* in which a full counter drains, default 1h */
+        uint64_t known_ms;           /* how long a network stays known for an account, default 30d */
+        uint32_t network_ipv4_bits;  /* what counts as one network: 32 */
+        uint32_t network_ipv6_bits;  /* 64 */
+        struct conf_networks exempt; /* never held as networks; empty by default */
+    } throttle;
+
     struct {
         uint32_t connections;             /* in all, default 500 */
         uint32_t connections_per_address; /* default 50 */

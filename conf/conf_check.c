@@ -57,6 +57,8 @@ static void check_networks(const struct check *check) {
     check_width(check, &conf->trusted_networks, "trusted_networks", 8, 32, "this would be an open relay");
     check_width(check, &conf->local_sender_hosts, "local_sender_hosts", 8, 32,
                 "anybody could pose as one of your users");
+    check_width(check, &conf->throttle.exempt, "throttle.exempt", 16, 32,
+                "from all of it passwords could be guessed without end");
     check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
 }
 

@@ -66,6 +66,12 @@ install_files() {
     install -m 644 conf/gatepost.conf.5 "$top/share/man/man5/"
     install -m 644 conf/gatepost.conf "$etc/gatepost.conf.sample"
     [ -e "$etc/gatepost.conf" ] || install -m 644 conf/gatepost.conf "$etc/gatepost.conf"
+    for directory in filter.d jail.d; do
+        mkdir -p "$top/share/doc/gatepost/fail2ban/$directory"
+        install -m 644 "conf/fail2ban/$directory/gatepost.conf" "$top/share/doc/gatepost/fail2ban/$directory/"
+    done
+    mkdir -p "$top/share/doc/gatepost/dovecot"
+    install -m 644 conf/dovecot-*.conf "$top/share/doc/gatepost/dovecot/"
     chmod 700 "$etc/tls"
     for unit in conf/*.service conf/*.socket; do
         [ -e "$unit" ] && install_unit "$unit"
@@ -86,6 +92,8 @@ uninstall_files() {
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
+    rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot"
+    rmdir "$top/share/doc/gatepost" 2>/dev/null || true
     rmdir "$top/libexec/gatepost" 2>/dev/null || true
     [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2
 }

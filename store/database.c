@@ -25,6 +25,7 @@ struct database {
     pid_t pid;
     int failed, error; /* SQLite's extended code of the last statement that failed, and the system's */
     unsigned depth;    /* of changes that are open */
+    bool light;        /* the open one waits for no disk */
     void (*ended)(bool kept);
     size_t n;
     struct statement statements[STATEMENTS_MAX];
@@ -162,6 +163,16 @@ int statement_run(struct statement *statement) {
     return step == DATABASE_DONE ? sqlite3_changes(statement->db->handle) : -1;
 }
 
+/* In WAL mode a commit is synced with FULL and not with NORMAL; both leave the file sound (sqlite.org/pragma.html).
+ */
+int statement_run_lazily(struct statement *statement) {
+    struct database *db = statement->db;
+    bool may = db->depth == 0 && run(db, "PRAGMA synchronous=NORMAL") == 0;
+    int changed = statement_run(statement);
+    if (may && run(db, "PRAGMA synchronous=FULL") != 0) return -1;
+    return changed;
+}
+
 int64_t database_last_id(const struct database *db) {
     return sqlite3_last_insert_rowid(db->handle);
 }
@@ -185,15 +196,35 @@ const char *database_why(const struct database *db) {
     }
 }
 
+/* A change that follows is not to be answered before it is on the disk. */
+static void restore_sync(struct database *db) {
+    if (db->light && run(db, "PRAGMA synchronous=FULL") != 0) log_bug("the database does not sync any more");
+    db->light = false;
+}
+
+static void end_change(struct database *db, bool kept) {
+    restore_sync(db);
+    if (db->ended) db->ended(kept);
+}
+
 int database_begin(struct database *db) {
     if (statement_run(database_statement(db, db->depth ? "SAVEPOINT part" : "BEGIN IMMEDIATE")) < 0) return -1;
     db->depth++;
     return 0;
 }
 
+/* In WAL mode NORMAL syncs only when the log is folded into the database (sqlite.org/pragma.html, synchronous). */
+int database_begin_light(struct database *db) {
+    if (!db->depth && run(db, "PRAGMA synchronous=NORMAL") != 0) return -1;
+    db->light = !db->depth;
+    if (database_begin(db) == 0) return 0;
+    restore_sync(db);
+    return -1;
+}
+
 int database_commit(struct database *db) {
     if (statement_run(database_statement(db, db->depth > 1 ? "RELEASE part" : "COMMIT")) < 0) return -1;
-    if (--db->depth == 0 && db->ended) db->ended(true);
+    if (--db->depth == 0) end_change(db, true);
     return 0;
 }
 
@@ -203,7 +234,7 @@ void database_rollback(struct database *db) {
     db->depth--;
     /* After some failures SQLite has rolled back all of it by itself. */
     if (!sqlite3_get_autocommit(db->handle)) (void)run(db, db->depth ? "ROLLBACK TO part; RELEASE part" : "ROLLBACK");
-    if (db->depth == 0 && db->ended) db->ended(false);
+    if (db->depth == 0) end_change(db, false);
 }
 
 bool database_changing(const struct database *db) {

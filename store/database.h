@@ -43,12 +43,17 @@ int64_t statement_get_number(struct statement *statement, int column);
 /* Runs a statement without rows: how many rows it changed, or -1 (logged). */
 int statement_run(struct statement *statement) MUST_USE;
 
+/* The same without waiting for the disk: a power cut may take it back, and nothing else with it. */
+int statement_run_lazily(struct statement *statement) MUST_USE;
+
 /* The id of the row that was inserted last. */
 int64_t database_last_id(const struct database *db) MUST_USE;
 
 /* One change of several statements. After a commit that returns 0 it is on the disk, unless it is a part of another:
  * then it is with that one. After begin returned 0 comes a commit that does, or a rollback. */
 int database_begin(struct database *db) MUST_USE;
+/* The same for what may be lost when the power fails: its commit waits for no disk. */
+int database_begin_light(struct database *db) MUST_USE;
 int database_commit(struct database *db) MUST_USE;
 void database_rollback(struct database *db);
 

@@ -56,7 +56,8 @@ static const char accounts_2[] =
     "DROP TABLE credentials; DROP TABLE users;"
     "ALTER TABLE users_2 RENAME TO users; ALTER TABLE credentials_2 RENAME TO credentials;"
     "CREATE TABLE secrets(name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
-    "INSERT INTO secrets(name, value) VALUES('salt-key', random_octets(32));"
+    "INSERT INTO secrets(name, value) VALUES('salt-key', random_octets(32)), ('throttle-key', random_octets(16));"
+    "DROP TABLE failures; CREATE TABLE failures(slot INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;"
     /* `used` is auth/quota_window.h's, `seen` the quota's time (auth/quota.h). */
     "DROP TABLE quotas;"
     "CREATE TABLE quotas(kind TEXT NOT NULL CHECK(kind IN('user','credential','system')), id INTEGER NOT NULL,"

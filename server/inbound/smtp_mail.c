@@ -16,27 +16,27 @@ static bool after_keyword(struct span argument, struct span keyword, struct span
 static CHILD_STATE struct {
     bool open;
     uint32_t n;
-    struct log_line line;
 } refusals; /* by the session alone: one line for a group */
+static BUF_LARGE struct log_line refusals_line;
 
 static void send_refusals(void) {
     if (!refusals.open) return;
-    log_number(&refusals.line, KEY_COUNT, refusals.n);
-    log_send(&refusals.line);
+    log_number(&refusals_line, KEY_COUNT, refusals.n);
+    log_send(&refusals_line);
     refusals.open = false;
     refusals.n = 0;
 }
 
 static void note_refusal(const struct smtp *smtp, enum reason reason, struct span path) {
     if (!refusals.open) {
-        log_open(&refusals.line, LOG_SESSION_REFUSED);
-        log_text(&refusals.line, KEY_RULE, reason_reply(reason)->name);
-        log_span(&refusals.line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
+        log_open(&refusals_line, LOG_SESSION_REFUSED);
+        log_text(&refusals_line, KEY_RULE, reason_reply(reason)->name);
+        log_span(&refusals_line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
         refusals.open = true;
     }
-    log_span(&refusals.line, KEY_TO, address_path(path, false));
+    log_span(&refusals_line, KEY_TO, address_path(path, false));
     refusals.n++;
-    if (refusals.line.b.cap - refusals.line.b.n < 2 * ADDRESS_MAX) send_refusals();
+    if (refusals_line.b.cap - refusals_line.b.n < 2 * ADDRESS_MAX) send_refusals();
 }
 
 static BUF_LARGE struct from from;

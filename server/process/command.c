@@ -82,6 +82,16 @@ static const struct command_option alias_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option throttle_list_options[] = {
+    {"held", NULL, "only those that are held", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option throttle_forget_options[] = {
+    {"all", NULL, "all networks and accounts", false},
+    {NULL, NULL, NULL, false},
+};
+
 #define FILTERS                                                                                                      \
     {"from", "SENDER", "messages from this sender", false}, {"to", "RECIPIENT", "to this recipient", false},         \
         {"destination", "NAME", "to this destination, or all of a kind: maildir, lmtp, smarthost...", false},        \
@@ -224,6 +234,13 @@ static const struct command commands[] = {
     {.name = "sender list", .help = "List such permissions", .operands = {{.name = "login", .optional = true}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
+    {.name = "throttle list", .help = "List networks and accounts where logins failed, and which of them are held",
+     .options = throttle_list_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
+     .more = "Held: logins from the network are refused; the account opens for networks that it was used from.\n"},
+    {.name = "throttle forget", .help = "Let a network or an account off at once",
+     .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
+     .json = true, .run = command_run_ask,
+     .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
     {.name = "quota list", .help = "List who sent how much, what is left, and when it is free again",
      .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 

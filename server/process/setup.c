@@ -10,6 +10,7 @@
 #include "server/outbound/spawner.h"
 #include "server/process/directories.h"
 #include "server/process/files.h"
+#include "server/process/nt_key.h"
 #include "server/process/sandbox.h"
 #include "store/log.h"
 #include "store/log_setup.h"
@@ -201,6 +202,26 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
     return 0;
 }
 
+static int get_nt_key(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) {
+    char what[128];
+    if (nt_key_get(conf, key_out) == 0) return 0;
+    (void)snprintf(what, sizeof what, "auth/" NT_KEY_FILE ": %s", nt_key_why(errno));
+    log_fault(what, 0);
+    return -1;
+}
+
+static int put_verifier(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
+    struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
+                                   .argon2_passes = conf->auth.argon2_passes,
+                                   .keys = facts->verifier_keys,
+                                   .ntlm = conf->auth.ntlm,
+                                   .hostname = span_text(conf->hostname)};
+    int result = conf->auth.ntlm ? get_nt_key(conf, setup.nt_key) : 0;
+    if (result == 0) verifier_setup_put(b, &setup);
+    explicit_bzero(&setup, sizeof setup);
+    return result;
+}
+
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
     case ROLE_LISTENER:
@@ -212,14 +233,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return 0;
     case ROLE_OUTBOUND:
         return put_outbound(conf, b);
-    case ROLE_VERIFIER: {
-        struct verifier_setup setup = {.argon2_memory_bytes = conf->auth.argon2_memory_bytes,
-                                       .argon2_passes = conf->auth.argon2_passes,
-                                       .keys = facts->verifier_keys};
-        verifier_setup_put(b, &setup);
-        explicit_bzero(&setup, sizeof setup);
-        return 0;
-    }
+    case ROLE_VERIFIER:
+        return put_verifier(conf, facts, b);
     case ROLE_KEYS:
         if (!facts->material) return -1;
         keys_setup_put(b,

@@ -2,6 +2,7 @@
  * Runs in: fuzzing. Trusts: nothing. Never: lets a session have a recipient that the queue was not told of. */
 #include "auth/auth.h"
 #include "auth/credential.h"
+#include "auth/guessing.h"
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
@@ -53,14 +54,25 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                                      .failures_per_session = 10,
                                      .message_bytes = 100000,
                                      .login_ms = 60000,
-                                     .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
-                                     .mx_auth = 1};
+                                      .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
+                                     .mx_auth = 1,
+                                     .scram = 1,
+                                     .cache_ms = 1000};
     HOLDS(loop_open(&auth.loop) == 0);
     auth.house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup, &auth.quota};
     HOLDS(auth.house.db && quota_open(&auth.quota, auth.house.db, &auth.setup.quota) == 0);
     const struct credential_secret secret = {.hash = SPAN("$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA")};
     const uint8_t salt[ACCOUNT_SALT_BYTES] = {0};
     HOLDS(account_add(auth.house.db, SPAN("alice@example.test"), salt, &secret) == ACCOUNT_CHANGED);
+    auth.setup.throttle = (struct throttle_limits){.enabled = true,
+                                                   .network_ipv4_bits = 24,
+                                                   .network_ipv6_bits = 64,
+                                                   .network_failures = 20,
+                                                   .account_failures = 10,
+                                                   .window_ms = 60000,
+                                                   .known_ms = 60000};
+    HOLDS(guessing_open(&auth) == 0);
+    login_prepare(&auth);
     HOLDS(account_alias_add(auth.house.db, SPAN("team@example.test"), SPAN("alice@example.test"), false) ==
           ACCOUNT_CHANGED);
     add_link(QUEUE_LINK, ROLE_QUEUE, &queue_end);
@@ -70,17 +82,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 static void new_session(size_t i, uint8_t role) {
-    struct buf b = buf_over(body, FRAME_BODY_MAX);
     struct netaddr address;
     int ends[2];
     HOLDS(frame_pair(ends, true) == 0 && netaddr_parse(&address, SPAN("198.51.100.7")));
-    peer_add(&auth, getpid(), ends[1]);
+    peer_add_client(&auth, getpid(), (enum relay_role)(RELAY_ROLE_MX + role % 3), &address, &address, ends[1]);
     sessions[i] = ends[0];
-    wire_put_u8(&b, (uint8_t)(RELAY_ROLE_MX + role % 3));
-    wire_put_netaddr(&b, &address);
-    wire_put_netaddr(&b, &address);
-    wire_put_u8(&b, 0);
-    HOLDS(frame_send(ends[0], SESSION_ANNOUNCE, buf_span(&b)) == 0 && loop_round(&auth.loop, 0) == 0);
 }
 
 /* No recipient abroad: nobody here may. */
@@ -165,6 +171,7 @@ static void verifier_says(uint8_t what, struct span name) {
 }
 
 static void session_says(int fd, uint8_t what, struct span line) {
+    static const char *const mechanisms[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"};
     struct buf b = buf_over(body, FRAME_BODY_MAX);
     uint16_t type = (uint16_t)(SESSION_ANNOUNCE + what % 10);
     uint8_t octet = (uint8_t)(what >> 4);
@@ -173,10 +180,11 @@ static void session_says(int fd, uint8_t what, struct span line) {
         wire_put_span(&b, line);
         break;
     case SESSION_AUTH:
+        octet = fuzz_octet(&line);
         wire_put_u8(&b, octet & 1);
-        wire_put_text(&b, octet & 2 ? "PLAIN" : "LOGIN");
-        wire_put_u8(&b, octet & 4 ? 1 : 0);
-        wire_put_span(&b, octet & 4 ? line : (struct span){0});
+        wire_put_text(&b, mechanisms[octet >> 1 & 3]);
+        wire_put_u8(&b, octet & 8 ? 1 : 0);
+        wire_put_span(&b, octet & 8 ? line : (struct span){0});
         wire_put_span(&b, span_part(line, 0, CHANNEL_BINDING_MAX));
         wire_put_span(&b, span_of(NULL, 0));
         break;
@@ -218,7 +226,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
             close(sessions[i]);
             sessions[i] = -1;
         } else if (which & 16) {
-            for (struct peer *peer = auth.peers; peer; peer = peer->next) peer->exchange.due_ms = 0;
+            for (uint32_t k = 0; k < auth.login_timers.n; k++)
+                auth.login_timers.heap[k]->at_ms = 0; /* still a heap */
         } else if (sessions[i] >= 0) {
             session_says(sessions[i], what, line);
         }
@@ -227,10 +236,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
         drain();
     }
     while (auth.peers) peer_drop(auth.peers);
-    HOLDS(auth.n_peers == 0 && auth.delayed == 0 && auth.logins.n == 0);
+    HOLDS(auth.n_peers == 0 && auth.login_timers.n == 0 && login_queue_waiting(&auth.logins) == 0);
     for (size_t i = 0; i < SESSIONS; i++)
         if (sessions[i] >= 0) close(sessions[i]);
     drain();
     auth.links[VERIFIER_LINK].exchange = 0;
+    (void)throttle_forget_all(auth.throttle);
     return 0;
 }

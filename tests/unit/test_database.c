@@ -157,7 +157,7 @@ Test(database, of_version_1) {
             "3 mailbox  $argon2id$a 101 0 0 111\n5 mailbox  $argon2id$b 201 0 0 111\n");
         expect_rows(db, "SELECT user_id || pattern FROM senders", "3*@y\n");
         expect_rows(db, "SELECT address || target FROM aliases", "l@xa@x\n");
-        expect_rows(db, "SELECT name || length(value) FROM secrets", "salt-key32\n");
+        expect_rows(db, "SELECT name || length(value) FROM secrets", "salt-key32\nthrottle-key16\n");
         expect_rows(db, "SELECT integrity_check FROM pragma_integrity_check", "ok\n");
         expect_rows(db, "SELECT foreign_keys FROM pragma_foreign_keys", "1\n");
         database_close(db);
@@ -214,6 +214,35 @@ Test(database, of_version_1_damaged) {
     cr_expect_str_eq((const char *)sqlite3_column_text(prepared, 0), "21");
     sqlite3_finalize(prepared);
     sqlite3_close(handle);
+}
+
+static int64_t level(struct database *db) {
+    struct statement *statement = database_statement(db, "PRAGMA synchronous");
+    cr_assert_eq(statement_step(statement), DATABASE_ROW);
+    int64_t value = statement_get_number(statement, 0);
+    statement_reset(statement);
+    return value;
+}
+
+/* What need not last is done too, and what comes after it is synced as before. */
+Test(database, lazily) {
+    struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
+    cr_assert_not_null(db);
+    int64_t full = level(db);
+    struct statement *statement = database_statement(db, "INSERT INTO users(login, created, salt)"
+                                                         " VALUES('a', 0, zeroblob(16)) ON CONFLICT DO NOTHING");
+    cr_expect_eq(statement_run_lazily(statement), 1);
+    cr_expect_eq(level(db), full);
+    cr_expect_eq(statement_run_lazily(statement), 0);
+    cr_assert_eq(database_begin(db), 0);
+    cr_expect_eq(add(db, "b"), 1);
+    cr_expect_eq(statement_run_lazily(statement), 0, "as a part of a change it is synced with it");
+    cr_assert_eq(database_commit(db), 0);
+    cr_expect_eq(level(db), full);
+    cr_expect_eq(statement_run_lazily(database_statement(db, "INSERT INTO nowhere VALUES(1)")), -1);
+    cr_expect_eq(level(db), full, "a failure too");
+    cr_expect_eq(count(db), 2);
+    database_close(db);
 }
 
 static int ended, kept;

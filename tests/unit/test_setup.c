@@ -6,6 +6,7 @@
 #include "auth/relay.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
+#include "server/process/nt_key.h"
 #include "store/log.h"
 #include "store/log_setup.h"
 #include "store/queue_setup.h"
@@ -164,7 +165,8 @@ Test(test_setup, of_the_listener) {
     cr_expect_eq(setup.message_bytes, conf->limits.message_bytes);
     cr_expect_eq(setup.connections, conf->limits.connections);
     cr_expect_eq(setup.shutdown_ms, conf->timeouts.shutdown_ms);
-    cr_expect(start.common.directory_is_empty && start.common.child_filter.n);
+    cr_expect(start.common.directory_is_empty && start.common.filter.n);
+    cr_expect_eq(start.common.child_filter.n, 0u, "its own is its sessions' too");
     cr_expect_eq(start.common.files_max, (uint64_t)96);
     free(setup.proxy_from), free(setup.local_domains), free(setup.relay_domains);
 #ifndef GATEPOST_SANITIZED
@@ -219,6 +221,7 @@ Test(test_setup, of_the_others) {
     cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
     cr_expect_eq(memcmp(&verifier.keys, &facts.verifier_keys, sizeof verifier.keys), 0);
     cr_expect_eq(verifier.argon2_passes, conf->auth.argon2_passes);
+    cr_expect(!verifier.ntlm && span_equal(verifier.hostname, SPAN("mx.example.test")));
     receive(ROLE_KEYS);
     cr_assert_eq(keys_setup_get(&keys, start.payload), 0);
     cr_expect(keys.generation == 42 && keys.n == 1);
@@ -228,6 +231,36 @@ Test(test_setup, of_the_others) {
     facts.log_json = true;
     receive(ROLE_LOG);
     cr_expect(log_setup_get(&log, start.payload) == 0 && log.json);
+}
+
+/* The key of NT hashes is made when it is wanted, and handed to those alone who open hashes. */
+Test(test_setup, key_of_nt_hashes) {
+    static const uint8_t none[NT_KEY_BYTES];
+    struct verifier_setup verifier;
+    uint8_t key[NT_KEY_BYTES];
+    char directory[128], path[160];
+    snprintf(directory, sizeof directory, "%s/auth", fixture_directory);
+    snprintf(path, sizeof path, "%s/" NT_KEY_FILE, directory);
+    conf->auth.ntlm = true;
+    free(conf->state_directory);
+    conf->state_directory = strdup(fixture_directory);
+    cr_expect_eq(setup_make(conf, &facts, ROLE_VERIFIER), -1, "no directory for it");
+    cr_assert_eq(mkdir(directory, 0711), 0);
+    receive(ROLE_VERIFIER);
+    cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
+    cr_assert_eq(nt_key_get(conf, key), 0);
+    cr_expect(verifier.ntlm == 1 && memcmp(verifier.nt_key, key, sizeof key) == 0);
+    static const enum role others[] = {ROLE_AUTH, ROLE_QUEUE, ROLE_LISTENER, ROLE_OUTBOUND, ROLE_DELIVERY};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        receive(others[i]);
+        cr_expect_null(memmem(memory.p, memory.n, key, sizeof key), "%zu", i);
+    }
+    conf->auth.ntlm = false;
+    receive(ROLE_VERIFIER);
+    cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
+    cr_expect_arr_eq(verifier.nt_key, none, sizeof none, "not wanted, not handed out");
+    cr_expect_eq(remove(path), 0);
+    cr_expect_eq(rmdir(directory), 0);
 }
 
 Test(test_setup, a_missing_file_is_no_setup) {
