@@ -223,3 +223,77 @@ Test(login, hash_is_replaced) {
     say_auth(session, 1, "PLAIN", true, span_of("\0alice@example.test\0secret-word", 31));
     cr_expect_eq(answered(session, NULL, NULL), AUTH_ACCEPTED);
 }
+
+/* ---- guessing */
+
+/* Begins anew with so few failures from a network; `waiting`: as many connections may be without a login. */
+static void restart_throttled(uint32_t failures, uint32_t waiting) {
+    auth_fixture_stop(&fixture);
+    cr_assert_eq(driver_stop(&verifier), 0);
+    fixture.setup.throttle = (struct throttle_limits){.enabled = true,
+                                                      .network_ipv4_bits = 32,
+                                                      .network_ipv6_bits = 64,
+                                                      .network_failures = failures,
+                                                      .account_failures = 40,
+                                                      .window_ms = 3600000,
+                                                      .known_ms = 3600000};
+    fixture.setup.waiting_for_auth = waiting;
+    auth_fixture_start(&fixture);
+    close(fixture.verifier);
+    start_verifier();
+}
+
+static unsigned guess(int session, const char *password) {
+    uint8_t octets[64];
+    struct buf b = BUF_OVER(octets);
+    buf_put(&b, "\0alice@example.test\0", 20);
+    buf_put_text(&b, password);
+    say_auth(session, 1, "PLAIN", true, buf_span(&b));
+    return answered(session, NULL, NULL);
+}
+
+Test(login, a_network_that_guesses_is_held) {
+    restart_throttled(2, 100);
+    int session = submission();
+    cr_expect_eq(guess(session, "first"), AUTH_REJECTED);
+    cr_expect_eq(guess(session, "second"), AUTH_REJECTED);
+    cr_expect_eq(guess(session, "secret-word"), AUTH_HELD, "right or not");
+    say_auth(session, 1, "LOGIN", false, span_of(NULL, 0));
+    cr_expect_eq(answered(session, NULL, NULL), AUTH_HELD, "before a name is given");
+    int more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSIONS, "198.51.100.7");
+    cr_expect_eq(auth_fixture_welcomed(more), REASON_TOO_MANY_FAILED_LOGINS);
+    (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
+    int other = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "198.51.100.8");
+    auth_fixture_tls(other);
+    cr_expect_eq(guess(other, "secret-word"), AUTH_ACCEPTED);
+}
+
+Test(login, who_does_not_wait_for_the_answer_guesses_too) {
+    restart_throttled(2, 100);
+    for (int i = 0; i < 2; i++) {
+        int session = submission();
+        say_auth(session, 1, "PLAIN", true,
+                 i ? span_of("\0alice@example.test\0first", 25) : span_of("\0alice@example.test\0second", 26));
+        usleep(20000); /* a verifier has it by now */
+        close(session);
+    }
+    unsigned reason = REASON_COUNT;
+    for (int tries = 0; tries < 500 && reason != REASON_TOO_MANY_FAILED_LOGINS; tries++) {
+        int session = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "198.51.100.7");
+        reason = auth_fixture_welcomed(session);
+        close(session);
+        usleep(10000);
+    }
+    cr_expect_eq(reason, REASON_TOO_MANY_FAILED_LOGINS);
+}
+
+Test(login, strangers_take_no_place_from_known_networks) {
+    restart_throttled(20, 2);
+    int session = submission();
+    cr_expect_eq(guess(session, "secret-word"), AUTH_ACCEPTED);
+    for (int i = 0; i < 2; i++) (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "203.0.113.1");
+    int stranger = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "203.0.113.2");
+    cr_expect_eq(auth_fixture_welcomed(stranger), REASON_SERVER_BUSY);
+    int known = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "198.51.100.7");
+    cr_expect_eq(auth_fixture_welcomed(known), REASON_COUNT);
+}
