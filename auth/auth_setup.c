@@ -63,10 +63,10 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->failures_per_session);
     wire_put_u64(b, setup->message_bytes);
     wire_put_u64(b, setup->login_ms);
-    put_throttle(b, &setup->throttle);
     for (size_t what = 0; what < QUOTA_WHATS; what++)
         for (size_t period = 0; period < QUOTA_PERIODS; period++) wire_put_u32(b, setup->quota.most[what][period]);
     wire_put_u32(b, setup->quota.suspend_after);
+    put_throttle(b, &setup->throttle);
     wire_put_u32(b, setup->mail_uid);
     wire_put_u32(b, setup->mail_gid);
     wire_put_span(b, setup->mail_directory);
