@@ -110,7 +110,6 @@ int login_accept(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     struct span login = span_of(exchange->login, exchange->login_n);
     struct log_line line;
-    if (exchange->stale) return login_refuse(peer, AUTH_FAILED_TEMPORARILY, "the account was changed meanwhile");
     throttle_succeeded(peer->auth->throttle, &exchange->attempt, clock_ms());
     peer->client.user_id = exchange->user_id;
     peer->client.credential_id = exchange->credential_id;
@@ -119,11 +118,7 @@ int login_accept(struct peer *peer) {
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);
     log_send(&line);
-    int result = login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
-    /* After the answer: what it costs is nobody's to see. */
-    if (credential_used(peer->auth->house.db, exchange->credential_id, clock_wall_ms()) != 0)
-        log_fault("noting when a credential was used", 0);
-    return result;
+    return login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
 }
 
 /* ---- what a session says */
@@ -134,7 +129,6 @@ static void begin(struct peer *peer, const struct mechanism_row *mechanism) {
     exchange->step = 0;
     exchange->user_id = exchange->credential_id = 0;
     exchange->login_n = 0;
-    exchange->stale = false;
     exchange->mechanism = mechanism ? (uint8_t)mechanism->mechanism : MECHANISM_NONE;
 }
 
@@ -178,7 +172,7 @@ int login_start(struct peer *peer, struct frame *frame) {
 static int conclude(struct peer *peer, struct span response) {
     if (response.n) return login_refuse(peer, AUTH_MALFORMED, "an answer where none was due");
     if (login_accept(peer) != 0) return -1;
-    if (peer->client.user_id) login_settle(peer, span_of(NULL, 0), span_of(NULL, 0));
+    login_settle(peer, span_of(NULL, 0), span_of(NULL, 0));
     return 0;
 }
 

@@ -11,7 +11,7 @@ int login_next(struct peer *peer, struct frame *frame) MUST_USE;
 /* The session refused a login that was none (SESSION_FAILURE_LOGIN). */
 void login_failed_before(struct peer *peer);
 
-/* Once, when the database is open: what changes of users have to say to logins and sessions. */
+/* Once, when the database is open: logins hear of changes of users. */
 void login_prepare(struct auth *auth);
 
 /* The session is gone: its exchange is forgotten. */

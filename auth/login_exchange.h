@@ -56,6 +56,9 @@ bool login_remembered(struct peer *peer, const struct identity *identity) MUST_U
 bool login_tell_credentials(struct auth_link *link, const struct peer *peer, struct span name,
                             const struct identity *identity) MUST_USE;
 
+/* The id of a credential that a verifier was told, should it have been written anew since. */
+int64_t login_credential_now(int64_t id) MUST_USE;
+
 /* After a login was answered: the credential is written anew where there is something newer, the login is remembered,
  * and when it was. */
 void login_settle(struct peer *peer, struct span new_hash, struct span new_scram);

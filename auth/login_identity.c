@@ -5,8 +5,6 @@
 #include "auth/login_exchange.h"
 #include "store/clock.h"
 
-#include <sys/socket.h>
-
 _Static_assert((int)CREDENTIALS_MAX <= (int)VERIFY_CREDENTIALS_MAX && (int)CREDENTIAL_NT_MAX <= (int)VERIFY_NT_MAX,
                "what is stored fits into a frame");
 _Static_assert((int)CREDENTIAL_SCRAM_BYTES == (int)VERIFY_SCRAM_BYTES &&
@@ -34,7 +32,7 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     struct exchange *exchange = &peer->exchange;
     exchange->user_id = exchange->credential_id = 0;
     exchange->login_n = 0;
-    exchange->stale = exchange->remembered = false;
+    exchange->remembered = false;
     exchange->used_ms = 0;
     exchange->why = "unknown user";
     exchange->failure = THROTTLE_FAILED_PASSWORD;
@@ -112,12 +110,34 @@ bool login_tell_credentials(struct auth_link *link, const struct peer *peer, str
     return told;
 }
 
+/* The last credentials that were written anew, for verdicts that were under way. */
+static struct {
+    int64_t from, to;
+} renamed[16];
+static size_t n_renamed;
+
+int64_t login_credential_now(int64_t id) {
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (renamed[i].from == id) id = renamed[i].to;
+    return id;
+}
+
+/* It is the same secret still, for all who came by it. */
+static void rename_credential(struct auth *auth, int64_t from, int64_t to) {
+    size_t place = n_renamed++ % (sizeof renamed / sizeof *renamed);
+    renamed[place].from = from, renamed[place].to = to;
+    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
+        if (peer->exchange.credential_id == from) peer->exchange.credential_id = to;
+        if (peer->client.credential_id == from) peer->client.credential_id = to;
+    }
+}
+
 /* The secret was right, and its hash is old-fashioned or there were no keys of it. */
 static void renew(struct auth *auth, struct exchange *exchange, const struct credential_secret *secret) {
     int64_t id;
     switch (credential_renew(auth->house.db, exchange->credential_id, secret, &id)) {
     case ACCOUNT_CHANGED:
-        exchange->credential_id = id;
+        rename_credential(auth, exchange->credential_id, id);
         break;
     case ACCOUNT_MISSING: /* it has been changed meanwhile */
         break;
@@ -132,7 +152,6 @@ void login_settle(struct peer *peer, struct span new_hash, struct span new_scram
     struct exchange *exchange = &peer->exchange;
     struct credential_secret secret = {.hash = new_hash, .scram = new_scram};
     if (new_hash.n || new_scram.n) renew(auth, exchange, &secret);
-    peer->client.credential_id = exchange->credential_id;
     uint64_t now = clock_wall_ms();
     if (now - exchange->used_ms >= CREDENTIAL_USED_EVERY_S * UINT64_C(1000) &&
         credential_used(auth->house.db, exchange->credential_id, now) != 0)
@@ -144,20 +163,11 @@ void login_settle(struct peer *peer, struct span new_hash, struct span new_scram
 
 /* ---- changes */
 
-/* A session finds that its channel has ended, and leaves with 421. Nobody is dropped in the middle of whatever made
- * the change. */
-static void end_session(const struct peer *peer) {
-    (void)shutdown(peer->watch.fd, SHUT_RDWR);
-}
-
+/* What no longer opens anything is not found by what the name opens now; here its place comes back. */
 static void changed(void *context, int64_t user_id, int64_t gone) {
     struct auth *auth = context;
+    (void)gone;
     login_cache_forget(&auth->cache, user_id);
-    for (struct peer *peer = auth->peers; gone && peer; peer = peer->next) {
-        if (!user_id || peer->exchange.user_id == user_id) peer->exchange.stale = true;
-        if (!peer->client.user_id || (user_id && peer->client.user_id != user_id)) continue;
-        if (gone == ACCOUNT_GONE_ALL || peer->client.credential_id == gone) end_session(peer);
-    }
 }
 
 void login_prepare(struct auth *auth) {

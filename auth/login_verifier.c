@@ -24,6 +24,9 @@ void login_give(struct auth_link *link, struct peer *peer) {
         exchange->link = link;
         link->exchange = exchange->number;
         link->peer = peer;
+        link->user_id = 0;
+        link->attempt = (struct throttle_attempt){.client = peer->client.address};
+        link->failure = THROTTLE_FAILED_FORM;
     } else {
         login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier");
     }
@@ -78,6 +81,7 @@ static const char *why_text(unsigned why) {
         [VERIFY_WHY_DOWNGRADE] = "the client was not shown the -PLUS mechanism: somebody is in between",
         [VERIFY_WHY_BINDING] = "channel binding of another connection",
         [VERIFY_WHY_OLD_NTLM] = "LM or NTLMv1",
+        [VERIFY_WHY_NOT_ENROLLED] = "not enrolled for NTLM: gatepost user spa enable",
         [VERIFY_WHY_NO_KEYS] = "no keys for this mechanism: log in by PLAIN once, or set the password",
     };
     return why < VERIFY_WHY_COUNT ? texts[why] : NULL;
@@ -86,7 +90,7 @@ static const char *why_text(unsigned why) {
 static void accept_or_drop(struct peer *peer, struct span new_hash, struct span new_scram) {
     if (login_accept(peer) != 0)
         peer_drop(peer);
-    else if (peer->client.user_id)
+    else
         login_settle(peer, new_hash, new_scram);
 }
 
@@ -239,7 +243,7 @@ static void found_result(const struct auth_link *link, struct peer *peer, const 
         login_delay_failure(peer, exchange->user_id && why_text(found->why) ? why_text(found->why) : exchange->why);
         return;
     }
-    exchange->credential_id = found->credential_id;
+    exchange->credential_id = login_credential_now(found->credential_id);
     if (found->verdict == VERIFY_ACCEPTED)
         accepted(peer, found);
     else if (login_answer(peer, AUTH_CONTINUE, found->challenge, span_of(NULL, 0)) != 0)

@@ -101,32 +101,6 @@ static bool draw_name(struct peer *peer) {
     return true;
 }
 
-/* Who comes to log in. Guessers are turned away before the handshake, and take no place from where somebody logged in
- * lately. */
-static enum reason judge_submission(const struct peer *newcomer) {
-    struct auth *auth = newcomer->auth;
-    const struct netaddr *client = &newcomer->client.address;
-    uint32_t delay_ms, most = auth->setup.waiting_for_auth;
-    if (throttle_judge_network(auth->throttle, client, clock_ms(), &delay_ms) == THROTTLE_REFUSE)
-        return REASON_TOO_MANY_FAILED_LOGINS;
-    bool busy = most && auth->counts.waiting >= most;
-    return busy && !throttle_network_known(auth->throttle, client, clock_ms()) ? REASON_SERVER_BUSY : REASON_COUNT;
-}
-
-/* Connections are counted where addresses are believed: here. */
-static enum reason judge_limits(const struct peer *newcomer) {
-    const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
-                                                                  : setup->connections;
-    /* A listener counts its own; one that was replaced may still have sessions. */
-    if (most && newcomer->auth->counts.all >= most) return REASON_SERVER_BUSY;
-    if (setup->connections_per_address && peer_count_address(newcomer) >= setup->connections_per_address)
-        return REASON_TOO_MANY_CONNECTIONS;
-    if (setup->connections_per_network && peer_count_network(newcomer) >= setup->connections_per_network)
-        return REASON_TOO_MANY_CONNECTIONS;
-    return peer_is_submission(newcomer) ? judge_submission(newcomer) : REASON_COUNT;
-}
-
 static const char *role_word(enum relay_role role) {
     if (role == RELAY_ROLE_LOCAL) return "local";
     return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
@@ -159,7 +133,7 @@ static int welcome(struct peer *peer) {
     uint8_t storage[64 + ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
     struct log_line line;
-    enum reason refusal = judge_limits(peer);
+    enum reason refusal = peer_count_judge(peer);
     if (refusal == REASON_COUNT && !peer_count_join(peer)) refusal = REASON_SERVER_BUSY;
     peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
     peer->since_ms = clock_ms();

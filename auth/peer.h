@@ -63,7 +63,6 @@ struct exchange {
     int64_t user_id, credential_id; /* whose credentials are being worked on, 0: nobody; which was right */
     uint64_t used_ms;               /* wall clock: that credential was, last */
     bool remembered;                /* it was right lately: no hash was made */
-    bool stale;                     /* the user was changed while they were */
     uint8_t login[ADDRESS_MAX];
     size_t login_n;
     const char *why; /* for the log */

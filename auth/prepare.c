@@ -83,10 +83,9 @@ static bool holds_japanese(const struct points *s) {
     return false;
 }
 
-/* A.8, A.9: digits of the other Arabic kind. */
-static bool holds_digit_from(const struct points *s, uint32_t zero) {
+static bool holds_extended_digit(const struct points *s) {
     for (size_t i = 0; i < s->n; i++)
-        if (s->at[i] >= zero && s->at[i] < zero + 10) return true;
+        if (s->at[i] >= 0x6f0 && s->at[i] <= 0x6f9) return true;
     return false;
 }
 
@@ -109,8 +108,8 @@ static bool is_allowed(const struct points *s, size_t i) {
     default:
         break;
     }
-    if (c >= 0x660 && c <= 0x669) return !holds_digit_from(s, 0x6f0);
-    if (c >= 0x6f0 && c <= 0x6f9) return !holds_digit_from(s, 0x660);
+    /* A.8, A.9: digits of the two Arabic kinds are not mixed; the one kind's refuse for both. */
+    if (c >= 0x660 && c <= 0x669) return !holds_extended_digit(s);
     return is_in_class(c);
 }
 

@@ -114,6 +114,7 @@ bool scram_first_read(struct span message, struct scram_first *out) {
 /* The binding of the type that the client named; empty: none. */
 static struct span binding_of(const struct scram_first *first, const struct scram_bindings *bindings) {
     if (span_equal(first->binding, SPAN("tls-exporter"))) return bindings->exporter;
+    if (span_equal(first->binding, SPAN("tls-unique"))) return bindings->unique;
     if (span_equal(first->binding, SPAN("tls-server-end-point"))) return bindings->end_point;
     return span_of(NULL, 0);
 }
@@ -123,7 +124,7 @@ bool scram_first_binds(const struct scram_first *first, bool plus, const struct 
     case 'p':
         return plus && binding_of(first, bindings).n > 0;
     case 'y':
-        return !plus && bindings->exporter.n == 0 && bindings->end_point.n == 0;
+        return !plus && bindings->exporter.n == 0 && bindings->unique.n == 0 && bindings->end_point.n == 0;
     case 'n':
         return !plus;
     default:
@@ -205,7 +206,7 @@ bool scram_final_fits(const struct scram_final *final, const struct scram_state 
     struct buf in = BUF_OVER(input), b = BUF_OVER(text);
     struct span nonce = final->nonce, ours = span_of(state->nonce, state->nonce_n);
     buf_put_span(&in, first->header);
-    if (first->flag == 'p') buf_put_span(&in, binding_of(first, bindings));
+    buf_put_span(&in, binding_of(first, bindings)); /* of flags n and y: none */
     base64_encode(buf_span(&in), &b);
     return buf_ok(&in) && buf_ok(&b) && span_equal(buf_span(&b), final->channel) &&
            span_equal(span_part(nonce, 0, first->nonce.n), first->nonce) &&

@@ -1,6 +1,6 @@
 /* scram.h - the server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS: RFC 5802, 7677, with the channel bindings
- * tls-exporter (RFC 9266) and tls-server-end-point (RFC 5929 4). Messages in and out, keys; no clock, no dice, no
- * I/O.
+ * tls-exporter (RFC 9266), tls-unique (RFC 5929 3, for TLS 1.2) and tls-server-end-point (RFC 5929 4). Messages in
+ * and out, keys; no clock, no dice, no I/O.
  *
  *     client-first:  gs2-header "n=" name ",r=" nonce            scram_first_read, scram_first_binds
  *     server-first:  "r=" nonce, ours appended ",s=" salt ",i="  scram_put_challenge
@@ -46,11 +46,11 @@ bool scram_first_read(struct span message, struct scram_first *out) MUST_USE;
 
 /* The channel's bindings; empty: it has none of that type. At most SCRAM_BINDING_MAX octets each. */
 struct scram_bindings {
-    struct span exporter, end_point;
+    struct span exporter, unique, end_point;
 };
 
 /* Whether the flag goes with the mechanism and with the channel (RFC 5802 6): y where we have bindings is a downgrade
- * by somebody between; a type that this channel lacks is refused, and so is tls-unique on any. */
+ * by somebody between; a type that this channel lacks is refused. */
 bool scram_first_binds(const struct scram_first *first, bool plus, const struct scram_bindings *bindings) MUST_USE;
 
 /* What is remembered between client-first and client-final. */

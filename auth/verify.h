@@ -19,8 +19,8 @@ struct verify {
 /* One message of a client's. */
 struct verify_message {
     unsigned mechanism, step;        /* enum mechanism; 0 for the first message */
-    struct span exporter, end_point; /* tls-exporter or tls-server-end-point of the connection; empty: there is none,
-                                        and -PLUS was not offered */
+    struct span exporter, end_point; /* tls-exporter (and tls-unique, store/frames.h) or tls-server-end-point of the
+                                        connection; both empty: there is none, and -PLUS was not offered */
     struct span state;               /* as the step before left it; empty at step 0 */
     struct span message;
 };

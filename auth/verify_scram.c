@@ -18,6 +18,8 @@ _Static_assert(2 * SCRAM_HASH_BYTES == (int)VERIFY_SCRAM_BYTES && SCRAM_SALT_BYT
                "keys and salts are as long in frames");
 _Static_assert((int)SCRAM_BINDING_MAX == (int)CHANNEL_BINDING_MAX, "and so are bindings");
 
+enum { EXPORTER_BYTES = 32 /* RFC 9266 2; what follows is tls-unique */ };
+
 /* From a message until its check. Spans in it are views into `message`, those of a first into `state` at step 1. */
 static struct {
     unsigned step;
@@ -40,7 +42,8 @@ static enum verify_outcome want(struct verify_identity *out) {
 }
 
 static struct scram_bindings bindings_of(const struct verify_message *message) {
-    return (struct scram_bindings){message->exporter, message->end_point};
+    return (struct scram_bindings){span_part(message->exporter, 0, EXPORTER_BYTES),
+                                   span_from(message->exporter, EXPORTER_BYTES), message->end_point};
 }
 
 static enum verify_outcome read_first(const struct verify_message *message, struct span first,

@@ -59,8 +59,9 @@ enum frame_type {
     SESSION_TLS,               /* text description ("TLS1.3 TLS_AES_256_GCM_SHA384"): a claim for Received; clears all
                                   state */
     SESSION_AUTH,              /* u8 tls (claim), text mechanism, u8 has initial response, span initial response, span
-                                  TLS exporter (RFC 9266, 32 octets; claim), span digest of the certificate (RFC 5929
-                                  4, at most CHANNEL_BINDING_MAX; claim); these two empty where there is none */
+                                  TLS exporter (RFC 9266, 32 octets; behind it, under TLS 1.2, tls-unique of RFC 5929
+                                  3, 12 octets; claim), span digest of the certificate (RFC 5929 4, at most
+                                  CHANNEL_BINDING_MAX; claim); these two empty where there is none */
     SESSION_AUTH_NEXT,         /* u8 cancelled, span response */
     SESSION_MAIL,              /* u8 esmtp (claim), text HELO name (claim), span argument after "FROM:" */
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
@@ -248,10 +249,11 @@ enum verify_verdict {
 /* For the log: what else than a wrong password it was. */
 enum verify_why {
     VERIFY_WHY_NONE = 0,
-    VERIFY_WHY_DOWNGRADE, /* the client was not shown the -PLUS that was offered (RFC 5802 6) */
-    VERIFY_WHY_BINDING,   /* the channel binding of another connection, or of a kind that is not ours */
-    VERIFY_WHY_OLD_NTLM,  /* LM or NTLMv1 */
-    VERIFY_WHY_NO_KEYS,   /* no credential of the user's can be used by this mechanism */
+    VERIFY_WHY_DOWNGRADE,    /* the client was not shown the -PLUS that was offered (RFC 5802 6) */
+    VERIFY_WHY_BINDING,      /* the channel binding of another connection, or of a kind that is not ours */
+    VERIFY_WHY_OLD_NTLM,     /* LM or NTLMv1 */
+    VERIFY_WHY_NO_KEYS,      /* no credential of the user's can be used by this mechanism */
+    VERIFY_WHY_NOT_ENROLLED, /* by NTLM: no credential of the user's has an NT hash */
     VERIFY_WHY_COUNT
 };
 

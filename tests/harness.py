@@ -573,8 +573,8 @@ class Reply:
 
 
 class Wire:
-    def __init__(self, port, host="127.0.0.1", tls=False, greet=True, source=None, timeout=None, before=b""):
-        self.buffer = b""
+    def __init__(self, port, host="127.0.0.1", tls=False, greet=True, source=None, timeout=None, before=b"", version=None):
+        self.buffer, self.version = b"", version
         self.socket = socket.create_connection((host, port), timeout or PATIENCE,
                                                source_address=(source, 0) if source else None)
         if before:
@@ -583,9 +583,11 @@ class Wire:
             self.handshake()
         self.banner = self.reply() if greet else None
 
-    def handshake(self, name=HOSTNAME):
+    def handshake(self, name=HOSTNAME, version=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.version:
+            context.minimum_version = context.maximum_version = self.version
         self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self.buffer = b""
 

@@ -63,7 +63,7 @@ enum { REPLY_LINE_MAX = 512 }; /* RFC 5321 4.5.3.1.5 */
     ROW(TIMEOUT, 421, "4.4.2", "Nothing came for too long, closing")                                                 \
     ROW(LOGIN_TIMEOUT, 421, "4.7.0", "You did not log in in time, closing")                                          \
     ROW(SESSION_TIMEOUT, 421, "4.4.2", "This session lasted too long, closing")                                      \
-    ROW(SHUTDOWN, 421, "4.3.2", "The server is being restarted, please try again")                                   \
+    ROW(SHUTDOWN, 421, "4.3.2", "The server has ended this session, please try again")                               \
     ROW(PROXY, 421, "4.3.5", "No usable PROXY header came, closing")                                                 \
     ROW(UNSTEADY, 421, "4.3.0", "Something failed on our side, closing")
 

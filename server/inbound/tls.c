@@ -232,8 +232,10 @@ bool tls_binds(void) {
 }
 
 struct span tls_exporter(void) {
-    static uint8_t octets[TLS_EXPORTER_BYTES];
-    return tls_binding_exporter(connection, octets);
+    static uint8_t octets[TLS_EXPORTER_BYTES + TLS_UNIQUE_BYTES];
+    struct span exporter = tls_binding_exporter(connection, octets);
+    if (exporter.n) exporter.n += tls_binding_unique(connection, octets + exporter.n).n;
+    return exporter;
 }
 
 struct span tls_end_point(void) {

@@ -34,8 +34,9 @@ const char *tls_description(void);
 /* Why it failed, in OpenSSL's words. */
 const char *tls_reason(void);
 
-/* What a login can be bound to, after the handshake: tls-exporter (RFC 9266), and tls-server-end-point (RFC 5929).
- * Views until the next call; empty: there is none. No secrets; and a claim, once they leave the session. */
+/* What a login can be bound to, after the handshake: tls-exporter (RFC 9266) with tls-unique behind it under TLS 1.2,
+ * and tls-server-end-point (RFC 5929). Views until the next call; empty: there is none. No secrets; and a claim, once
+ * they leave the session. */
 struct span tls_exporter(void);
 struct span tls_end_point(void);
 

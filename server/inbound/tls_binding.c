@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
-_Static_assert((int)TLS_EXPORTER_BYTES <= (int)CHANNEL_BINDING_MAX, "an exporter fits");
+_Static_assert(TLS_EXPORTER_BYTES + TLS_UNIQUE_BYTES <= (int)CHANNEL_BINDING_MAX, "both fit");
 
 /* RFC 9266 4.2: without the extended master secret another connection may have the same one. */
 static bool is_unique(SSL *connection) {
@@ -31,6 +31,15 @@ struct span tls_binding_exporter(SSL *connection, uint8_t octets[TLS_EXPORTER_BY
                                            1 /* an empty context is not none: RFC 9266 2, RFC 5705 4 */) == 1;
     ERR_clear_error();
     return span_of(octets, done ? TLS_EXPORTER_BYTES : 0);
+}
+
+/* The first Finished of a whole handshake is the client's. RFC 7627 6.1: another connection may else have the same.
+ */
+struct span tls_binding_unique(SSL *connection, uint8_t octets[TLS_UNIQUE_BYTES]) {
+    bool there = connection && SSL_version(connection) == TLS1_2_VERSION && is_unique(connection) &&
+                 !SSL_session_reused(connection);
+    bool whole = there && SSL_get_peer_finished(connection, octets, TLS_UNIQUE_BYTES) == TLS_UNIQUE_BYTES;
+    return span_of(octets, whole ? TLS_UNIQUE_BYTES : 0);
 }
 
 struct span tls_binding_end_point(SSL *connection, uint8_t octets[CHANNEL_BINDING_MAX]) {

@@ -13,6 +13,8 @@ A transcript is read line by line; the part after # at the start of a line is a 
     S- TEXT          no line of the reply just read holds the text
     TLS              handshake
     MESSAGE          a small message with the marker, stuffed and ended
+    SCRAM MECHANISM HEADER NAME right|wrong     AUTH up to the client's second message; with the right password also
+                     the server's, which is looked at. "p=tls-server-end-point,," binds to the connection
     CLOSED           the server closes without another word
     REPEAT N LINE    the line N times, {i} counts from 1
     MAILBOX LOGIN REGEX     a message with the marker arrives there (or in "capture"), and matches
@@ -20,7 +22,9 @@ A transcript is read line by line; the part after # at the start of a line is a 
     LOG REGEX        the log gets such a line
 Words: ${id} a marker of this run, ${plain} ${user} ${pass} ${wrong} base64 of alice's login, ${host} ${login} ${from}.
 """
+import base64
 import glob
+import hashlib
 import os
 import re
 import sys
@@ -28,6 +32,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import Case, Failure, HOSTNAME, Server, b64, body, expect, main, marker  # noqa: E402
+from scram import Scram  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 servers = {}
@@ -123,7 +128,7 @@ class Chat:
             return
         kind, _, rest = line.partition(" ")
         action = {"C:": self.say, "bytes:": self.octets, "S:": self.prefix, "S~": self.regex, "S+": self.whole,
-                  "S-": self.absent, "TLS": self.tls, "MESSAGE": self.message, "CLOSED": self.closed,
+                  "S-": self.absent, "TLS": self.tls, "SCRAM": self.scram, "MESSAGE": self.message, "CLOSED": self.closed,
                   "MAILBOX": self.mailbox, "EMPTY": self.empty, "LOG": self.log}.get(kind)
         if not action:
             raise Failure("no such step: " + kind)
@@ -160,6 +165,18 @@ class Chat:
 
     def tls(self, rest):
         self.wire.handshake()
+
+    def scram(self, rest):
+        mechanism, header, name, secret = rest.split(" ")
+        client = Scram(header, name)
+        self.say("AUTH %s %s" % (mechanism, b64(client.first)))
+        self.prefix("334 ")
+        challenge = base64.b64decode(self.last[0][4:]).decode()
+        binding = hashlib.sha256(self.wire.socket.getpeercert(binary_form=True)).digest() if header[0] == "p" else b""
+        password = Server.password if secret == "right" else "wrong password"
+        self.say(b64(client.final(challenge, password, binding)))
+        if secret == "right":
+            self.prefix("334 " + b64(client.signature))
 
     def message(self, rest):
         self.wire.send(body(self.id) + b".\r\n")

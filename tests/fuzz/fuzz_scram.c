@@ -90,9 +90,9 @@ static void client_make(struct client *out, struct span password, const uint8_t 
 
 /* Client-first from the input; its name and nonce are such as a client may have. */
 static bool put_first(struct buf *b, uint8_t kind, struct span *in) {
-    static const char *const headers[] = {"n", "y", "p=tls-exporter", "p=tls-server-end-point"};
+    static const char *const headers[] = {"n", "y", "p=tls-exporter", "p=tls-server-end-point", "p=tls-unique"};
     struct span authorization = fuzz_line(in), name = fuzz_line(in), nonce = fuzz_line(in), extension = fuzz_line(in);
-    buf_put_text(b, headers[kind & 3]);
+    buf_put_text(b, headers[kind]);
     buf_put_octet(b, ',');
     if (authorization.n) buf_put_text(b, "a="), put_name(b, authorization);
     buf_put_text(b, ",n=");
@@ -154,18 +154,21 @@ static void exchange(struct span in) {
     struct buf message = BUF_OVER(text), kept = BUF_OVER(between), challenge = BUF_OVER(reply), b = BUF_OVER(answer);
     uint8_t salt[16] = {fuzz_octet(&in)}, dice[SCRAM_OUR_NONCE_BYTES] = {fuzz_octet(&in)}, nonce[SCRAM_OUR_NONCE_MAX];
     struct buf ours = BUF_OVER(nonce);
-    uint8_t kind = fuzz_octet(&in);
+    uint8_t kind = fuzz_octet(&in) % 5; /* of put_first's headers */
     uint32_t iterations = 1 + fuzz_octet(&in) % 3U;
     size_t which = fuzz_octet(&in) % KEYS, place = fuzz_octet(&in) * 8U, binding_n = 1 + fuzz_octet(&in) % 64U;
     uint8_t change = fuzz_octet(&in);
     noise[0] = fuzz_octet(&in), other[0] = (uint8_t)~noise[0];
     struct scram_bindings bindings = {0};
-    if ((kind & 3) != 1) bindings = (struct scram_bindings){span_of(noise, binding_n), span_of(other, 32)};
-    struct span binding = (kind & 3) == 2 ? bindings.exporter : bindings.end_point, password = fuzz_line(&in);
+    if (kind != 1)
+        bindings = (struct scram_bindings){span_of(noise, binding_n), span_of(other, 12), span_of(other, 32)};
+    struct span binding = kind == 2   ? bindings.exporter
+                          : kind == 3 ? bindings.end_point
+                                      : bindings.unique,
+                password = fuzz_line(&in);
     if (password.n > 255 || !put_first(&message, kind, &in)) return;
     HOLDS(scram_first_read(buf_span(&message), &first));
-    HOLDS(scram_first_binds(&first, (kind & 3) > 1, &bindings) &&
-          !scram_first_binds(&first, (kind & 3) < 2, &bindings));
+    HOLDS(scram_first_binds(&first, kind > 1, &bindings) && !scram_first_binds(&first, kind < 2, &bindings));
     scram_put_nonce(dice, &ours);
     HOLDS(scram_state_make(&made, buf_span(&message), buf_span(&ours), span_of(salt, sizeof salt), iterations));
     scram_state_put(&kept, &made);
@@ -193,9 +196,9 @@ static void exchange(struct span in) {
         HOLDS(!proves(buf_span(&b), &state, &first, &bindings, keys, which));
         answer[place % b.n] ^= change;
     }
-    noise[binding_n - 1] ^= 1, other[31] ^= 1;
+    noise[binding_n - 1] ^= 1, other[11] ^= 1;
     HOLDS(proves(buf_span(&b), &state, &first, &bindings, keys, which) == (whole && first.flag != 'p'));
-    noise[binding_n - 1] ^= 1, other[31] ^= 1;
+    noise[binding_n - 1] ^= 1, other[11] ^= 1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {

@@ -4,6 +4,7 @@
 
 #include "auth/auth.h"
 #include "auth/password.h"
+#include "server/process/sockets.h"
 #include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static uint8_t storage[FRAME_MAX];
@@ -83,15 +85,17 @@ static struct driver start(const struct auth_setup *setup, const struct driver_l
 void auth_fixture_start(struct auth_fixture *fixture) {
     int *mine[] = {&fixture->listener, &fixture->queue, &fixture->keys, &fixture->verifier};
     static const uint8_t roles[] = {ROLE_LISTENER, ROLE_QUEUE, ROLE_KEYS, ROLE_VERIFIER};
-    struct driver_link links[4];
+    struct driver_link links[5];
     for (size_t i = 0; i < 4; i++) {
         int ends[2];
         cr_assert_eq(frame_pair(ends, true), 0);
         *mine[i] = ends[0];
         links[i] = (struct driver_link){true, {roles[i], 0, ends[1]}};
     }
-    fixture->driver = start(&fixture->setup, links, 4);
-    for (size_t i = 0; i < 4; i++) close(links[i].link.fd);
+    links[4] = (struct driver_link){false, {DESCRIPTOR_CONTROL, 0, sockets_control(".", "auth.sock")}};
+    cr_assert_geq(links[4].link.fd, 0);
+    fixture->driver = start(&fixture->setup, links, 5);
+    for (size_t i = 0; i < 5; i++) close(links[i].link.fd);
 }
 
 void auth_fixture_stop(struct auth_fixture *fixture) {
@@ -121,26 +125,18 @@ static void collect(struct wire *w, struct buf *out) {
     cr_assert(wire_end(w));
 }
 
-int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, const char *verb, ...) {
-    struct auth_setup setup = fixture->setup;
+/* Asks, takes the answer, and closes the channel. */
+static int converse(int fd, struct buf *text_out, const char *verb, va_list arguments) {
     struct buf b = buf_over(storage, FRAME_BODY_MAX);
     struct frame frame;
-    va_list arguments;
-    int ends[2];
-    setup.stand_alone = 1;
-    cr_assert_eq(frame_pair(ends, true), 0);
-    struct driver driver = start(&setup, &(struct driver_link){true, {ROLE_COMMAND, 0, ends[1]}}, 1);
-    close(ends[1]);
     wire_put_text(&b, verb);
-    va_start(arguments, verb);
     for (const char *name; (name = va_arg(arguments, const char *));) {
         wire_put_text(&b, name);
         wire_put_text(&b, va_arg(arguments, const char *));
     }
-    va_end(arguments);
-    cr_assert_eq(frame_send(ends[0], CONTROL_REQUEST, buf_span(&b)), 0);
+    cr_assert_eq(frame_send(fd, CONTROL_REQUEST, buf_span(&b)), 0);
     for (;;) {
-        cr_assert(driver_receive(ends[0], storage, &frame), "no answer to %s", verb);
+        cr_assert(driver_receive(fd, storage, &frame), "no answer to %s", verb);
         struct wire w = wire_over(frame.body);
         if (frame.type == CONTROL_ROW) {
             collect(&w, text_out);
@@ -150,15 +146,39 @@ int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, con
         int code = wire_get_u8(&w);
         buf_put_span(text_out, wire_get_span(&w, FRAME_MAX));
         buf_put_octet(text_out, 0);
-        close(ends[0]);
-        int status = -1;
-        /* It leaves by itself when the command line has gone. */
-        struct pollfd wait = {driver.control, POLLIN, 0};
-        cr_expect_eq(poll(&wait, 1, 30000), 1);
-        status = driver_stop(&driver);
-        cr_expect_eq(status, 0, "%s: status %d", verb, status);
+        close(fd);
         return code;
     }
+}
+
+int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, const char *verb, ...) {
+    struct auth_setup setup = fixture->setup;
+    va_list arguments;
+    int ends[2];
+    setup.stand_alone = 1;
+    cr_assert_eq(frame_pair(ends, true), 0);
+    struct driver driver = start(&setup, &(struct driver_link){true, {ROLE_COMMAND, 0, ends[1]}}, 1);
+    close(ends[1]);
+    va_start(arguments, verb);
+    int code = converse(ends[0], text_out, verb, arguments);
+    va_end(arguments);
+    /* It leaves by itself when the command line has gone. */
+    struct pollfd wait = {driver.control, POLLIN, 0};
+    cr_expect_eq(poll(&wait, 1, 30000), 1);
+    int status = driver_stop(&driver);
+    cr_expect_eq(status, 0, "%s: status %d", verb, status);
+    return code;
+}
+
+int auth_fixture_ask(struct buf *text_out, const char *verb, ...) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "auth.sock"};
+    va_list arguments;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_assert(fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    va_start(arguments, verb);
+    int code = converse(fd, text_out, verb, arguments);
+    va_end(arguments);
+    return code;
 }
 
 void auth_fixture_announce(int session, enum relay_role role, const char *client) {

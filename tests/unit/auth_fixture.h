@@ -25,6 +25,9 @@ void auth_fixture_stop(struct auth_fixture *fixture);
  * the lines and texts of the rows and the message, each followed by a line end. */
 int auth_fixture_command(struct auth_fixture *fixture, struct buf *text_out, const char *verb, ...);
 
+/* The same of the auth that runs, over its control socket. */
+int auth_fixture_ask(struct buf *text_out, const char *verb, ...);
+
 /* A hash of "secret-word" that costs little. */
 const char *auth_fixture_hash(void);
 

@@ -127,7 +127,7 @@ Test(prepare, name) {
 }
 
 Test(prepare, lengths) {
-    static uint8_t typed[SECRET_MAX + 3];
+    static uint8_t typed[8 * SECRET_MAX];
     struct secret out;
     uint8_t storage[255];
     struct buf b = BUF_OVER(storage);
@@ -146,6 +146,8 @@ Test(prepare, lengths) {
     cr_expect_not(prepare_password(span_of(typed, 344), &out));
     cr_expect_eq(out.n, 0);
     cr_expect_not(prepare_password(span_of(typed, SECRET_MAX), &out));
+    cr_expect_not(prepare_password(span_of(typed, sizeof typed), &out));
+    cr_expect_not(prepare_name(span_of(typed, sizeof typed), &b));
     cr_expect_not(prepare_name(span_of(typed, 88), &b), "264 octets");
     cr_expect_eq(b.n, 0);
     cr_expect(prepare_name(span_of(typed, 84), &b));

@@ -40,7 +40,8 @@ Test(scram, published_exchanges) {
         uint8_t salt_octets[16], exporter_octets[64], end_point_octets[66], kept[STATE_BYTES], text[512];
         struct buf salt = BUF_OVER(salt_octets), exporter = BUF_OVER(exporter_octets),
                    end_point = BUF_OVER(end_point_octets), b = BUF_OVER(text), between = BUF_OVER(kept);
-        struct scram_bindings bindings = {decoded(row->exporter, &exporter), decoded(row->end_point, &end_point)};
+        struct scram_bindings bindings = {.exporter = decoded(row->exporter, &exporter),
+                                          .end_point = decoded(row->end_point, &end_point)};
         struct scram_first first, again;
         struct scram_state state, later;
         struct scram_final final;
@@ -180,28 +181,34 @@ Test(scram, client_first) {
 /* RFC 5802 6: what the flag says against what the channel has. */
 Test(scram, channel_bindings) {
     enum { PLAIN = 1, PLUS = 2 };
-    const struct span some = SPAN("\0\1\2"), none = {NULL, 0};
+    const struct span some = SPAN("\0\1\2");
+    const struct scram_bindings channels[] = {{.exporter = {NULL, 0}},
+                                              {.exporter = some},
+                                              {.unique = some},
+                                              {.end_point = some},
+                                              {.exporter = some, .unique = some, .end_point = some}};
     static const struct {
         const char *first;
-        unsigned without, exporter, end_point, both; /* mechanisms by which it goes, where the channel has these */
+        unsigned wanted[5]; /* the mechanisms by which it goes, on each of these channels */
     } rows[] = {
-        {"n,,n=u,r=a", PLAIN, PLAIN, PLAIN, PLAIN},    {"y,,n=u,r=a", PLAIN, 0, 0, 0},
-        {"p=tls-exporter,,n=u,r=a", 0, PLUS, 0, PLUS}, {"p=tls-server-end-point,,n=u,r=a", 0, 0, PLUS, PLUS},
-        {"p=tls-unique,,n=u,r=a", 0, 0, 0, 0},         {"p=TLS-EXPORTER,,n=u,r=a", 0, 0, 0, 0},
-        {"p=tls-exporter2,,n=u,r=a", 0, 0, 0, 0},
+        {"n,,n=u,r=a", {PLAIN, PLAIN, PLAIN, PLAIN, PLAIN}},
+        {"y,,n=u,r=a", {PLAIN, 0, 0, 0, 0}},
+        {"p=tls-exporter,,n=u,r=a", {0, PLUS, 0, 0, PLUS}},
+        {"p=tls-unique,,n=u,r=a", {0, 0, PLUS, 0, PLUS}},
+        {"p=tls-server-end-point,,n=u,r=a", {0, 0, 0, PLUS, PLUS}},
+        {"p=TLS-EXPORTER,,n=u,r=a", {0, 0, 0, 0, 0}},
+        {"p=tls-exporter2,,n=u,r=a", {0, 0, 0, 0, 0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct scram_first first;
         cr_assert(scram_first_read(span_text(rows[i].first), &first));
-        const struct scram_bindings channels[] = {{none, none}, {some, none}, {none, some}, {some, some}};
-        const unsigned wanted[] = {rows[i].without, rows[i].exporter, rows[i].end_point, rows[i].both};
-        for (size_t k = 0; k < 4; k++) {
+        for (size_t k = 0; k < 5; k++) {
             unsigned found = (scram_first_binds(&first, false, &channels[k]) ? PLAIN : 0U) |
                              (scram_first_binds(&first, true, &channels[k]) ? PLUS : 0U);
-            cr_expect_eq(found, wanted[k], "%s, channel %zu", rows[i].first, k);
+            cr_expect_eq(found, rows[i].wanted[k], "%s, channel %zu", rows[i].first, k);
         }
     }
-    cr_expect_not(scram_first_binds(&(struct scram_first){0}, false, &(struct scram_bindings){none, none}));
+    cr_expect_not(scram_first_binds(&(struct scram_first){0}, false, &channels[0]));
 }
 
 #define PROOF "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="

@@ -55,6 +55,16 @@ static void expect_exporter(SSL *client, SSL *server, bool there) {
     cr_expect(span_equal(mine, span_of(octets, sizeof octets)));
 }
 
+/* The client's Finished, which OpenSSL tells each side. */
+static void expect_unique(SSL *client, SSL *server, bool there) {
+    uint8_t octets[64], storage[TLS_UNIQUE_BYTES];
+    struct span mine = tls_binding_unique(server, storage);
+    cr_expect_eq(mine.n, there ? 12 : 0);
+    if (!there) return;
+    cr_assert_eq(SSL_get_finished(client, octets, sizeof octets), 12);
+    cr_expect(span_equal(mine, span_of(octets, 12)));
+}
+
 static void expect_end_point(SSL *client, SSL *server, const EVP_MD *digest) {
     uint8_t octets[EVP_MAX_MD_SIZE], storage[CHANNEL_BINDING_MAX];
     unsigned n = 0;
@@ -66,7 +76,8 @@ static void expect_end_point(SSL *client, SSL *server, const EVP_MD *digest) {
 Test(tls_binding, nothing_without_a_connection) {
     uint8_t storage[CHANNEL_BINDING_MAX];
     cr_expect(!tls_binding_there(NULL));
-    cr_expect(tls_binding_exporter(NULL, storage).n == 0 && tls_binding_end_point(NULL, storage).n == 0);
+    cr_expect(tls_binding_exporter(NULL, storage).n == 0 && tls_binding_end_point(NULL, storage).n == 0 &&
+              tls_binding_unique(NULL, storage).n == 0);
 }
 
 Test(tls_binding, both_ends_agree) {
@@ -95,6 +106,7 @@ Test(tls_binding, both_ends_agree) {
         connect_sides(client, server);
         cr_expect_eq(tls_binding_there(server), rows[i].there, "%zu", i);
         expect_exporter(client, server, rows[i].exporter);
+        expect_unique(client, server, rows[i].exporter && rows[i].version == TLS1_2_VERSION);
         expect_end_point(client, server, rows[i].end_point);
         SSL_free(client), SSL_free(server);
         X509_free(certificate), EVP_PKEY_free(rows[i].key);

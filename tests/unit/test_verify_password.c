@@ -1,73 +1,176 @@
-/* test_verify_password.c - which credential a password is of, whatever stands beside it. */
+/* test_verify_password.c - PLAIN and LOGIN as the verifier has them: which credential a password is, and what is made
+ * anew. */
 #include "auth/password.h"
 #include "auth/password_app.h"
+#include "auth/scram.h"
 #include "auth/verify.h"
 
 #include <criterion/criterion.h>
 
-static struct verify verify;
+static struct verify verify = {.setup = {.argon2_memory_bytes = 2 << 20, .argon2_passes = 1}};
+static const uint8_t salt[VERIFY_SALT_BYTES] = {1, 2, 3};
+static uint8_t name[VERIFY_NAME_BYTES - 1], authorization[VERIFY_NAME_BYTES - 1], challenge[VERIFY_CHALLENGE_BYTES],
+    state[SEAL_CLEAR_MAX], keys[VERIFY_SCRAM_BYTES];
+static struct verify_identity identity;
+static struct verify_result result;
 static struct verify_credentials credentials;
-static char mailbox[VERIFY_HASH_BYTES];
 
 static void begin(void) {
-    verify.setup = (struct verifier_setup){.argon2_memory_bytes = 1 << 20, .argon2_passes = 1};
-    cr_assert_eq(password_hash(SPAN("nobody's"), 1 << 20, 1, verify.dummy), 0);
-    cr_assert_eq(password_hash(SPAN("secret-word"), 1 << 20, 1, mailbox), 0);
+    cr_assert_eq(password_hash(SPAN("dummy"), 1 << 20, 1, verify.dummy), 0);
+    memset(keys, 1, sizeof keys);
+    credentials = (struct verify_credentials){
+        .real = true, .login = SPAN("alice@example.test"), .user_id = 5, .has_salt = true};
+    memcpy(credentials.salt, salt, sizeof salt);
 }
 
-TestSuite(verify_password, .init = begin, .timeout = 60);
+static void end(void) {
+    verify_plain.forget();
+}
 
-static void add(int64_t id, const char *hash) {
+TestSuite(verify_password, .init = begin, .fini = end);
+
+static struct verify_credential *add(int64_t id, const char *password, bool app) {
     struct verify_credential *credential = &credentials.list[credentials.n++];
-    credential->id = id;
-    strcpy(credential->hash, hash);
-    credentials.real = true;
+    struct span octets = span_text(password);
+    *credential = (struct verify_credential){.id = id, .scram = span_of(keys, sizeof keys)};
+    cr_assert_eq(app ? password_app_hash(octets, credential->hash)
+                     : password_hash(octets, verify.setup.argon2_memory_bytes, 1, credential->hash),
+                 0);
+    return credential;
 }
 
-static void add_app(int64_t id, const char *password) {
-    char hash[VERIFY_HASH_BYTES];
-    cr_assert_eq(password_app_hash(span_text(password), hash), 0);
-    add(id, hash);
+static enum verify_outcome read(const struct verify_mechanism *mechanism, unsigned step, struct span octets,
+                                struct span before) {
+    uint8_t storage[VERIFY_MESSAGE_MAX];
+    if (octets.n) memcpy(storage, octets.p, octets.n);
+    struct verify_message message = {.step = step, .state = before, .message = span_of(storage, octets.n)};
+    identity = (struct verify_identity){.name = BUF_OVER(name),
+                                        .authorization = BUF_OVER(authorization),
+                                        .challenge = BUF_OVER(challenge),
+                                        .state = BUF_OVER(state)};
+    enum verify_outcome outcome = mechanism->read(&verify, &message, &identity);
+    memset(storage, 0xee, sizeof storage); /* the frame is gone */
+    return outcome;
 }
 
-/* The credential that opens, or 0. */
-static int64_t try(const char *password) {
-    uint8_t storage[600], name[VERIFY_NAME_BYTES], authorization[VERIFY_NAME_BYTES];
-    struct buf b = BUF_OVER(storage);
-    struct verify_identity identity = {.name = BUF_OVER(name), .authorization = BUF_OVER(authorization)};
-    struct verify_result result = {0};
-    buf_put(&b, "\0alice", 6);
-    buf_put_octet(&b, 0);
-    buf_put_text(&b, password);
-    struct verify_message message = {.mechanism = MECHANISM_PLAIN, .message = buf_span(&b)};
-    cr_assert_eq(verify_plain.read(&verify, &message, &identity), VERIFY_CHECK);
-    cr_expect(span_equal(buf_span(&identity.name), SPAN("alice")));
+static enum verify_verdict check(void) {
+    result = (struct verify_result){.challenge = BUF_OVER(challenge), .state = BUF_OVER(state)};
     enum verify_verdict verdict = verify_plain.check(&verify, &credentials, &result);
     verify_plain.forget();
-    cr_expect_eq(verdict == VERIFY_ACCEPTED, result.credential_id != 0);
-    return verdict == VERIFY_ACCEPTED ? result.credential_id : 0;
+    return verdict;
 }
 
-Test(verify_password, mailbox_and_apps) {
-    add(7, mailbox);
-    add_app(8, "abcde-fghij-kmnpq-rstuv");
-    add_app(9, "zzzzz-fghij-kmnpq-rstuv");
-    cr_expect_eq(try("secret-word"), 7);
-    cr_expect_eq(try("abcde-fghij-kmnpq-rstuv"), 8);
-    cr_expect_eq(try("zzzzz-fghij-kmnpq-rstuv"), 9);
-    cr_expect_eq(try("yyyyy-fghij-kmnpq-rstuv"), 0);
-    cr_expect_eq(try("nobody's"), 0);
+static enum verify_verdict try(const char *password) {
+    uint8_t storage[512];
+    struct buf b = BUF_OVER(storage);
+    buf_put(&b, "\0alice\0", 7);
+    buf_put_text(&b, password);
+    cr_assert_eq(read(&verify_plain, 0, buf_span(&b), span_of(NULL, 0)), VERIFY_CHECK);
+    return check();
 }
 
-/* The hash of nobody is worked out, and opens nothing. */
-Test(verify_password, apps_alone) {
-    add_app(8, "abcde-fghij-kmnpq-rstuv");
-    cr_expect_eq(try("abcde-fghij-kmnpq-rstuv"), 8);
-    cr_expect_eq(try("nobody's"), 0);
-    cr_expect_eq(try("secret-word"), 0);
+static bool makes_keys(const char *password) {
+    struct scram_keys made;
+    scram_keys_make(span_text(password), span_of(salt, sizeof salt), SCRAM_ITERATIONS, &made);
+    return memcmp(result.new_scram, made.stored, 32) == 0 && memcmp(result.new_scram + 32, made.server, 32) == 0;
+}
+
+static bool makes_no_keys(void) {
+    static const uint8_t none[VERIFY_SCRAM_BYTES];
+    return memcmp(result.new_scram, none, sizeof none) == 0;
+}
+
+Test(verify_password, plain) {
+    cr_assert_eq(read(&verify_plain, 0, span_of("bob\0alice\0secret", 16), span_of(NULL, 0)), VERIFY_CHECK);
+    cr_expect(span_equal(buf_span(&identity.name), SPAN("alice")));
+    cr_expect(span_equal(buf_span(&identity.authorization), SPAN("bob")));
+    cr_expect(span_equal(identity.password, SPAN("secret")));
+    cr_expect_eq(read(&verify_plain, 1, span_of("\0alice\0secret", 13), span_of(NULL, 0)), VERIFY_MALFORMED);
+    cr_expect_eq(read(&verify_plain, 0, SPAN("alice"), span_of(NULL, 0)), VERIFY_MALFORMED);
+    cr_expect_eq(read(&verify_plain, 0, span_of(NULL, 0), span_of(NULL, 0)), VERIFY_MALFORMED);
+    cr_expect_eq(read(&verify_plain, 0, span_of("\0\xe2\x80\x8b\0secret", 11), span_of(NULL, 0)), VERIFY_DENIED,
+                 "nobody has an invisible name");
+}
+
+Test(verify_password, login) {
+    cr_assert_eq(read(&verify_login, 0, SPAN("alice"), span_of(NULL, 0)), VERIFY_CONTINUE);
+    cr_expect(span_equal(buf_span(&identity.challenge), SPAN("Password:")));
+    cr_expect(span_equal(buf_span(&identity.state), SPAN("alice")));
+    cr_assert_eq(read(&verify_login, 1, SPAN("secret"), SPAN("alice")), VERIFY_CHECK);
+    cr_expect(span_equal(buf_span(&identity.name), SPAN("alice")));
+    cr_expect(span_equal(identity.password, SPAN("secret")));
+    cr_expect_eq(read(&verify_login, 0, span_of(NULL, 0), span_of(NULL, 0)), VERIFY_MALFORMED);
+    cr_expect_eq(read(&verify_login, 1, span_of(NULL, 0), SPAN("alice")), VERIFY_MALFORMED);
+    cr_expect_eq(read(&verify_login, 2, SPAN("secret"), SPAN("alice")), VERIFY_MALFORMED);
+}
+
+Test(verify_password, which_credential) {
+    add(10, "mailbox word", false);
+    add(11, "first device", true);
+    add(12, "second device", true);
+    static const struct {
+        const char *password;
+        int64_t id;
+    } rows[] = {{"mailbox word", 10}, {"first device", 11}, {"second device", 12}, {"no device", 0}, {"dummy", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_expect_eq(try(rows[i].password), rows[i].id ? VERIFY_ACCEPTED : VERIFY_REJECTED, "%zu", i);
+        cr_expect_eq(result.credential_id, rows[i].id);
+        cr_expect(result.new_hash[0] == 0 && makes_no_keys(), "nothing is to be made anew");
+    }
 }
 
 Test(verify_password, nobody) {
-    cr_expect_eq(try("nobody's"), 0);
-    cr_expect_eq(try("secret-word"), 0);
+    credentials.real = false;
+    cr_expect_eq(try("dummy"), VERIFY_REJECTED, "the hash of nobody opens nothing");
+    add(11, "first device", true); /* no mailbox password */
+    credentials.real = true;
+    cr_expect_eq(try("dummy"), VERIFY_REJECTED);
+    cr_expect_eq(try("first device"), VERIFY_ACCEPTED);
+}
+
+Test(verify_password, what_is_made_anew) {
+    struct verify_credential *mailbox = add(10, "mailbox word", false);
+    struct verify_credential *app = add(11, "first device", true);
+    mailbox->scram.n = app->scram.n = 0;
+    cr_assert_eq(try("mailbox word"), VERIFY_ACCEPTED);
+    cr_expect(result.new_hash[0] == 0 && makes_keys("mailbox word"));
+    cr_assert_eq(try("first device"), VERIFY_ACCEPTED);
+    cr_expect(result.new_hash[0] == 0 && makes_keys("first device"));
+    cr_assert_eq(try("wrong"), VERIFY_REJECTED);
+    cr_expect(result.new_hash[0] == 0 && makes_no_keys());
+    credentials.has_salt = false;
+    cr_assert_eq(try("mailbox word"), VERIFY_ACCEPTED);
+    cr_expect(makes_no_keys(), "without the user's salt");
+    /* Another cost. */
+    credentials.has_salt = true;
+    mailbox->scram = span_of(keys, sizeof keys);
+    cr_assert_eq(password_hash(SPAN("mailbox word"), 1 << 20, 1, mailbox->hash), 0);
+    cr_assert_eq(try("mailbox word"), VERIFY_ACCEPTED);
+    cr_expect(makes_no_keys());
+    cr_expect(password_check(SPAN("mailbox word"), result.new_hash));
+    cr_expect_str_neq(result.new_hash, mailbox->hash);
+}
+
+#define COMPOSED                                                                                                     \
+    "\xc3\xbc"                                                                                                       \
+    "zzzz"
+#define DECOMPOSED                                                                                                   \
+    "u\xcc\x88"                                                                                                      \
+    "zzzz"
+
+/* A hash of what was typed, by a keyboard that composes letters otherwise, or that RFC 8265 does not allow at all. */
+Test(verify_password, forms_of_a_password) {
+    add(10, DECOMPOSED, false);
+    cr_expect_eq(try(COMPOSED), VERIFY_REJECTED, "the other form is another password as long as the hash is old");
+    cr_assert_eq(try(DECOMPOSED), VERIFY_ACCEPTED);
+    cr_expect(password_check(SPAN(COMPOSED), result.new_hash), "and from then on it is in the one form");
+    credentials.n = 0;
+    add(10, COMPOSED, false);
+    cr_expect_eq(try(DECOMPOSED), VERIFY_ACCEPTED);
+    cr_expect_eq(result.new_hash[0], 0);
+    credentials.n = 0;
+    add(10, "tab\tword", false)->scram.n = 0;
+    cr_expect_eq(try("tab\tword"), VERIFY_ACCEPTED);
+    cr_expect(result.new_hash[0] == 0 && makes_no_keys(), "it stays as it is");
+    cr_expect_eq(try("tab\tword2"), VERIFY_REJECTED);
 }

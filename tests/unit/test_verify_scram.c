@@ -7,7 +7,9 @@
 #include <criterion/criterion.h>
 
 static struct verify verify = {.salt_key = {9, 8, 7}};
-static const uint8_t salt[VERIFY_SALT_BYTES] = {1, 2, 3}, exporter[32] = {4, 5, 6}, end_point[32] = {7, 8, 9};
+static const uint8_t salt[VERIFY_SALT_BYTES] = {1, 2, 3}, end_point[32] = {7, 8, 9};
+static uint8_t exporter[44] = {4, 5, 6, [32] = 10, 11, 12}; /* tls-unique behind it */
+static size_t exporter_n = 32;
 static uint8_t name[VERIFY_NAME_BYTES - 1], authorization[VERIFY_NAME_BYTES - 1], challenge[VERIFY_CHALLENGE_BYTES],
     state[SEAL_CLEAR_MAX], kept[SEAL_CLEAR_MAX];
 static struct verify_identity identity;
@@ -45,12 +47,12 @@ static void end(void) {
 TestSuite(verify_scram, .init = begin, .fini = end);
 
 static enum verify_outcome read(unsigned mechanism, unsigned step, struct span message, bool bound) {
-    uint8_t octets[VERIFY_MESSAGE_MAX], bindings[64];
+    uint8_t octets[VERIFY_MESSAGE_MAX], bindings[76];
     struct verify_message in = {.mechanism = mechanism, .step = step};
     if (message.n) memcpy(octets, message.p, message.n);
     in.message = span_of(octets, message.n);
-    memcpy(bindings, exporter, 32), memcpy(bindings + 32, end_point, 32);
-    if (bound) in.exporter = span_of(bindings, 32), in.end_point = span_of(bindings + 32, 32);
+    memcpy(bindings, exporter, 44), memcpy(bindings + 44, end_point, 32);
+    if (bound) in.exporter = span_of(bindings, exporter_n), in.end_point = span_of(bindings + 44, 32);
     in.state = step ? span_of(kept, kept_n) : span_of(NULL, 0);
     identity = (struct verify_identity){.name = BUF_OVER(name),
                                         .authorization = BUF_OVER(authorization),
@@ -99,6 +101,9 @@ Test(verify_scram, right_by_each_credential) {
     cr_expect_eq(answered(MECHANISM_SCRAM_PLUS, "p=tls-server-end-point,,", "pencil", span_of(end_point, 32)),
                  VERIFY_LAST);
     cr_expect(scram_client_believes(&client, buf_span(&result.challenge)));
+    exporter_n = 44; /* under TLS 1.2 */
+    cr_expect_eq(answered(MECHANISM_SCRAM_PLUS, "p=tls-unique,,", "pencil", span_of(exporter + 32, 12)), VERIFY_LAST);
+    cr_expect_eq(answered(MECHANISM_SCRAM_PLUS, "p=tls-exporter,,", "pencil", span_of(exporter, 32)), VERIFY_LAST);
 }
 
 Test(verify_scram, names_are_prepared) {
