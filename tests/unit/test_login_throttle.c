@@ -96,20 +96,25 @@ Test(login_throttle, nonsense_holds_a_network) {
 
 Test(login_throttle, wrong_passwords_hold_a_network) {
     char name[32];
+    end();
+    logins_auth.setup.throttle.network_failures = 2; /* with more of them, each of the last waits for seconds */
+    logins_start_played(&verifier, 1);
     int session = logins_session("203.0.113.1");
     unsigned outcome = AUTH_REJECTED;
     for (unsigned tries = 0; outcome == AUTH_REJECTED; tries++) {
         cr_assert_lt(tries, 40U, "never held");
         snprintf(name, sizeof name, "user%u@example.test", tries);
         logins_say(session, "PLAIN", SPAN("x"));
-        if (!logins_hears(verifier, 6000)) break;
+        bool asked = false;
+        while (!(asked = logins_hears(verifier, 10)) && !logins_hears(session, 10)) continue;
+        if (!asked) break;
         logins_play_identity(verifier, name, "", (uint8_t)(tries + 1), tries + 1);
         struct logins_told told;
         logins_told(verifier, &told);
         logins_play_verdict(verifier, VERIFY_REJECTED, 0, "");
         outcome = logins_answered(session, NULL, NULL);
     }
-    cr_expect_eq(logins_answered(session, NULL, NULL), AUTH_FAILED_TEMPORARILY);
+    cr_expect_eq(logins_answered(session, NULL, NULL), AUTH_HELD);
     expect_held();
 }
 
