@@ -11,8 +11,9 @@ enum {
     FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
     TURNED_AWAY_MS = 2000,
-    CHALLENGE_MS = 3,  /* what a challenge to a name costs is far below it */
-    STRANGERS_MANY = 4 /* so many wait: one verifier is for known networks alone */
+    FAILURE_HASHES = 3,       /* of the dearest: both forms of a password (RFC 8265), and some to spare */
+    CHALLENGE_MS = 3,         /* what a challenge to a name costs is far below it */
+    STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
 };
 
 /* A timer that cannot be had is due at once. */
@@ -32,7 +33,7 @@ static uint64_t failure_ms(const struct auth *auth) {
     if (!dearest) return FAILURE_DEFAULT_MS;
     uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
     if (configured && auth->dearest_work > configured) dearest = dearest * auth->dearest_work / configured;
-    return dearest * 3 / 2 > FAILURE_MIN_MS ? dearest * 3 / 2 : FAILURE_MIN_MS;
+    return dearest * FAILURE_HASHES > FAILURE_MIN_MS ? dearest * FAILURE_HASHES : FAILURE_MIN_MS;
 }
 
 /* A step after the message came, or a multiple of it where the wait for a verifier was long. */

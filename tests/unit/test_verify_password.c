@@ -6,6 +6,7 @@
 #include "auth/verify.h"
 
 #include <criterion/criterion.h>
+#include <time.h>
 
 static struct verify verify = {.setup = {.argon2_memory_bytes = 2 << 20, .argon2_passes = 1}};
 static const uint8_t salt[VERIFY_SALT_BYTES] = {1, 2, 3};
@@ -173,4 +174,40 @@ Test(verify_password, forms_of_a_password) {
     cr_expect_eq(try("tab\tword"), VERIFY_ACCEPTED);
     cr_expect(result.new_hash[0] == 0 && makes_no_keys(), "it stays as it is");
     cr_expect_eq(try("tab\tword2"), VERIFY_REJECTED);
+}
+
+/* ---- work */
+
+static int64_t processor_ns(void) {
+    struct timespec now;
+    cr_assert_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The least of several, since a busy machine only adds. */
+static int64_t work_of(const char *hash, const char *password) {
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < 9; i++) {
+        credentials = (struct verify_credentials){0};
+        if (hash) add(7, hash);
+        int64_t began = processor_ns();
+        cr_expect_eq(try(password), 0);
+        int64_t took = processor_ns() - began;
+        if (took < least) least = took;
+    }
+    return least;
+}
+
+/* Whoever it is, a wrong password costs about what nobody's does; and two forms of one twice that. */
+Test(verify_password, cheap_hashes_are_made_up_for) {
+    char cheap[VERIFY_HASH_BYTES];
+    cr_assert_eq(password_hash(SPAN("secret-word"), 1 << 18, 1, cheap), 0);
+    int64_t nobody = work_of(NULL, "another-word"), twice = work_of(NULL, "anothe\u0301r-word");
+    const char *hashes[] = {mailbox, cheap, "{SSHA}h1iLDvMZGyP+YTi2ELRGDSKVOwdzYWx0"};
+    cr_expect_gt(twice, nobody * 3 / 2);
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        int64_t one = work_of(hashes[i], "another-word"), two = work_of(hashes[i], "anothe\u0301r-word");
+        cr_expect(one > nobody / 2 && one < nobody * 2, "hash %zu: %jd ns, nobody's %jd", i, one, nobody);
+        cr_expect(two > twice / 2 && two < twice * 2, "hash %zu: %jd ns, nobody's %jd", i, two, twice);
+    }
 }
