@@ -70,6 +70,7 @@ int listener_prepare(struct role_start *start) {
     settle_thread();
     settle_constants();
     settle_head();
+    stack_guard();
     return 0;
 }
 

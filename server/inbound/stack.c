@@ -16,10 +16,14 @@ void *stack_memory(void) {
     return childs;
 }
 
+enum { GUARD_BYTES = 64 << 10, OWN_BYTES = 512 << 10 };
+
 #ifdef GATEPOST_SANITIZED /* which knows one stack a thread */
 int stack_leave(int (*run)(void *context), void *context) {
     return run(context);
 }
+
+void stack_guard(void) {}
 
 pid_t stack_fork(int (*run)(void *context), void *context) {
     pid_t pid = _Fork();
@@ -27,8 +31,6 @@ pid_t stack_fork(int (*run)(void *context), void *context) {
     return pid;
 }
 #else
-enum { GUARD_BYTES = 64 << 10, OWN_BYTES = 512 << 10 };
-
 static struct {
     int (*run)(void *context);
     void *context;
@@ -50,6 +52,11 @@ int stack_leave(int (*run)(void *context), void *context) {
     errand.own.uc_link = &errand.before;
     makecontext(&errand.own, begin, 0);
     return swapcontext(&errand.before, &errand.own) == 0 ? errand.result : -1;
+}
+
+void stack_guard(void) {
+    /* Where it cannot be had all goes on: it is there for a fault of ours alone. */
+    (void)munmap(childs, GUARD_BYTES);
 }
 
 pid_t stack_fork(int (*run)(void *context), void *context) {
