@@ -10,7 +10,7 @@ enum {
     WAIT_MAX_MS = 10000,      /* for a verifier */
     FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
-    CHALLENGE_MS = 3,         /* what a challenge to a name costs is far below it */
+    CHALLENGE_MS = 10,        /* what a challenge to a name costs is far below it */
     STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
 };
 
@@ -31,7 +31,8 @@ static uint64_t failure_ms(const struct auth *auth) {
     if (!dearest) return FAILURE_DEFAULT_MS;
     uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
     if (configured && auth->dearest_work > configured) dearest = dearest * auth->dearest_work / configured;
-    return dearest * 3 / 2 > FAILURE_MIN_MS ? dearest * 3 / 2 : FAILURE_MIN_MS;
+    /* Twice that: on a busy machine most are done by then, and all have the same time. */
+    return 2 * dearest > FAILURE_MIN_MS ? 2 * dearest : FAILURE_MIN_MS;
 }
 
 /* A step after the message came, or a multiple of it where the wait for a verifier was long. */
