@@ -102,10 +102,6 @@ static bool is_held(const struct peer *peer) {
            THROTTLE_REFUSE;
 }
 
-int login_hold(struct peer *peer) {
-    return refuse(peer, AUTH_HELD, "too many failed logins from this network");
-}
-
 void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const char *why) {
     if (login_refuse(peer, outcome, why) != 0) peer_drop(peer);
 }
@@ -166,9 +162,10 @@ int login_start(struct peer *peer, struct frame *frame) {
         tell_form(peer);
         return login_refuse(peer, AUTH_REJECTED, "no TLS");
     }
-    if (!initial && is_held(peer)) return login_hold(peer);
-    if (!initial) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
-    return login_submit(peer, response);
+    if (initial) return login_submit(peer, response);
+    if (!is_held(peer)) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
+    login_hold(peer);
+    return 0;
 }
 
 /* The client has seen that we are who we say, and says nothing more (RFC 4954 4, RFC 5802 3). */

@@ -105,7 +105,7 @@ static bool may_try(struct auth_link *link, struct peer *peer) {
     if (verdict == THROTTLE_ALLOW) return true;
     tell_forget(link);
     if (verdict == THROTTLE_REFUSE) {
-        if (login_hold(peer) != 0) peer_drop(peer);
+        login_hold(peer);
         return false;
     }
     throttle_failed(peer->auth->throttle, &exchange->attempt, THROTTLE_FAILED_UNCHECKED, now);

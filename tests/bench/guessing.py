@@ -41,6 +41,7 @@ def read_arguments():
     parser.add_argument("--user", default="alice@example.test")
     parser.add_argument("--password", default=Server.password)
     parser.add_argument("--argon2-memory", default="64M", help="of the own server")
+    parser.add_argument("--network-failures", type=int, default=20, help="of the own server: fewer, and all are held soon")
     parser.add_argument("--no-cache", action="store_true", help="the own server remembers no successes")
     parser.add_argument("--no-throttle", action="store_true", help="the own server holds nobody")
     return parser.parse_args()
@@ -50,7 +51,7 @@ def own_server(arguments):
     # As many places as there are guessers: that a server is full is another measurement.
     places = arguments.connections + 200
     config = {"auth": {"argon2_memory": arguments.argon2_memory},
-              "throttle": {"enabled": not arguments.no_throttle, "network_failures": 20, "account_failures": 40},
+              "throttle": {"account_failures": 40, "enabled": not arguments.no_throttle, "network_failures": arguments.network_failures},
               "limits": {"connections": places, "connections_per_address": places, "connections_per_network": places,
                          "waiting_for_auth": places}}
     if arguments.no_cache:

@@ -1,5 +1,6 @@
 """guessing.py - guessing passwords: what counts, who is held and who is not, what a restart leaves, and what fail2ban makes of
 the log. Addresses of 127.0.0.0/8 are clients of their own; those of IPv6 come by PROXY."""
+import base64
 import os
 import signal
 import subprocess
@@ -104,23 +105,38 @@ def lines(*texts):
     return say
 
 
+def scram(user, proof=b"\1" * 32):
+    """A whole SCRAM-SHA-256 with this proof; the replies."""
+    def say(wire):
+        first = wire.ask("AUTH SCRAM-SHA-256 " + b64("n,,n=%s,r=fyko+d2lbbFgONRv9qkx" % user))
+        equal(first.code, 334, "SCRAM's first message, whoever it is")
+        nonce = base64.b64decode(first.text[4:]).decode().split(",")[0]
+        return wire.ask(b64("c=biws,%s,p=%s" % (nonce, b64(proof))))
+    return say
+
+
 ALICE = "alice@example.test"
-PATHS = {  # name: (what is said, code of the reply, whether a password was guessed)
-    "unknown user": (plain("nobody@example.test", "guess"), 535, True),
-    "unknown user, no address": (plain("no address at all", "guess"), 535, True),
-    "wrong password": (plain(ALICE, "guess"), 535, True),
-    "wrong password, LOGIN": (lines("AUTH LOGIN", b64(ALICE), b64("guess")), 535, True),
-    "disabled account": (plain("carol@example.test", Server.password), 535, True),
-    "another authorization identity": (plain(ALICE, Server.password, "bob@example.test"), 535, True),
-    "unknown mechanism": (lines("AUTH CRAM-MD5"), 504, False),
-    "malformed message": (lines("AUTH PLAIN " + b64("no NUL in it")), 501, False),
-    "malformed base64": (lines("AUTH PLAIN ===="), 501, False),
-    "malformed base64, second line": (lines("AUTH LOGIN", b64(ALICE), "===="), 501, False),
-    "cancelled": (lines("AUTH LOGIN", "*"), 501, False),
+GUESS, SAME, FORM = 180, 9, 45  # seconds of draining that each costs: 20 guesses an hour
+PATHS = {  # name: (what is said, code of the reply, what three of it cost)
+    "unknown user": (plain("nobody@example.test", "guess"), 535, GUESS + 2 * SAME),
+    "unknown user, no address": (plain("no address at all", "guess"), 535, GUESS + 2 * SAME),
+    "wrong password": (plain(ALICE, "guess"), 535, GUESS + 2 * SAME),
+    "wrong password, LOGIN": (lines("AUTH LOGIN", b64(ALICE), b64("guess")), 535, GUESS + 2 * SAME),
+    "wrong proof, SCRAM": (scram(ALICE), 535, 3 * GUESS),
+    "unknown user, SCRAM": (scram("nobody@example.test"), 535, 3 * GUESS),
+    "disabled account": (plain("carol@example.test", Server.password), 535, GUESS + 2 * SAME),
+    "another authorization identity": (plain(ALICE, Server.password, "bob@example.test"), 535, GUESS + 2 * SAME),
+    "unknown mechanism": (lines("AUTH CRAM-MD5"), 504, 3 * FORM),
+    "malformed message": (lines("AUTH PLAIN " + b64("no NUL in it")), 501, 3 * FORM),
+    "malformed message, SCRAM": (lines("AUTH SCRAM-SHA-256 " + b64("n,,r=x")), 501, 3 * FORM),
+    "malformed base64": (lines("AUTH PLAIN ===="), 501, 3 * FORM),
+    "malformed base64, second line": (lines("AUTH LOGIN", b64(ALICE), "===="), 501, 3 * FORM),
+    "cancelled": (lines("AUTH LOGIN", "*"), 501, 3 * FORM),
+    "cancelled, SCRAM": (lines("AUTH SCRAM-SHA-256 " + b64("n,,n=%s,r=fyko+d2lbbFgONRv9qkx" % ALICE), "*"), 501, 3 * FORM),
 }
 
 
-def check_path(what, code, guessed):
+def check_path(what, code, cost):
     def check():
         source = network()
         wire = dial(source)
@@ -131,8 +147,7 @@ def check_path(what, code, guessed):
         lines_of = [line for line in server().log().splitlines() if "event=login-failed" in line and "client=%s " % source in line]
         equal(len(lines_of), 3, "lines in the log")
         empty = parse_time(found["empty"]) - parse_time(found["last"])
-        # A twentieth of an hour for a guess (the second and third are the same again), a quarter of that for what is none.
-        expect(170 < empty < 205 if guessed else 120 < empty < 140, "three failures cost %d s" % empty)
+        expect(cost - 15 < empty < cost + 3, "three failures cost %d s, not %d" % (empty, cost))
         wire.close()
     return check
 
@@ -141,8 +156,8 @@ def parse_time(text):
     return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
-for _name, (_what, _code, _guessed) in PATHS.items():
-    case("counts: " + _name)(check_path(_what, _code, _guessed))
+for _name, (_what, _code, _cost) in PATHS.items():
+    case("counts: " + _name)(check_path(_what, _code, _cost))
 
 
 @case("without TLS nothing is looked at, and it counts")
@@ -236,6 +251,10 @@ def _():
         held = login(elsewhere, "alice", one=one)
         equal(held.text, login(elsewhere, "nobody", one=one).text, "words of held accounts")
         equal(held.text, login(elsewhere, "bob", "wrong", one=one).text, "words of a wrong password")
+        wire = dial(elsewhere, one)
+        proofs = [scram(user + "@example.test")(wire).text for user in ("alice", "nobody", "bob")]
+        equal(proofs, [held.text] * 3, "words of held accounts and a wrong proof")
+        wire.close()
         equal(login(home, "alice", one=one).code, 235, "from home")
         equal(login(elsewhere, "bob", one=one).code, 235, "another account")
         found = row("alice@example.test", one)
