@@ -90,6 +90,8 @@ static const struct {
     {"user passwd", control_user_passwd},
     {"user enable", control_user_enable},
     {"user disable", control_user_enable},
+    {"user quota", control_user_quota},
+    {"quota list", control_quota_list},
     {"user import", control_user_import},
     {"user export", control_user_export},
     {"user enrolment", control_user_enrolment},

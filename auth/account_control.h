@@ -5,6 +5,8 @@
  *   user login add|passwd (login, name, SECRET), list ([login]), remove (login, name)
  *   user spa enable (login, SECRET), disable (login)
  *   SECRET: hash, and in base64 salt, [scram: StoredKey and ServerKey], [nt: sealed, of users enrolled for NTLM]
+ *   user quota (login, [app-password | separate-login: its name], [messages-per-hour, messages-per-day,
+ *   recipients-per-hour, recipients-per-day, suspend-after: a number or "default"]), quota list ([login])
  *   user import ([begin], [users], [replace], [end]), user export: see auth/control_import.c
  *   alias add (address, target..., forward), alias list ([address]), alias remove (address, [target...])
  *   sender allow|deny (login, address: a pattern), sender list ([login])

@@ -231,16 +231,17 @@ static void take_setup(struct auth *auth) {
     find_dearest(auth);
 }
 
-static void close_all(struct auth *auth) {
-    guessing_close(auth);
-    database_close(auth->house.db);
-    dovecot_export_close(&auth->dovecot);
-}
-
 static void read_listeners(struct auth *auth) {
     /* What a listener said before it was replaced would be lost with its channel. */
     for (size_t i = 0; i < auth->n_links; i++)
         while (auth->links[i].kind == ROLE_LISTENER && auth->links[i].alive && read_link(&auth->links[i])) continue;
+}
+
+static void close_all(struct auth *auth) {
+    guessing_close(auth);
+    quota_close(&auth->quota);
+    database_close(auth->house.db);
+    dovecot_export_close(&auth->dovecot);
 }
 
 static void master_ready(void *context, uint32_t events) {
@@ -300,10 +301,11 @@ static int open_all(struct auth *auth) {
         log_fault("the lock of the directory", errno);
         return -1;
     }
-    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup};
+    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
+    if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
@@ -356,6 +358,8 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
         wait = earlier(wait, guessing_round(&auth));
+        quota_round(&auth.quota);
+        wait = earlier(wait, notice_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);

@@ -6,6 +6,7 @@
 #include "auth/facts.h"
 #include "auth/login_cache.h"
 #include "auth/login_queue.h"
+#include "auth/notice.h"
 #include "auth/peer_count.h"
 #include "auth/postmaster.h"
 #include "store/control.h"
@@ -45,6 +46,8 @@ struct auth {
     struct login_queue logins;
     struct login_cache cache;
     struct queue_timers login_timers; /* of exchanges */
+    struct quota quota;
+    struct notices notices;
     struct peer *peers;
     uint32_t n_peers;
     struct peer_counts counts;

@@ -11,6 +11,7 @@ static void put_domains(struct buf *b, const struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_local_domains; i++) {
         wire_put_span(b, setup->local_domains[i].name);
         wire_put_u8(b, setup->local_domains[i].sender_needs_auth);
+        wire_put_u8(b, setup->local_domains[i].header_from);
         wire_put_span(b, setup->local_domains[i].lmtp);
     }
     wire_put_u32(b, setup->n_relay_domains);
@@ -62,6 +63,9 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->failures_per_session);
     wire_put_u64(b, setup->message_bytes);
     wire_put_u64(b, setup->login_ms);
+    for (size_t what = 0; what < QUOTA_WHATS; what++)
+        for (size_t period = 0; period < QUOTA_PERIODS; period++) wire_put_u32(b, setup->quota.most[what][period]);
+    wire_put_u32(b, setup->quota.suspend_after);
     put_throttle(b, &setup->throttle);
     wire_put_u32(b, setup->mail_uid);
     wire_put_u32(b, setup->mail_gid);
@@ -95,6 +99,7 @@ static void get_domains(struct wire *w, struct auth_setup *setup) {
     for (uint32_t i = 0; i < setup->n_local_domains; i++) {
         setup->local_domains[i].name = wire_get_span(w, SETUP_TEXT_MAX);
         setup->local_domains[i].sender_needs_auth = wire_get_u8(w);
+        setup->local_domains[i].header_from = wire_get_u8(w);
         setup->local_domains[i].lmtp = wire_get_span(w, SETUP_TEXT_MAX);
     }
     setup->relay_domains = get_array(w, AUTH_DOMAINS_MAX, sizeof *setup->relay_domains, &setup->n_relay_domains);
@@ -126,6 +131,9 @@ static void get_limits(struct wire *w, struct auth_setup *setup) {
     setup->failures_per_session = wire_get_u32(w);
     setup->message_bytes = wire_get_u64(w);
     setup->login_ms = wire_get_u64(w);
+    for (size_t what = 0; what < QUOTA_WHATS; what++)
+        for (size_t period = 0; period < QUOTA_PERIODS; period++) setup->quota.most[what][period] = wire_get_u32(w);
+    setup->quota.suspend_after = wire_get_u32(w);
 }
 
 static void get_throttle(struct wire *w, struct throttle_limits *limits) {

@@ -3,6 +3,7 @@
 #define AUTH_AUTH_SETUP_H
 
 #include "auth/nt_hash.h"
+#include "auth/quota_window.h"
 #include "auth/throttle.h"
 
 enum {
@@ -15,7 +16,8 @@ enum {
 struct auth_domain {
     struct span name; /* A-labels, lower case; sorted by octets */
     uint8_t sender_needs_auth;
-    struct span lmtp; /* the server that its users' mail goes to (store/endpoint.h); empty: their Maildirs */
+    uint8_t header_from; /* From in the header is to be an address of its user's who sends */
+    struct span lmtp;    /* the server that its users' mail goes to (store/endpoint.h); empty: their Maildirs */
 };
 
 /* A system user of this host: who has this uid, and as whom it sends. */
@@ -54,10 +56,11 @@ struct auth_setup {
     uint32_t waiting_for_auth, messages_per_session, recipients_per_message, failures_per_session;
     uint64_t message_bytes;
     uint64_t login_ms;
-    uint32_t mail_uid, mail_gid;           /* for dovecot.db */
-    struct throttle_limits throttle;       /* its networks are freed with the setup */
-    struct span mail_directory;            /* home of users in dovecot.db: mail_directory/domain/local */
-    struct span local_domain;              /* of system users' addresses */
+    uint32_t mail_uid, mail_gid;     /* for dovecot.db */
+    struct throttle_limits throttle; /* its networks are freed with the setup */
+    struct span mail_directory;      /* home of users in dovecot.db: mail_directory/domain/local */
+    struct span local_domain;        /* of system users' addresses */
+    struct quota_limits quota;
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */
     uint32_t n_system_users;

@@ -2,6 +2,7 @@
  * Runs in: auth. Trusts: the database. Never: makes an alias that leads to itself. */
 #include "auth/control_answer.h"
 #include "auth/identity.h"
+#include "auth/sender.h"
 
 /* Whether mail for `from` passes through `address`: an alias of it to `from` would be a loop. */
 static bool leads_to(struct auth *auth, const struct key *from, struct span address, bool *failed) {
@@ -169,36 +170,15 @@ void control_alias_list(struct auth *auth, struct control_peer *peer, const stru
 
 /* ---- senders */
 
-/* "*", or local@domain with stars; the domain in its normal form where it has none. */
-static bool sender_pattern(struct span text, struct buf *b) {
-    struct key key;
-    size_t at = text.n;
-    if (span_equal(text, SPAN("*"))) {
-        buf_put_span(b, text);
-        return true;
-    }
-    if (key_parse(&key, text)) {
-        buf_put_span(b, key_span(&key));
-        return buf_ok(b);
-    }
-    while (at > 0 && text.p[at - 1] != '@') at--;
-    if (at < 2 || at == text.n) return false;
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t c = octet_lower(text.p[i]);
-        if (c <= ' ' || c > '~' || (i >= at && c == '@')) return false;
-        buf_put_octet(b, c);
-    }
-    return buf_ok(b);
-}
-
 void control_sender_change(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     uint8_t storage[ADDRESS_MAX];
     struct buf pattern = BUF_OVER(storage);
     struct key key;
     bool allow = strcmp(request->verb, "sender allow") == 0;
     if (!control_answer_login(auth, peer, request, &key)) return;
-    if (!sender_pattern(control_argument(request, "address"), &pattern)) {
-        control_end(peer, CONTROL_USAGE, "not a sender: an address, *@example.test, or * for any");
+    const char *wrong = sender_pattern(control_argument(request, "address"), &pattern);
+    if (wrong) {
+        control_end(peer, CONTROL_USAGE, wrong);
         return;
     }
     enum account_change change = allow ? account_allow(auth->house.db, key_span(&key), buf_span(&pattern))

@@ -59,11 +59,20 @@ const char *control_user_fault(struct auth *auth, const struct key *key, enum co
 /* Why an address in somebody else's domain is refused; good until the next call. */
 const char *control_answer_foreign(const struct key *key);
 
+/* Adds what a user has used to the row that is open; false when that cannot be read. */
+bool control_quota_show(struct auth *auth, const struct account *account) MUST_USE;
+
+/* After `change`, the enabling of a user: refusals over quota are forgotten, and its credentials no longer suspended.
+ * MISSING: it may be a system user's address. What came of it all. */
+enum account_change control_quota_lift(struct auth *auth, const struct key *key, enum account_change change) MUST_USE;
+
 /* Verbs of account_control.h, by subject. */
 void control_user_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_passwd(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_remove(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_user_quota(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_quota_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_show(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_user_import(struct auth *auth, struct control_peer *peer, const struct control_request *request);

@@ -72,9 +72,10 @@ void control_user_remove(struct auth *auth, struct control_peer *peer, const str
 void control_user_enable(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     bool enable = strcmp(request->verb, "user enable") == 0;
     struct key key;
-    if (control_answer_login(auth, peer, request, &key))
-        control_answer_change(auth, peer, account_enable(auth->house.db, key_span(&key), enable), request->verb,
-                              key_span(&key), "no such user", "");
+    if (!control_answer_login(auth, peer, request, &key)) return;
+    enum account_change change = account_enable(auth->house.db, key_span(&key), enable);
+    if (enable) change = control_quota_lift(auth, &key, change);
+    control_answer_change(auth, peer, change, request->verb, key_span(&key), "no such user", "");
 }
 
 /* Ours is made of the password at hand; another waits for the first login that shows the password. */
@@ -171,7 +172,8 @@ void control_user_show(struct auth *auth, struct control_peer *peer, const struc
     control_row_bool(&control_answer.row, "spa", account.spa);
     control_row_time(&control_answer.row, "created", account.created_ms);
     bool ok = account_aliases(db, span_of(NULL, 0), add_alias, &of) == ACCOUNT_FOUND &&
-              account_senders(db, account_login(&account), add_pattern, &control_answer) == ACCOUNT_FOUND;
+              account_senders(db, account_login(&account), add_pattern, &control_answer) == ACCOUNT_FOUND &&
+              control_quota_show(auth, &account);
     if (ok) (void)control_answer_send(&control_answer);
     control_answer_end(ok ? credential_list(db, account.id, row_credential, &control_answer) : ACCOUNT_FAILED);
 }

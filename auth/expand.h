@@ -7,9 +7,11 @@
 #include "store/envelope.h"
 
 /* What facts are established from. */
+struct quota;
 struct house {
     struct database *db;
     const struct auth_setup *setup;
+    struct quota *quota; /* auth/quota.h */
 };
 
 /* An address in the form in which addresses are compared: local part as address_local_normal writes it, domain as

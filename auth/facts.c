@@ -5,6 +5,7 @@
 
 #include "auth/domain_idn.h"
 #include "auth/postmaster.h"
+#include "auth/sender.h"
 
 static enum fact is(bool holds) {
     return holds ? FACT_YES : FACT_NO;
@@ -16,73 +17,57 @@ static bool in_networks(const struct network *networks, uint32_t n, const struct
     return false;
 }
 
-bool facts_pattern_matches(struct span pattern, struct span address) {
-    size_t at = 0, star = SIZE_MAX, retry = 0, i = 0;
-    if (span_equal(pattern, SPAN("*"))) return true;
-    while (i < address.n) {
-        if (at < pattern.n && pattern.p[at] == '*') {
-            star = at++;
-            retry = i;
-        } else if (at < pattern.n && pattern.p[at] == address.p[i]) {
-            at++, i++;
-        } else if (star != SIZE_MAX && address.p[retry] != '@') {
-            i = ++retry;
-            at = star + 1;
-        } else {
-            return false;
-        }
-    }
-    while (at < pattern.n && pattern.p[at] == '*') at++;
-    return at == pattern.n;
+static enum fact is_not(enum fact fact) {
+    return fact == FACT_UNKNOWN ? FACT_UNKNOWN : is(fact == FACT_NO);
 }
 
-struct match {
-    struct span address;
-    bool found;
-};
-
-static bool match_pattern(void *context, const struct account_row *row) {
-    struct match *match = context;
-    match->found = facts_pattern_matches(row->pattern, match->address);
-    return !match->found;
-}
-
-/* Own: an address that would be delivered to the user. */
-static enum fact may_send_as(const struct house *house, const struct key *key, struct span login) {
-    struct match match = {key_span(key), false};
-    if (house_local_domain(house, key_domain(key))) {
-        enum account_found own = expand_reaches(house, key, login);
-        if (own == ACCOUNT_FAILED) return FACT_UNKNOWN;
-        if (own == ACCOUNT_FOUND) return FACT_YES;
-    }
-    if (account_senders(house->db, login, match_pattern, &match) == ACCOUNT_FAILED) return FACT_UNKNOWN;
-    return is(match.found);
+static bool account_may_send(const struct account *account) {
+    return account->enabled && !account->suspended_ms;
 }
 
 /* A system user whom the configuration did not give another's login needs no account. */
 static enum fact system_enabled(const struct system_user *user, enum account_found found,
                                 const struct account *account) {
     if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
-    return is(found == ACCOUNT_FOUND ? account->enabled : !user->given);
+    return is(found == ACCOUNT_FOUND ? account_may_send(account) : !user->given);
 }
 
-enum fact facts_enabled(const struct house *house, const struct facts_client *client) {
+enum fact facts_enabled(const struct house *house, const struct facts_client *client,
+                        const struct quota_principal *payer) {
     struct account account;
-    if (client->role == RELAY_ROLE_LOCAL && client->system)
-        return system_enabled(client->system, account_find(house->db, key_span(&client->system->login), &account),
-                              &account);
-    if (!client->user_id) return FACT_YES;
-    enum account_found found = account_of(house->db, client->user_id, &account);
-    if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
-    return is(found == ACCOUNT_FOUND && account.enabled);
+    enum fact enabled = FACT_YES;
+    int64_t id = client->user_id ? client->user_id : payer->user_id;
+    if (client->role == RELAY_ROLE_LOCAL) {
+        if (!client->system) return FACT_YES;
+        enum account_found found = account_find(house->db, key_span(&client->system->login), &account);
+        enabled = system_enabled(client->system, found, &account);
+    } else if (id) {
+        enum account_found found = account_of(house->db, id, &account);
+        if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
+        enabled = is(found == ACCOUNT_FOUND && account_may_send(&account));
+    }
+    return enabled == FACT_YES ? is_not(quota_suspended(house->quota, payer)) : enabled;
 }
 
-static enum fact system_may_send_as(const struct house *house, const struct system_user *user,
-                                    enum account_found found, const struct key *sender) {
-    if (span_equal(key_span(sender), key_span(&user->login))) return FACT_YES;
-    if (user->trusted && house_local_domain(house, key_domain(sender))) return FACT_YES;
-    if (found == ACCOUNT_FAILED) return FACT_UNKNOWN;
-    return found == ACCOUNT_FOUND ? may_send_as(house, sender, key_span(&user->login)) : FACT_NO;
+enum fact facts_may_use(const struct house *house, const struct facts_client *client, const struct key *address) {
+    struct account account;
+    if (client->role == RELAY_ROLE_LOCAL) {
+        if (!client->system) return FACT_NO;
+        enum account_found found = account_find(house->db, key_span(&client->system->login), &account);
+        return sender_allowed_system(house, client->system, found, address);
+    }
+    int64_t id = client->user_id ? client->user_id : client->granted_id;
+    enum account_found found = id ? account_of(house->db, id, &account) : ACCOUNT_NONE;
+    if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? FACT_NO : FACT_UNKNOWN;
+    return sender_allowed(house, address, account_login(&account));
+}
+
+/* What the quotas say of who pays. A suspension that is known stays one. */
+static void quota_facts(const struct house *house, struct facts_sender *out) {
+    struct relay_facts *facts = &out->facts;
+    if (facts->suspended == FACT_NO) facts->suspended = quota_suspended(house->quota, &out->payer);
+    facts->message_quota_left = quota_left(house->quota, &out->payer, QUOTA_MESSAGES);
+    facts->recipient_quota_left = quota_left(house->quota, &out->payer, QUOTA_RECIPIENTS);
 }
 
 /* On the local socket the identity is the peer's uid; nothing else is. */
@@ -96,14 +81,19 @@ static void system_facts(const struct house *house, const struct facts_client *c
     if (!user) return;
     enum account_found found = account_find(house->db, key_span(&user->login), &account);
     enum fact enabled = system_enabled(user, found, &account);
-    facts->suspended = enabled == FACT_UNKNOWN ? FACT_UNKNOWN : is(enabled == FACT_NO);
+    facts->suspended = is_not(enabled);
+    if (found == ACCOUNT_FOUND && (user->given || !user->trusted))
+        out->payer.user_id = account.id;
+    else if (!user->trusted) /* who is, like root, could do without us too */
+        out->payer.system = key_span(&user->login);
     out->login_n = user->login.n;
     memcpy(out->login, user->login.octets, user->login.n);
     if (facts->sender_empty == FACT_NO && facts->sender_parses == FACT_YES)
-        facts->sender_allowed = system_may_send_as(house, user, found, &out->key);
+        facts->sender_allowed = sender_allowed_system(house, user, found, &out->key);
+    quota_facts(house, out);
 }
 
-/* What there is to know of a principal; grants and quotas are neutral until they exist. */
+/* What there is to know of a principal; grants are neutral until they exist. */
 static void principal_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
     struct account account;
     int64_t id = client->user_id ? client->user_id : client->granted_id;
@@ -119,16 +109,21 @@ static void principal_facts(const struct house *house, const struct facts_client
         if (!client->user_id) facts->granted = FACT_UNKNOWN;
         return;
     }
-    facts->suspended = is(found == ACCOUNT_NONE || !account.enabled);
+    facts->suspended = is(found == ACCOUNT_NONE || !account_may_send(&account));
     if (found == ACCOUNT_NONE) return;
     out->login_n = account.login_n;
     memcpy(out->login, account.login_octets, account.login_n);
     if (facts->sender_empty == FACT_NO && facts->sender_parses == FACT_YES)
-        facts->sender_allowed = may_send_as(house, &out->key, account_login(&account));
+        facts->sender_allowed = sender_allowed(house, &out->key, account_login(&account));
     /* A grant counts only for the user's own addresses, DESIGN 4: the client is a stranger otherwise. */
     if (!client->user_id) facts->granted = facts->sender_empty == FACT_YES ? FACT_NO : facts->sender_allowed;
-    if (facts->granted == FACT_YES || client->user_id) return;
-    out->login_n = 0;
+    if (facts->granted != FACT_YES && !client->user_id) {
+        out->login_n = 0;
+        return;
+    }
+    out->payer.user_id = id;
+    if (client->user_id) out->payer.credential_id = client->credential_id;
+    quota_facts(house, out);
 }
 
 enum reason facts_mail(const struct house *house, const struct facts_client *client, struct span argument,

@@ -4,6 +4,7 @@
 #define AUTH_FACTS_H
 
 #include "auth/expand.h"
+#include "auth/quota.h"
 #include "auth/relay.h"
 #include "auth/system_user.h"
 
@@ -12,7 +13,7 @@ struct facts_client {
     enum relay_role role;
     struct netaddr address;
     int64_t user_id;                  /* identity by AUTH; 0: none */
-    int64_t credential_id;            /* by which one */
+    int64_t credential_id;            /* by which; 0: not known */
     int64_t granted_id;               /* a live grant's user; 0: none (grants come later) */
     const struct system_user *system; /* identity on LOCAL; NULL: none */
 };
@@ -24,6 +25,7 @@ struct facts_sender {
     struct key key;
     uint8_t login[ADDRESS_MAX]; /* of the principal */
     size_t login_n;
+    struct quota_principal payer; /* whose quota it is; views into the client's system user */
 };
 
 /* At MAIL: parses what follows "FROM:", looks up what the rules need, decides. */
@@ -48,14 +50,17 @@ enum reason facts_rcpt(const struct house *house, struct relay_facts *facts, str
 /* The verdict for a plain foreign recipient. */
 enum reason facts_foreign(const struct house *house, const struct relay_facts *facts) MUST_USE;
 
-/* Whether the principal may send at all: NO when the account is gone or disabled. YES without a principal. */
-enum fact facts_enabled(const struct house *house, const struct facts_client *client) MUST_USE;
+/* Whether the principal may send at all: NO when the account is gone, disabled or suspended. YES without a
+ * principal. `payer`: as facts_mail found it. */
+enum fact facts_enabled(const struct house *house, const struct facts_client *client,
+                        const struct quota_principal *payer) MUST_USE;
+
+/* Whether the principal may use the address as a sender; NO without one. */
+enum fact facts_may_use(const struct house *house, const struct facts_client *client,
+                        const struct key *address) MUST_USE;
 
 /* For mail of the queue's own: where a bounce to this address goes; an empty one is postmaster. FAILED: try later. */
 enum expand_outcome facts_route(const struct house *house, struct span plain, struct expansion *ends_out) MUST_USE;
-
-/* Whether a row of `senders` allows the address: * stands for any octets but @, and alone for everything. */
-bool facts_pattern_matches(struct span pattern, struct span address);
 
 /* Who logs in by this name: a full address, or the local part alone where there is one local domain. False:
  * nobody. */

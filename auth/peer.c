@@ -3,6 +3,7 @@
  * unannounced session, keeps a descriptor from one. */
 #include "auth/peer.h"
 
+#include "auth/from_field.h"
 #include "auth/login.h"
 #include "auth/transaction.h"
 #include "store/clock.h"
@@ -20,13 +21,6 @@ enum {
     REFUSALS_LOGGED = 2000, /* more than a session of ours is let have */
     OVERTIME_FRAMES = 16    /* of one that was told to leave */
 };
-
-void peer_log(struct log_line *line, enum log_event event, const struct peer *peer) {
-    char text[NETADDR_TEXT_MAX];
-    log_open(line, event);
-    log_span(line, KEY_SESSION, peer_name(peer));
-    log_text(line, KEY_CLIENT, netaddr_text_client(&peer->client.address, text));
-}
 
 bool peer_is_local(const struct peer *peer) {
     return peer->client.role == RELAY_ROLE_LOCAL;
@@ -240,6 +234,9 @@ static int mail(void *context, struct frame *frame) {
 static int rcpt(void *context, struct frame *frame) {
     return transaction_rcpt(context, frame);
 }
+static int from_addresses(void *context, struct frame *frame) {
+    return from_field(context, frame);
+}
 static int auth_begin(void *context, struct frame *frame) {
     return login_start(context, frame);
 }
@@ -255,6 +252,7 @@ static const struct frame_row rows[] = {
     {SESSION_AUTH_NEXT, PEER_LOGIN, auth_go_on},
     {SESSION_MAIL, PEER_IDLE | PEER_OPEN, mail},
     {SESSION_RCPT, PEER_OPEN, rcpt},
+    {SESSION_FROM, PEER_OPEN, from_addresses},
     {SESSION_RESET, PEER_IDLE | PEER_OPEN, reset},
     {SESSION_FAILURE, PEER_IDLE | PEER_OPEN | PEER_LOGIN | PEER_REFUSED, failure},
 };

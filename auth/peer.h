@@ -26,9 +26,13 @@ struct transaction {
     bool open;   /* as far as auth knows: the queue may have closed it already */
     bool broken; /* a frame about it could not be sent: every recipient is answered 451 */
     bool utf8, esmtp;
+    bool header_from; /* the session is to ask about the From field */
+    bool over_quota;  /* a recipient was */
     struct relay_facts facts;
-    uint32_t accepted; /* RCPT commands */
-    size_t ends;       /* recipients that these came to */
+    struct quota_principal payer;
+    struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
+    uint32_t accepted;                  /* RCPT commands */
+    size_t ends;                        /* recipients that these came to */
 };
 
 enum exchange_state {
@@ -127,6 +131,11 @@ void peer_unpark_all(struct auth *auth);
 
 /* Opens a log line about a session: its name and client. */
 void peer_log(struct log_line *line, enum log_event event, const struct peer *peer);
+
+/* Logs what became of an address of the session's (`key` says which), and why where `why` is not NULL; not every one
+ * of too many refusals. */
+void peer_log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key, struct span what,
+                     const char *why);
 
 /* Names every session to a log writer that knows none. */
 void peer_name_all(const struct auth *auth);

@@ -52,7 +52,13 @@
         "The message has been through too many servers, it seems to be in a loop")                                   \
     ROW(RELAY_LOCAL, "relay-local", 250, "2.1.5", "Recipient accepted, will be relayed")                             \
     ROW(TOO_MANY_FAILED_LOGINS, "too-many-failed-logins", 421, "4.7.0",                                              \
-        "Too many failed logins from your network, please try again later")
+        "Too many failed logins from your network, please try again later")                                          \
+    ROW(FROM_MALFORMED, "from-malformed", 550, "5.7.1",                                                              \
+        "The message must have one From line in its header, with addresses as mail programs write them and no "      \
+        "other")                                                                                                     \
+    ROW(FROM_NOT_YOURS, "from-not-yours", 550, "5.7.1",                                                              \
+        "The From address in the message does not belong to your account: choose one that does, or ask your "        \
+        "administrator to allow it")
 
 #define REPLY(id, name, code, enhanced, text) [REASON_##id] = {name, code, enhanced, text, (code) / 100 == 2},
 #define ONE(id, name, code, enhanced, text) +1

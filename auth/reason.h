@@ -46,6 +46,9 @@ enum reason {
     REASON_RELAY_LOCAL,
     /* instead of a welcome where users log in */
     REASON_TOO_MANY_FAILED_LOGINS, /* 421 4.7.0 from this network */
+    /* at the end of a message, where header_from is on */
+    REASON_FROM_MALFORMED,
+    REASON_FROM_NOT_YOURS,
     REASON_COUNT
 };
 

@@ -3,6 +3,10 @@
  * rests on, believes an envelope field of the session's. */
 #include "auth/transaction.h"
 
+#include "auth/from_field.h"
+#include "auth/notice.h"
+#include "auth/route.h"
+#include "auth/suspend.h"
 #include "store/message.h"
 #include "store/random.h"
 
@@ -10,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ARGUMENT_MAX = 8192, RECIPIENT_BYTES_MAX = 4 * ADDRESS_MAX + ENVELOPE_TEXT_MAX + 64 };
+enum { ARGUMENT_MAX = 8192 };
 
 /* What the session claims, as it may stand in a Received line: nothing but printable octets without blanks. */
 static struct span clean(struct span claim, bool blanks, struct buf *b) {
@@ -23,19 +27,6 @@ static struct span clean(struct span claim, bool blanks, struct buf *b) {
     return buf_span(b);
 }
 
-static void log_reason(struct peer *peer, enum log_event event, enum reason reason, enum log_key key,
-                       struct span what, const char *why) {
-    struct log_line line;
-    if (!reason_reply(reason)->accepts && !peer_refusal_logged(peer)) return;
-    peer_log(&line, event, peer);
-    log_text(&line, KEY_RULE, reason_reply(reason)->name);
-    log_span(&line, key, what);
-    if (peer->client.user_id) log_span(&line, KEY_LOGIN, span_of(peer->exchange.login, peer->exchange.login_n));
-    if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
-    if (why) log_text(&line, KEY_WHY, why);
-    log_send(&line);
-}
-
 static struct peer **bucket(struct auth *auth, const uint8_t name[TRANSACTION_BYTES]) {
     return &auth->transactions[(name[0] | name[1] << 8) % AUTH_TRANSACTIONS]; /* random bits */
 }
@@ -44,6 +35,9 @@ static void forget(struct peer *peer) {
     struct peer **at = bucket(peer->auth, peer->transaction.name);
     while (peer->transaction.open && *at != peer) at = &(*at)->transaction.hash_next;
     if (peer->transaction.open) *at = peer->transaction.hash_next;
+    /* Of what the queue never heard it will say nothing. */
+    if (peer->transaction.open && peer->transaction.head)
+        quota_end(&peer->auth->quota, peer->transaction.name, false);
     free(peer->transaction.head);
     peer->transaction = (struct transaction){0};
 }
@@ -140,12 +134,17 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     if (!buf_ok(&b) || !(transaction->head = malloc(b.n))) return REASON_STORAGE_FAULT;
     memcpy(transaction->head, b.p, b.n);
     transaction->head_n = b.n;
+    enum fact taken =
+        quota_take_message(&peer->auth->quota, &sender->payer, transaction->name, &transaction->reserved);
+    if (taken != FACT_YES) return taken == FACT_NO ? REASON_OVER_QUOTA : REASON_NOT_DECIDED;
     struct peer **first = bucket(peer->auth, transaction->name);
     transaction->open = true;
     transaction->hash_next = *first;
     *first = peer;
     transaction->utf8 = parameters->smtputf8;
     transaction->facts = sender->facts;
+    transaction->payer = sender->payer;
+    transaction->header_from = from_field_wanted(&peer->auth->house, sender);
     return REASON_SENDER_ACCEPTED;
 }
 
@@ -155,6 +154,7 @@ static enum reason decide_mail(struct peer *peer, struct span argument, struct s
     enum reason reason = limits_at_mail(peer);
     if (!reason_reply(reason)->accepts) return reason;
     reason = facts_mail(&peer->auth->house, &peer->client, argument, &sender);
+    if (reason == REASON_OVER_QUOTA) suspend_consider(peer, &sender.payer, QUOTA_MESSAGES);
     if (!reason_reply(reason)->accepts) return reason;
     reason = check_parameters(peer, &sender, peer->transaction.esmtp, &parameters);
     if (!reason_reply(reason)->accepts) return reason;
@@ -162,7 +162,7 @@ static enum reason decide_mail(struct peer *peer, struct span argument, struct s
 }
 
 int transaction_mail(struct peer *peer, struct frame *frame) {
-    uint8_t helo_storage[256], storage[4 + TRANSACTION_BYTES];
+    uint8_t helo_storage[256], storage[5 + TRANSACTION_BYTES];
     struct buf helo = BUF_OVER(helo_storage), b = BUF_OVER(storage);
     struct wire w = wire_over(frame->body);
     uint8_t esmtp = wire_get_u8(&w);
@@ -176,14 +176,18 @@ int transaction_mail(struct peer *peer, struct frame *frame) {
         peer->messages++;
         peer->state = PEER_OPEN;
         foreign = facts_foreign(&peer->auth->house, &peer->transaction.facts);
+        /* What is used up now may be free in a minute: the session is to ask. */
+        if (foreign == REASON_OVER_QUOTA) foreign = REASON_NOT_DECIDED;
     } else {
+        free(peer->transaction.head);
         peer->transaction = (struct transaction){0};
-        log_reason(peer, LOG_MAIL_REFUSED, reason, KEY_FROM, address_path(argument, true), NULL);
+        peer_log_reason(peer, LOG_MAIL_REFUSED, reason, KEY_FROM, address_path(argument, true), NULL);
         if (reason_reply(reason)->code / 100 == 5) (void)peer_failed(peer);
     }
     wire_put_u16(&b, (uint16_t)reason);
     wire_put_u16(&b, (uint16_t)foreign);
     wire_put_bytes(&b, peer->transaction.name, TRANSACTION_BYTES);
+    wire_put_u8(&b, peer->transaction.header_from);
     return peer_answer_after_queue(peer, SESSION_MAIL_RESULT, buf_span(&b), -1) ? 0 : -1;
 }
 
@@ -216,7 +220,7 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
     for (size_t i = 0; i < ends->n; i++) {
         const struct expansion_entry *entry = &ends->entries[i];
         if (entry->kind == DESTINATION_NONE) continue;
-        if (b.cap - b.n < RECIPIENT_BYTES_MAX) {
+        if (b.cap - b.n < ROUTE_RECIPIENT_MAX) {
             if (!send_recipients(peer, &b)) return false;
             begin_recipients(peer, &b);
         }
@@ -239,8 +243,30 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
     return send_recipients(peer, &b);
 }
 
-/* Suspension may have come since MAIL; everything else was judged when T was opened. */
-static enum reason decide_rcpt(struct peer *peer, struct span argument) {
+/* One recipient more of the principal's. */
+static enum reason take_recipient(struct peer *peer, enum reason reason, uint32_t coming) {
+    if (reason != REASON_RELAY_AUTHENTICATED && reason != REASON_RELAY_LOCAL && reason != REASON_RELAY_GRANTED)
+        return reason;
+    switch (quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming)) {
+    case FACT_YES:
+        return reason;
+    case FACT_NO:
+        return REASON_OVER_QUOTA;
+    case FACT_UNKNOWN:
+        break;
+    }
+    return REASON_NOT_DECIDED;
+}
+
+/* However many recipients of a message it meets, it is one refusal. */
+static void over_quota(struct peer *peer) {
+    if (!peer->transaction.over_quota) suspend_consider(peer, &peer->transaction.payer, QUOTA_RECIPIENTS);
+    peer->transaction.over_quota = true;
+}
+
+/* Suspension and the end of a quota may have come since MAIL; everything else was judged when T was opened. `coming`:
+ * how many recipients are left in this group. */
+static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t coming) {
     struct transaction *transaction = &peer->transaction;
     struct facts_recipient recipient;
     struct rcpt_parameters parameters;
@@ -248,9 +274,11 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
     if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
     if (transaction->broken) return REASON_STORAGE_FAULT;
     if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
-    enum fact enabled = facts_enabled(&peer->auth->house, &peer->client);
+    enum fact enabled = facts_enabled(&peer->auth->house, &peer->client, &transaction->payer);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
     if (enabled == FACT_YES) {
+        transaction->facts.recipient_quota_left =
+            quota_left(&peer->auth->quota, &transaction->payer, QUOTA_RECIPIENTS);
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);
         if (recipient.no_way_out) why = "delivery.foreign is refuse: no mail leaves this installation";
         if (recipient.no_local_relay) why = "local.relay is false: system users reach local domains only";
@@ -264,12 +292,14 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument) {
             reason = REASON_UTF8_NOT_DECLARED;
         else if (transaction->ends + peer->auth->ends.found > MESSAGE_RECIPIENTS_MAX)
             reason = REASON_TOO_MANY_RECIPIENTS; /* by aliases: the queue would not take the message */
-        else if (!tell_recipients(peer, &recipient, &parameters))
+        else if (reason_reply(reason = take_recipient(peer, reason, coming))->accepts &&
+                 !tell_recipients(peer, &recipient, &parameters))
             reason = REASON_STORAGE_FAULT;
     }
+    if (reason == REASON_OVER_QUOTA) over_quota(peer);
     bool accepted = reason_reply(reason)->accepts;
-    log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO,
-               address_path(argument, false), why);
+    peer_log_reason(peer, accepted ? LOG_RECIPIENT_ACCEPTED : LOG_RECIPIENT_REFUSED, reason, KEY_TO,
+                    address_path(argument, false), why);
     if (accepted)
         transaction->accepted++, transaction->ends += peer->auth->ends.found;
     else if (reason_reply(reason)->code / 100 == 5)
@@ -314,7 +344,8 @@ int transaction_rcpt(struct peer *peer, struct frame *frame) {
     wire_put_u16(&b, (uint16_t)n);
     uint32_t before = peer->transaction.accepted;
     frame_bundle_clear(&told);
-    for (unsigned i = 0; i < n; i++) wire_put_u16(&b, (uint16_t)decide_rcpt(peer, wire_get_span(&w, ARGUMENT_MAX)));
+    for (unsigned i = 0; i < n; i++)
+        wire_put_u16(&b, (uint16_t)decide_rcpt(peer, wire_get_span(&w, ARGUMENT_MAX), n - i));
     /* Where what was accepted cannot be sent, because the queue is gone, the session ends with 421. */
     if (peer->transaction.accepted > before && !send_accepted(peer, &passed)) return PEER_ENDS;
     bool answered = peer_answer_after_queue(peer, SESSION_RCPT_RESULT, buf_span(&b), passed);
@@ -329,57 +360,15 @@ static int queue_closed(void *context, struct frame *frame) {
     uint8_t name[TRANSACTION_BYTES];
     struct wire w = wire_over(frame->body);
     wire_get_bytes(&w, name, sizeof name);
-    (void)wire_get_u8(&w);  /* for quotas, which come later: whether it was committed */
-    (void)wire_get_u32(&w); /* and how many recipients of it */
+    bool committed = wire_get_u8(&w) == 1;
+    (void)wire_get_u32(&w); /* recipients after aliases and repetitions; what was accepted is what counts */
     if (!wire_end(&w)) return -1;
+    quota_end(&auth->quota, name, committed);
     struct peer *peer = *bucket(auth, name);
     while (peer && memcmp(peer->transaction.name, name, sizeof name) != 0) peer = peer->transaction.hash_next;
     if (!peer) return 0;
     forget(peer);
     if (peer->state == PEER_OPEN) peer->state = PEER_IDLE;
-    return 0;
-}
-
-enum { ROUTE_HEAD_BYTES = 9 };
-
-/* `b` has room for the head at its beginning, and keeps it. False: the queue asks again. */
-static bool send_route(struct auth *auth, uint64_t request, struct buf *b, enum route_outcome outcome) {
-    uint8_t storage[ROUTE_HEAD_BYTES];
-    struct buf head = BUF_OVER(storage);
-    struct auth_link *queue = auth_find_link(auth, ROLE_QUEUE, 0);
-    wire_put_u64(&head, request);
-    wire_put_u8(&head, (uint8_t)outcome);
-    memcpy(b->p, storage, sizeof storage);
-    bool ok = queue && buf_ok(b) && auth_tell(queue, ROUTE_RESULT, buf_span(b), -1);
-    if (queue && !ok) log_fault("answering the queue", errno);
-    b->n = sizeof storage;
-    return ok;
-}
-
-static int queue_route(void *context, struct frame *frame) {
-    static uint8_t storage[FRAME_BODY_MAX];
-    struct auth *auth = context;
-    struct buf b = BUF_OVER(storage);
-    struct wire w = wire_over(frame->body);
-    uint64_t request = wire_get_u64(&w);
-    uint8_t purpose = wire_get_u8(&w);
-    struct span address = wire_get_span(&w, ENVELOPE_TEXT_MAX);
-    if (!wire_end(&w) || (purpose != ROUTE_BOUNCE && purpose != ROUTE_NOTICE)) return -1;
-    if ((purpose == ROUTE_NOTICE) != (address.n == 0)) return -1; /* neither door takes what is the other's */
-    struct expansion *ends = &auth->ends;
-    enum expand_outcome outcome = facts_route(&auth->house, address, ends);
-    b.n = ROUTE_HEAD_BYTES;
-    for (size_t i = 0; outcome == EXPAND_FOUND && i < ends->n; i++) {
-        const struct expansion_entry *entry = &ends->entries[i];
-        bool abroad = entry->kind != DESTINATION_MAILDIR;
-        if (entry->kind == DESTINATION_NONE || (abroad && auth->setup.foreign == DESTINATION_NONE)) continue;
-        if (b.cap - b.n < RECIPIENT_BYTES_MAX && !send_route(auth, request, &b, ROUTE_MORE)) return 0;
-        struct key mailbox;
-        struct recipient end = {.original = span_of(entry->address, entry->address_n)};
-        expand_way(&auth->house, entry, &mailbox, &end);
-        recipient_put(&b, &end);
-    }
-    (void)send_route(auth, request, &b, outcome == EXPAND_FAILED ? ROUTE_LATER : ROUTE_WHOLE);
     return 0;
 }
 
@@ -390,11 +379,17 @@ static int queue_space(void *context, struct frame *frame) {
     return wire_end(&w) ? 0 : -1;
 }
 
+static int queue_route(void *context, struct frame *frame) {
+    return route_request(context, frame);
+}
+
+static int queue_notice(void *context, struct frame *frame) {
+    return notice_result(context, frame);
+}
+
 static const struct frame_row queue_rows[] = {
-    {TRANSACTION_CLOSED, 1, queue_closed},
-    {ROUTE_REQUEST, 1, queue_route},
-    {QUEUE_SPACE, 1, queue_space},
-    {FRAME_BUNDLE, 1, NULL},
+    {TRANSACTION_CLOSED, 1, queue_closed}, {ROUTE_REQUEST, 1, queue_route}, {NOTICE_RESULT, 1, queue_notice},
+    {QUEUE_SPACE, 1, queue_space},         {FRAME_BUNDLE, 1, NULL},
 };
 
 void transaction_queue_frame(struct auth *auth, struct frame *frame) {
@@ -404,6 +399,8 @@ void transaction_queue_frame(struct auth *auth, struct frame *frame) {
 
 void transaction_queue_lost(struct auth *auth) {
     auth->no_space = false;
+    quota_end_all(&auth->quota); /* some may be in the queue */
+    notice_queue_lost(auth);
     while (auth->peers) {
         forget(auth->peers); /* nobody to tell */
         peer_drop(auth->peers);

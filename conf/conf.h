@@ -37,6 +37,7 @@ struct conf_listener {
 struct conf_domain {
     char *name;             /* A-labels, lower case */
     bool sender_needs_auth; /* mail from a sender here needs a principal on mx; default true */
+    bool header_from;       /* From in the header of its users' mail is to be an address of theirs; default false */
     char *delivery;         /* as delivery.local, which is the default */
 };
 
@@ -129,6 +130,14 @@ struct conf {
         uint32_t failures_per_session;    /* refused logins, recipients and junk commands; default 20 */
         uint64_t message_bytes;           /* default 25M */
     } limits;
+
+    struct {                          /* of each user, and of each system user who is none */
+        uint32_t messages_per_hour;   /* default 200 */
+        uint32_t messages_per_day;    /* 1000 */
+        uint32_t recipients_per_hour; /* elsewhere; 500 */
+        uint32_t recipients_per_day;  /* 2000 */
+        uint32_t suspend_after;       /* messages refused over quota in an hour; 0: never; 500 */
+    } quota;
 
     struct {                  /* all in ms */
         uint64_t command_ms;  /* 5m, RFC 5321 4.5.3.2.7 */

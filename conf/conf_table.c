@@ -9,6 +9,7 @@
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
+#define QUOTA_MAX 1000000000
 
 static const char *const role_names[] = {"", "mx", "submission", "submissions", NULL};
 static const char *const foreign_names[] = {"refuse", "smarthost", "capture", NULL};
@@ -45,6 +46,8 @@ static const struct conf_key domain_keys[] = {
     {"local_domains.name", .kind = CONF_KIND_DOMAIN, FIELD(conf_domain, name), NEEDED, .doc = "a domain of ours"},
     {"local_domains.sender_needs_auth", SWITCH, FIELD(conf_domain, sender_needs_auth), .standard = "true",
      .doc = "refuse senders of this domain on mx unless they logged in"},
+    {"local_domains.header_from", SWITCH, FIELD(conf_domain, header_from), .standard = "false",
+     .doc = "refuse a message of a user of this domain whose From line shows an address of somebody else"},
     {"local_domains.delivery", .kind = CONF_KIND_DELIVERY, FIELD(conf_domain, delivery),
      .doc = "where this domain's mail goes; empty: as delivery.local says"},
 };
@@ -151,6 +154,17 @@ const struct conf_key conf_keys[] = {
      .doc = "refused logins, recipients and other commands in one connection; the last gets 421 and closes it"},
     {"limits.message_size", BYTES, FIELD(conf, limits.message_bytes), .standard = "25M", RANGE(64 * KIB, 2047 * MIB),
      .doc = "largest message, announced with SIZE"},
+
+    {"quota.messages_per_hour", COUNT, FIELD(conf, quota.messages_per_hour), .standard = "200", RANGE(0, QUOTA_MAX),
+     .doc = "messages of one user in an hour; more get 450"},
+    {"quota.messages_per_day", COUNT, FIELD(conf, quota.messages_per_day), .standard = "1000", RANGE(0, QUOTA_MAX),
+     .doc = "and in a day"},
+    {"quota.recipients_per_hour", COUNT, FIELD(conf, quota.recipients_per_hour), .standard = "500",
+     RANGE(0, QUOTA_MAX), .doc = "recipients elsewhere of one user's messages in an hour; more get 450"},
+    {"quota.recipients_per_day", COUNT, FIELD(conf, quota.recipients_per_day), .standard = "2000",
+     RANGE(0, QUOTA_MAX), .doc = "and in a day"},
+    {"quota.suspend_after", COUNT, FIELD(conf, quota.suspend_after), .standard = "500", RANGE(0, QUOTA_MAX),
+     .doc = "messages refused so in an hour after which the user is suspended; 0: never"},
 
     {"timeouts.command", TIME, FIELD(conf, timeouts.command_ms), .standard = "5m", RANGE(100, HOUR),
      .doc = "for the next command; RFC 5321 4.5.3.2.7 asks for 5m"},

@@ -17,13 +17,19 @@ static inline struct buf buf_over(void *storage, size_t cap) {
 }
 #define BUF_OVER(array) buf_over((array), sizeof(array))
 
-/* For static storage of many pages in a program that forks: it lies behind all that is small, so that what each child
- * writes to shares few pages. */
+/* In a program that forks, what each child writes to shares few pages: its stack, on the page where that begins what
+ * the parent writes between two forks and what is gathered for the log, then from the beginning of a page the child's
+ * small statics, then the buffer whose beginning is always used. Behind all that lies static storage of many pages.
+ */
+#define CHILD_STACK __attribute__((section(".bss.child.1"), aligned(4096)))
+#define CHILD_PARENT __attribute__((section(".bss.child.2")))
+#define CHILD_GATHERED __attribute__((section(".bss.child.3")))
+#define CHILD_FIRST __attribute__((section(".bss.child.4"), aligned(4096)))
+#define CHILD_STATE __attribute__((section(".bss.child.5")))
+#define CHILD_LAST __attribute__((section(".bss.child.6")))
 #define BUF_LARGE __attribute__((section(".bss.large")))
 #define BUF_LARGEST __attribute__((section(".bss.largest")))
-/* And the small statics that each such child writes to: they lie together, from the beginning of a page. */
-#define CHILD_FIRST __attribute__((section(".bss.child.first"), aligned(4096)))
-#define CHILD_STATE __attribute__((section(".bss.child.more")))
+enum { CHILD_GATHERED_BYTES = 1024, CHILD_STACK_BYTES = (256 << 10) - 1536 };
 
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;

@@ -57,7 +57,18 @@ static const char accounts_2[] =
     "ALTER TABLE users_2 RENAME TO users; ALTER TABLE credentials_2 RENAME TO credentials;"
     "CREATE TABLE secrets(name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO secrets(name, value) VALUES('salt-key', random_octets(32)), ('throttle-key', random_octets(16));"
-    "DROP TABLE failures; CREATE TABLE failures(slot INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;";
+    "DROP TABLE failures; CREATE TABLE failures(slot INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;"
+    /* `used` is auth/quota_window.h's, `seen` the quota's time (auth/quota.h). */
+    "DROP TABLE quotas;"
+    "CREATE TABLE quotas(kind TEXT NOT NULL CHECK(kind IN('user','credential','system')), id INTEGER NOT NULL,"
+    " name TEXT NOT NULL, seen INTEGER NOT NULL, used BLOB NOT NULL, suspended INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY(kind, id, name)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE quota_limits(user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
+    " kind TEXT NOT NULL CHECK(kind IN('','login','app')), name TEXT NOT NULL, messages_hour INTEGER,"
+    " messages_day INTEGER, recipients_hour INTEGER, recipients_day INTEGER, suspend_after INTEGER,"
+    " PRIMARY KEY(user_id, kind, name)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE notices(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, about TEXT NOT NULL,"
+    " why TEXT NOT NULL, created INTEGER NOT NULL) STRICT;";
 
 /* What Dovecot's passdb and userdb queries read. */
 static const char dovecot_1[] =

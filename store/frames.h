@@ -11,7 +11,8 @@ enum {
     SESSION_LOCAL_PLACES = 16, /* besides limits.connections: this host's own mail is taken while the net is busy */
     MESSAGE_NAME_MAX = 24,
     KEY_NAME_BYTES = 16,
-    RCPT_GROUP_MAX = 64
+    RCPT_GROUP_MAX = 64,
+    FROM_ADDRESSES_MAX = 16 /* of a message's From field */
 };
 
 /* clang-format off */
@@ -67,6 +68,8 @@ enum frame_type {
     SESSION_RCPT,              /* u16 n, at most RCPT_GROUP_MAX, n times: span argument after "TO:" */
     SESSION_RESET,             /* empty: the open transaction is dead (RSET, EHLO, HELO); no answer */
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
+    SESSION_FROM,              /* u16 n, at most FROM_ADDRESSES_MAX, n times: span address of the From field; before
+                                  the commit where SESSION_MAIL_RESULT asked for it */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
                                  text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a
@@ -74,8 +77,10 @@ enum frame_type {
                                  (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about) */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
     SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
-    SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T */
+    SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T, u8 the From field is to be
+                                 asked about */
     SESSION_RCPT_RESULT,      /* u16 n, n times: u16 reason; +fd with the first accepted one: channel to the queue */
+    SESSION_FROM_RESULT,      /* u16 reason: REASON_SENDER_ACCEPTED, or the refusal of the message */
 
     /* ---- session to queue, over the channel that auth handed out */
     BODY_DATA = 0x0401, /* T, span octets: dot-unstuffed, CRLF line ends */
@@ -95,10 +100,14 @@ enum frame_type {
     TRANSACTION_CHANNEL,       /* u64 session number; +fd: queue's end of the session's channel */
     TRANSACTION_CLOSE,         /* T: dead */
     ROUTE_RESULT,              /* u64 request, u8 enum route_outcome, then recipients */
+    NOTICE_WANTED,             /* u64 notice, u8 enum notice_kind, text whom it is about, text why: the postmaster is
+                                  to be told, in the queue's words */
     /* queue to auth; also in bundles */
-    TRANSACTION_CLOSED = 0x0681, /* T, u8 1 committed 0 not, u32 recipients queued */
+    TRANSACTION_CLOSED = 0x0681, /* T, u8 1 committed 0 not, u32 recipients queued; in answer to TRANSACTION_CLOSE
+                                    too, so that each T that was opened is closed */
     ROUTE_REQUEST,               /* u64 request, u8 enum route_purpose, text address (empty for notices) */
     QUEUE_SPACE,                 /* u8 1 enough, 0: MAIL gets 452 4.3.1 */
+    NOTICE_RESULT,               /* u64 notice, u8 1 it is queued, 0 try again later */
 
     /* ---- auth to keys */
     KEYS_CLIENT = 0x0701, /* +fd: keys' end of a session's channel */
@@ -256,6 +265,9 @@ enum verify_why {
     VERIFY_WHY_NOT_ENROLLED, /* by NTLM: no credential of the user's has an NT hash */
     VERIFY_WHY_COUNT
 };
+
+enum notice_kind { NOTICE_NONE = 0, NOTICE_SUSPENDED };
+enum { NOTICE_ABOUT_MAX = 512, NOTICE_WHY_MAX = 512 };
 
 enum route_purpose { ROUTE_NONE = 0, ROUTE_BOUNCE, ROUTE_NOTICE };
 enum route_outcome { ROUTE_LATER = 0, ROUTE_WHOLE, ROUTE_MORE /* the next frame goes on with the same request */ };

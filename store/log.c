@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 static int log_fd = LOG_FD;
-static BUF_LARGE uint8_t gathered_storage[16 << 10];
+static CHILD_GATHERED uint8_t gathered_storage[CHILD_GATHERED_BYTES];
 static CHILD_STATE struct frame_bundle gathered; /* without a place for octets: nothing is gathered */
 static CHILD_STATE bool stuck; /* the writer did not read for a whole second: nobody waits again before it does */
 

@@ -51,7 +51,10 @@
     EVENT(LOG_POSTMASTER, "postmaster", WARNING, SERVER)                                                             \
     EVENT(LOG_LIMIT_LOWERED, "limit-lowered", WARNING, SERVER)                                                       \
     EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)                                                           \
-    EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)
+    EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)                                                        \
+    EVENT(LOG_QUOTA_NEAR, "quota-near", WARNING, SERVER)                                                             \
+    EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
+    EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \
@@ -62,7 +65,8 @@
     KEY(KEY_MESSAGE, "message") KEY(KEY_BYTES, "bytes") KEY(KEY_RECIPIENTS, "recipients")                            \
     KEY(KEY_DESTINATION, "destination") KEY(KEY_REMOTE, "remote") KEY(KEY_ATTEMPTS, "attempts")                      \
     KEY(KEY_STATE, "state") KEY(KEY_OFFSET, "offset") KEY(KEY_PORT, "port") KEY(KEY_DELAY, "delay")                  \
-    KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user") KEY(KEY_UID, "uid")
+    KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user") KEY(KEY_UID, "uid") KEY(KEY_LIMIT, "limit")                    \
+    KEY(KEY_CREDENTIAL, "credential")
 
 enum log_event {
     LOG_NOTHING = 0,

@@ -208,15 +208,19 @@ void bounce_put(struct buf *b, const struct bounce *bounce) {
     put_boundary(b, bounce, "--");
 }
 
-void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count,
-                      unsigned limit) {
+/* The header of a message to the postmaster, and its first lines; `subject` is ours, `about` ends it. */
+static void put_notice(struct buf *b, struct span hostname, const struct message *head, const char *subject,
+                       struct span about) {
     char name[MESSAGE_NAME_SIZE];
     message_name(head->number, name);
     buf_put_text(b, "From: Mail Delivery System <postmaster@");
     put_clean(b, hostname, false);
     buf_put_text(b, ">\r\nTo: <postmaster@");
     put_clean(b, hostname, false);
-    buf_put_text(b, ">\r\nSubject: Postmaster notice: reports that were not sent\r\nDate: ");
+    buf_put_text(b, ">\r\nSubject: Postmaster notice: ");
+    buf_put_text(b, subject);
+    put_clean(b, about, false);
+    buf_put_text(b, "\r\nDate: ");
     clock_put_date(b, head->arrival_ms);
     buf_put_text(b, "\r\nMessage-ID: <");
     buf_put_text(b, name);
@@ -225,6 +229,11 @@ void bounce_put_count(struct buf *b, struct span hostname, const struct message 
     buf_put_text(b, ">\r\nAuto-Submitted: auto-generated\r\n\r\nThis is the mail system at ");
     put_clean(b, hostname, false);
     buf_put_text(b, ".\r\n\r\n");
+}
+
+void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count,
+                      unsigned limit) {
+    put_notice(b, hostname, head, "reports that were not sent", (struct span){0});
     buf_put_number(b, count);
     buf_put_text(b, " reports on mail from strangers that could not be delivered were not sent, because\r\nthey "
                     "were more than ");
@@ -233,6 +242,30 @@ void bounce_put_count(struct buf *b, struct span hostname, const struct message 
         b,
         " in an hour to one domain, or to you. Often its name is being forged. The log has\r\neach (event=dropped), "
         "and after this such a notice comes at most once an hour.\r\n");
+}
+
+void bounce_put_suspended(struct buf *b, struct span hostname, const struct message *head, struct span about,
+                          struct span why) {
+    struct span login = span_part(about, 0, span_find(about, ' '));
+    put_notice(b, hostname, head, "sending is suspended for ", login);
+    buf_put_text(b, "Sending is suspended for\r\n\r\n  ");
+    put_clean(b, about, false);
+    buf_put_text(b, "\r\n\r\nbecause ");
+    put_clean(b, why, false);
+    buf_put_text(b,
+                 ".\r\n\r\nEither a program sends more than it should, or somebody else knows the password. Mail to "
+                 "this user\r\nstill arrives, logins still succeed, and every message that comes by them is refused "
+                 "(550 5.7.1,\r\naccount-suspended) until you lift it. What was accepted before is still being "
+                 "delivered.\r\n\r\n  gatepost quota list ");
+    put_clean(b, login, false);
+    buf_put_text(b, "\r\n      shows what was sent\r\n  gatepost queue list --from ");
+    put_clean(b, login, false);
+    buf_put_text(b,
+                 "\r\n      shows what still waits; queue hold and queue remove stop it\r\n  gatepost user passwd ");
+    put_clean(b, login, false);
+    buf_put_text(b, "\r\n      gives a new password, where somebody else may know it\r\n  gatepost user enable ");
+    put_clean(b, login, false);
+    buf_put_text(b, "\r\n      lifts the suspension\r\n");
 }
 
 size_t bounce_bytes(const struct bounce *bounce) {

@@ -31,6 +31,11 @@ void bounce_put(struct buf *b, const struct bounce *bounce);
 void bounce_put_count(struct buf *b, struct span hostname, const struct message *head, uint64_t count,
                       unsigned limit);
 
+/* A message to the postmaster: this account was suspended, and why ("5 messages were refused..."). ENVELOPE_UTF8 is
+ * not set in `head`: what is not ASCII shows as ?. */
+void bounce_put_suspended(struct buf *b, struct span hostname, const struct message *head, struct span about,
+                          struct span why);
+
 /* The header block of a message, with its last line end and without the empty line. */
 struct span bounce_headers(struct span body);
 

@@ -9,8 +9,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { ASK_AGAIN_MS = 30000, LATER_MS = 60000, DOMAIN_HOUR_MAX = 20, HEADERS_MAX = 64 << 10, HOUR_MS = 3600000 };
-enum { SWEEP_MIN_MS = 200, SWEEP_MAX_MS = 60000, SWEEP_ASKS = 100, SWEEP_AT_ONCE = 2000, COUNT_BYTES = 4096 };
+enum {
+    ASK_AGAIN_MS = 30000,
+    LATER_MS = 60000,
+    DOMAIN_HOUR_MAX = QUEUE_REPORTS_HOUR_MAX,
+    HEADERS_MAX = 64 << 10,
+    HOUR_MS = 3600000
+};
+enum { SWEEP_MIN_MS = 200, SWEEP_MAX_MS = 60000, SWEEP_ASKS = 100, SWEEP_AT_ONCE = 2000 };
 
 static bool is_due(const struct queue_recipient *recipient) {
     return recipient->state == RECIPIENT_DELIVERED || recipient->state == RECIPIENT_RELAYED ||
@@ -286,33 +292,6 @@ static void settle_delay(struct queue *queue, struct queue_message *message, boo
     queue_report_consider(queue, message);
 }
 
-/* How many reports were kept back, for the postmaster: at once when it begins, then once an hour. */
-static void write_count(struct queue *queue, uint32_t n, struct span recipients) {
-    uint8_t storage[COUNT_BYTES];
-    struct buf b = BUF_OVER(storage);
-    uint64_t suppressed = queue->suppressed;
-    if (!n || suppressed == queue->suppressed_told) return;
-    struct message head = {
-        .number = queue_draw_number(queue), .arrival_ms = clock_wall_ms(), .flags = MESSAGE_NOTICE};
-    head.n_recipients = n, head.recipients = recipients, head.envelope.flags = ENVELOPE_BOUNCE;
-    bounce_put_count(&b, queue->setup.hostname, &head, suppressed - queue->suppressed_told, DOMAIN_HOUR_MAX);
-    head.body_bytes = b.n;
-    if (!buf_ok(&b) || queue_store_own(queue, &head, buf_span(&b), NULL) != 0) return;
-    queue->suppressed_told = suppressed;
-}
-
-static void ask_count(struct queue *queue) {
-    uint8_t storage[32];
-    struct buf b = BUF_OVER(storage);
-    uint64_t now = clock_ms();
-    if (queue->suppressed == queue->suppressed_told) return;
-    if (queue->suppressed_told_ms && now - queue->suppressed_told_ms < HOUR_MS) return;
-    wire_put_u64(&b, 0); /* of no message */
-    wire_put_u8(&b, ROUTE_NOTICE);
-    wire_put_span(&b, (struct span){0});
-    if (queue_link_send(&queue->links[0], ROUTE_REQUEST, buf_span(&b), -1)) queue->suppressed_told_ms = now;
-}
-
 static void consider_delay(struct queue *queue, struct queue_message *message) {
     struct message head;
     bool resident = message->resident;
@@ -351,7 +330,7 @@ void queue_report_sweep(struct queue *queue) {
         queue->walks.sweep = NULL;
         return;
     }
-    ask_count(queue);
+    queue_notice_ask_count(queue);
     if (!queue->walks.sweep && now - queue->swept_ms >= pause_ms(queue)) {
         queue->swept_ms = now;
         queue->walks.sweep = queue->oldest;
@@ -394,8 +373,12 @@ void queue_route_result(struct queue *queue, struct frame *frame) {
     if (!take_route(queue, frame, &number, &ok)) return;
     struct span recipients = buf_span(&queue->route.recipients);
     uint32_t n = queue->route.n;
+    if (number == QUEUE_NOTICE_ROUTE) {
+        queue_notice_routed(queue, ok, n, recipients);
+        return;
+    }
     struct queue_message *message = queue_find(queue, number);
-    if (!number && ok) write_count(queue, n, recipients);
+    if (!number && ok) queue_notice_count(queue, n, recipients);
     if (message && message->active && message->reporting == REPORT_DELAY)
         settle_delay(queue, message, false, false); /* it is being tried this moment: the next sweep asks */
     if (!message || !message->reporting || message->active) return;

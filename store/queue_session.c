@@ -22,18 +22,27 @@ void queue_closed_flush(struct queue *queue) {
     frame_bundle_clear(&queue->closed.bundle);
 }
 
-void queue_session_closed(struct queue *queue, struct queue_transaction *transaction, bool committed) {
+static void tell_closed(struct queue *queue, const uint8_t name[TRANSACTION_BYTES], bool committed,
+                        uint32_t recipients) {
     uint8_t storage[TRANSACTION_BYTES + 8];
     struct buf b = BUF_OVER(storage);
-    wire_put_bytes(&b, transaction->name, TRANSACTION_BYTES);
+    wire_put_bytes(&b, name, TRANSACTION_BYTES);
     wire_put_u8(&b, committed);
-    wire_put_u32(&b, committed ? transaction->n_recipients : 0);
+    wire_put_u32(&b, recipients);
     if (!queue->closed.bundle.b.p) queue->closed.bundle.b = BUF_OVER(queue->closed.storage);
-    transaction->closed_told = true;
     if (frame_bundle_add(&queue->closed.bundle, TRANSACTION_CLOSED, buf_span(&b))) return;
     queue_closed_flush(queue);
     if (!frame_bundle_add(&queue->closed.bundle, TRANSACTION_CLOSED, buf_span(&b)))
         log_bug("a frame outgrew its bundle");
+}
+
+void queue_session_closed(struct queue *queue, struct queue_transaction *transaction, bool committed) {
+    transaction->closed_told = true;
+    tell_closed(queue, transaction->name, committed, committed ? transaction->n_recipients : 0);
+}
+
+void queue_session_closed_name(struct queue *queue, const uint8_t name[TRANSACTION_BYTES]) {
+    tell_closed(queue, name, false, 0);
 }
 
 /* Its transactions die at once; the rest of it at the end of the round, because a batch may still name it. */
@@ -68,7 +77,7 @@ void queue_sessions_sweep(struct queue *queue) {
 }
 
 void queue_auth_lost(struct queue *queue) {
-    queue->route.open = false;
+    queue->route.open = queue->notice.open = false;
     frame_bundle_clear(&queue->closed.bundle);
     for (size_t i = 0; i < QUEUE_HASH; i++) {
         while (queue->sessions[i]) drop_session(queue, queue->sessions[i]);

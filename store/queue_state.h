@@ -9,6 +9,7 @@
 #include "store/loop.h"
 #include "store/message.h"
 #include "store/queue_lane.h"
+#include "store/queue_report.h"
 #include "store/queue_timer.h"
 #include "store/role.h"
 
@@ -237,6 +238,7 @@ struct queue {
         uint8_t storage[QUEUE_ROUTE_BYTES];
     } route;
     struct queue_domain domains[QUEUE_DOMAINS];
+    struct queue_notice notice;
     uint64_t suppressed; /* reports that were not sent, since start: `queue status` has it */
     /* How many of them the postmaster knows of, and since when; 0: never. */
     uint64_t suppressed_told, suppressed_told_ms;
@@ -387,22 +389,16 @@ void queue_recipients_free(struct queue_transaction *transaction);
 void queue_session_ready(void *context, uint32_t events);
 void queue_auth_lost(struct queue *queue);
 void queue_sessions_sweep(struct queue *queue);
-/* Auth hears of the end of a transaction no later than its session: with queue_closed_flush, of many at once. */
+/* Auth hears of the end of a transaction no later than its session: with queue_closed_flush, of many at once.
+ * queue_session_closed_name: that there is none of this name (any more). */
 void queue_session_closed(struct queue *queue, struct queue_transaction *transaction, bool committed);
+void queue_session_closed_name(struct queue *queue, const uint8_t name[TRANSACTION_BYTES]);
 void queue_closed_flush(struct queue *queue);
 void queue_session_answer(struct queue *queue, struct queue_transaction *transaction, enum body_outcome outcome,
                           uint64_t number);
 
 /* ---- queue_commit.c: the batch of a round */
 void queue_commit_round(struct queue *queue);
-
-/* ---- queue_report.c: who is told, and whether */
-void queue_report_consider(struct queue *queue, struct queue_message *message);
-void queue_report_due(struct queue *queue, struct queue_message *message);
-void queue_route_result(struct queue *queue, struct frame *frame);
-void queue_route_again(struct queue *queue);
-/* Now and then: senders whose mail waits for long, and the postmaster for reports that were not sent. */
-void queue_report_sweep(struct queue *queue);
 
 /* ---- queue_control.c: the command line */
 bool queue_backup_runs(const struct queue *queue); /* somebody copies our files */

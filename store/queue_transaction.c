@@ -141,12 +141,19 @@ static int handle_close(void *context, struct frame *frame) {
     wire_get_bytes(&w, name, sizeof name);
     if (!wire_end(&w)) return -1;
     struct queue_transaction *transaction = queue_transaction_find(queue, name);
-    if (!transaction || transaction->message) return 0; /* its batch is being written: it is too late */
-    if (transaction->committing)
+    if (transaction && transaction->message) return 0; /* its batch is being written: it is too late */
+    if (transaction && transaction->committing) {
         transaction->failed = BODY_REFUSED + 1; /* answered with the batch */
-    else
-        queue_transaction_free(queue, transaction);
+        return 0;
+    }
+    if (transaction) queue_transaction_free(queue, transaction);
+    queue_session_closed_name(queue,
+                              name); /* what it reserved is free; one that was committed has been told before */
     return 0;
+}
+
+static int handle_notice(void *context, struct frame *frame) {
+    return queue_notice_wanted(context, frame);
 }
 
 static int handle_route(void *context, struct frame *frame) {
@@ -170,6 +177,7 @@ void queue_auth_frame(struct queue *queue, struct frame *frame) {
         {TRANSACTION_OPEN, 1, handle_open},       {TRANSACTION_RCPT, 1, handle_rcpt},
         {TRANSACTION_CHANNEL, 1, handle_channel}, {TRANSACTION_CLOSE, 1, handle_close},
         {ROUTE_RESULT, 1, handle_route},          {FRAME_BUNDLE, 1, handle_bundle},
+        {NOTICE_WANTED, 1, handle_notice},
     };
     if (frame_dispatch(rows, sizeof rows / sizeof rows[0], 1, queue, frame) != 0)
         log_bug("frame from auth does not parse");

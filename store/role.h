@@ -44,6 +44,10 @@ enum role_missing { MISSING_USER = 1, MISSING_ROOT = 2, MISSING_LANDLOCK = 4, MI
 enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 136, ROLE_DESCRIPTORS = 80 };
 #define ROLE_LIMIT_NONE UINT64_MAX
 
+/* A listener's own descriptors lie from here on, where its sessions can have none: so its filter, which they inherit,
+ * tells it from them. A power of two; and the end that the filter knows. */
+enum { ROLE_OWN_FD = 16, ROLE_OWN_FD_END = 4096 };
+
 struct role_link {
     uint8_t kind, index; /* enum role of the peer, or enum role_descriptor */
     int fd;

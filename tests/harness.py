@@ -28,6 +28,8 @@ SANITIZED = "sanitize" in os.path.basename(BUILD)
 PATIENCE = 120.0 if SANITIZED else 60.0  # for things that happen at once on an idle machine
 ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver", "log")
 HOSTNAME = "mx.example.test"
+NO_QUOTA = {"messages_per_hour": 1000000, "messages_per_day": 1000000, "recipients_per_hour": 1000000,
+            "recipients_per_day": 1000000, "suspend_after": 0}  # one that does not bind
 
 
 # What a sanitizer says of the processes, who share the master's stderr in that build: once confined they can open no file.

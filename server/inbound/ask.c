@@ -154,6 +154,18 @@ bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mai
     out->reason = get_reason(&w);
     out->foreign = get_reason(&w);
     wire_get_bytes(&w, out->transaction, sizeof out->transaction);
+    out->header_from = wire_get_u8(&w) == 1;
+    return wire_end(&w);
+}
+
+bool ask_from(const struct span *addresses, size_t n, enum reason *reason_out) {
+    struct buf b = BUF_OVER(frame_storage);
+    struct frame frame;
+    wire_put_u16(&b, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) wire_put_span(&b, addresses[i]);
+    if (!ask(SESSION_FROM, &b, SESSION_FROM_RESULT, false, &frame)) return false;
+    struct wire w = wire_over(frame.body);
+    *reason_out = get_reason(&w);
     return wire_end(&w);
 }
 

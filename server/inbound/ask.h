@@ -16,6 +16,7 @@ struct ask_mail {
     enum reason reason;
     enum reason foreign; /* for a plain foreign recipient in this transaction */
     uint8_t transaction[TRANSACTION_BYTES];
+    bool header_from; /* ask_from before the commit */
 };
 
 struct ask_body {
@@ -59,6 +60,11 @@ enum { ASK_RCPT_MAX = RCPT_GROUP_MAX, ASK_RCPT_BYTES_MAX = 48 << 10 };
 
 /* One question for a group of at most ASK_RCPT_MAX recipients. */
 bool ask_rcpt(const struct span *arguments, size_t n, enum reason *reasons_out) MUST_USE;
+
+/* The addresses of a message's From field, at least one and at most FROM_ADDRESSES_MAX: REASON_SENDER_ACCEPTED, or
+ * why the message is refused. */
+bool ask_from(const struct span *addresses, size_t n, enum reason *reason_out) MUST_USE;
+
 bool ask_reset(void) MUST_USE;
 bool ask_failure(enum session_failure failure) MUST_USE;
 

@@ -19,8 +19,9 @@ static enum client_status fill(uint64_t data_ms, uint64_t session_deadline_ms) {
 static bool pass(struct smtp *smtp, uint64_t n, size_t *taken_out) {
     struct buf *body = smtp->body;
     struct span rest = client_rest();
-    size_t room = body->cap - body->n - SPARE;
+    size_t room = body->cap - body->n - SPARE, before = body->n;
     *taken_out = data_take(&smtp->data, span_part(rest, 0, n < room ? (size_t)n : room), body);
+    if (smtp->from) from_take(smtp->from, span_from(buf_span(body), before));
     client_take(*taken_out);
     return body->n < SEND_AT || ask_body_send();
 }

@@ -17,7 +17,7 @@ enum { LINES_MS = 100 };
 static CHILD_STATE struct {
     int fd, auth_fd, stop_fd;
     uint64_t stop_ms, stop_deadline_ms; /* 0: the server is not stopping */
-    bool tls;
+    bool tls, goodbye;
     size_t from, to; /* of what was received and not taken */
 } client;            /* nothing before client_open */
 
@@ -92,6 +92,15 @@ static enum client_status read_now(uint8_t *p, size_t size, size_t *n_out, short
     return n > 0 ? CLIENT_FINE : CLIENT_GONE;
 }
 
+void client_say_goodbye(void) {
+    client.goodbye = true;
+}
+
+static ssize_t write_plain(struct span octets) {
+    /* client_close follows at once, and takes along what the kernel holds back. */
+    return client.goodbye ? send(client.fd, octets.p, octets.n, MSG_MORE) : write(client.fd, octets.p, octets.n);
+}
+
 static enum client_status write_now(struct span octets, size_t *n_out, short *events_out) {
     *events_out = POLLOUT;
     if (client.tls) {
@@ -101,7 +110,7 @@ static enum client_status write_now(struct span octets, size_t *n_out, short *ev
         return step == TLS_WANTS_READ || step == TLS_WANTS_WRITE ? CLIENT_LATE : CLIENT_GONE;
     }
     ssize_t n;
-    do n = write(client.fd, octets.p, octets.n);
+    do n = write_plain(octets);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) return CLIENT_LATE;
     *n_out = n > 0 ? (size_t)n : 0;

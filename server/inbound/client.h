@@ -39,6 +39,9 @@ enum client_status client_read_exactly(uint8_t *p, size_t n, uint64_t deadline_m
 /* Sends all of it. */
 enum client_status client_send(struct span octets, uint64_t deadline_ms) MUST_USE;
 
+/* What is sent from now on is the last: it leaves with the connection's end, in the same packet where it can. */
+void client_say_goodbye(void);
+
 /* The handshake, as server; from then on everything goes through it. */
 enum client_status client_start_tls(int keys_fd, uint64_t deadline_ms) MUST_USE;
 

@@ -6,6 +6,7 @@
 #include "server/inbound/pool.h"
 #include "server/inbound/session.h"
 #include "server/inbound/settle.h"
+#include "server/inbound/stack.h"
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
 #include "store/clock.h"
@@ -24,11 +25,12 @@ enum { RENEW_AFTER = 10000, STATUS_MS = 1000, EXIT_GRACE_MS = 1000, ACCEPTS_A_RO
 
 static struct session_setup setup;
 
-static CHILD_STATE struct { /* written between two forks, as what children write to */
+static CHILD_PARENT struct {
     struct pool *pool;
     int auth_channel;                   /* -1: broken, a new one will come */
     bool accepting, draining, renewing; /* accepting: the master has found the certificates good */
     uint64_t stop_deadline_ms;          /* 0: sessions may take their time */
+    uint64_t overdue_at_ms;             /* when to look for sessions that are */
     uint64_t status_at_ms;
     uint32_t status_busy;
     uint64_t status_accepted, status_crashed;
@@ -64,8 +66,10 @@ int listener_prepare(struct role_start *start) {
     if (tls_prepare(&setup) != 0) return -1;
     tls_arena_seal();
     settle_relocations();
-    settle_data(session_memory());
+    settle_data(stack_memory());
+    settle_thread();
     settle_constants();
+    settle_head();
     return 0;
 }
 
@@ -90,6 +94,13 @@ static void tell_status(void) {
     wire_put_u64(&b, pool->accepted);
     wire_put_u64(&b, pool->crashed);
     role_say(CHILD_STATUS, buf_span(&b));
+}
+
+static void end_overdue(void) {
+    uint64_t now = clock_ms();
+    if (now < listener.overdue_at_ms) return;
+    listener.overdue_at_ms = now + STATUS_MS;
+    pool_end_overdue(listener.pool);
 }
 
 static void bury(void) {
@@ -197,6 +208,7 @@ static bool serve_round(struct role_start *start) {
     for (unsigned i = 0; i < n_serving; i++)
         if (waits[OWN + i].revents) accept_from(i);
     if (n == 0) pool_tell_ended(listener.pool, listener.auth_channel); /* no client came to tell of them with */
+    end_overdue();
     overflow_log();
     tell_status();
     return true;

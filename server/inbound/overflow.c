@@ -12,7 +12,7 @@
 
 enum { PER_SECOND = 500, LOG_EVERY_MS = 10000, SOME_OCTETS = 1 << 20 };
 
-static CHILD_STATE struct {
+static CHILD_PARENT struct {
     uint64_t second_began_ms, log_at_ms;
     uint32_t in_second, untold;
     struct netaddr last; /* of those untold */

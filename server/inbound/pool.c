@@ -4,6 +4,7 @@
 #include "server/inbound/pool.h"
 
 #include "server/inbound/session.h"
+#include "server/inbound/stack.h"
 #include "server/inbound/tls.h"
 #include "server/process/confine.h"
 #include "store/clock.h"
@@ -11,12 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -27,7 +27,7 @@ enum { SPAWN_PAUSE_MS = 1000, OVERSTAY_MS = 3000, POOL_FRAME_BYTES = 64 };
 /* Where a session's descriptors lie: what the listener shares with every child and has there already, then the first
  * two free numbers, which are the connection's and the child's end of its channel. Above lies what is the listener's
  * own: a child drops it with one call, and with none above 63 the kernel copies no large table at each fork. */
-enum { SESSION_STOP_FD = LOG_FD + 1, SESSION_CLIENT_FD, SESSION_AUTH_FD, SESSION_FREE_FD, LISTENER_FROM_FD = 16 };
+enum { SESSION_STOP_FD = LOG_FD + 1, SESSION_CLIENT_FD, SESSION_AUTH_FD, SESSION_FREE_FD };
 
 static int open_exits(void) {
     sigset_t set;
@@ -47,15 +47,14 @@ static int move_up(int *fd, int from) {
 
 static int move_links_up(struct role_link *links, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (links[i].fd < LISTENER_FROM_FD && move_up(&links[i].fd, LISTENER_FROM_FD) != 0) return -1;
+        if (links[i].fd < ROLE_OWN_FD && move_up(&links[i].fd, ROLE_OWN_FD) != 0) return -1;
     return 0;
 }
 
 static int order_descriptors(struct pool *pool, struct role_start *start) {
     struct pool_wires *wires = &pool->wires;
-    if (move_up(&wires->stop[1], LISTENER_FROM_FD) != 0 || move_up(&wires->exits, LISTENER_FROM_FD) != 0 ||
-        move_up(&wires->stop[0], LISTENER_FROM_FD) != 0 ||
-        move_links_up(start->descriptors, start->n_descriptors) != 0 ||
+    if (move_up(&wires->stop[1], ROLE_OWN_FD) != 0 || move_up(&wires->exits, ROLE_OWN_FD) != 0 ||
+        move_up(&wires->stop[0], ROLE_OWN_FD) != 0 || move_links_up(start->descriptors, start->n_descriptors) != 0 ||
         move_links_up(start->channels, start->n_channels) != 0)
         return -1;
     for (unsigned i = 0; i < pool->setup->n_sockets; i++)
@@ -97,25 +96,17 @@ struct pool *pool_open(struct role_start *start, const struct session_setup *set
 
 /* ---- in the child */
 
-/* The kernel ends a session that does not keep its own deadline, because it was taken over, say: once confined it
- * cannot call this off. */
-static void end_without_fail(const struct session_setup *setup) {
-    uint64_t most_ms = setup->session_ms + OVERSTAY_MS;
-    alarm(most_ms / 1000 < UINT_MAX ? (unsigned)(most_ms / 1000) : UINT_MAX);
-}
-
 /* Leaves room for the queue's channel, which takes the control channel's number, and where there is TLS the keys'
  * channel: no other descriptor can ever come in. */
-static int limit_descriptors(void) {
-    rlim_t n = SESSION_FREE_FD + (tls_available() ? 1 : 0);
-    return setrlimit(RLIMIT_NOFILE, &(struct rlimit){n, n});
+static unsigned most_descriptors(void) {
+    return SESSION_FREE_FD + (tls_available() ? 1 : 0);
 }
 
 /* The numbers that both have as a rule; where one was taken, by way of numbers that nobody looks for. */
 static int take_places(struct session_place *place) {
     if (place->fd == SESSION_CLIENT_FD && place->auth_fd == SESSION_AUTH_FD) return 0;
-    int client = fcntl(place->fd, F_DUPFD_CLOEXEC, LISTENER_FROM_FD),
-        auth = fcntl(place->auth_fd, F_DUPFD_CLOEXEC, LISTENER_FROM_FD);
+    int client = fcntl(place->fd, F_DUPFD_CLOEXEC, ROLE_OWN_FD),
+        auth = fcntl(place->auth_fd, F_DUPFD_CLOEXEC, ROLE_OWN_FD);
     if (client < 0 || auth < 0 || dup3(client, SESSION_CLIENT_FD, O_CLOEXEC) < 0 ||
         dup3(auth, SESSION_AUTH_FD, O_CLOEXEC) < 0)
         return -1;
@@ -124,16 +115,36 @@ static int take_places(struct session_place *place) {
 }
 
 /* Leaves no descriptor that is not the session's. */
-static enum session_exit child(const struct role_start *start, struct session_place *place) {
+static int child(void *context) {
+    struct session_place *place = context;
+    enum session_exit result = SESSION_EXIT_FAULT;
     place->stop_fd = SESSION_STOP_FD;
-    if (take_places(place) != 0 || close(ROLE_CONTROL_FD) != 0 || close_range(SESSION_FREE_FD, ~0U, 0) != 0)
-        return SESSION_EXIT_FAULT;
-    end_without_fail(place->setup);
-    if (limit_descriptors() != 0 || confine_child(start) != 0) return SESSION_EXIT_FAULT;
-    return session_run(place);
+    if (take_places(place) == 0 && close(ROLE_CONTROL_FD) == 0 && close_range(SESSION_FREE_FD, ~0U, 0) == 0 &&
+        confine_session(most_descriptors()) == 0)
+        result = session_run(place);
+    _exit((int)result);
 }
 
 /* ---- in the listener */
+
+/* It does not keep its own deadline, because it was taken over, say. It cannot see this descriptor, or call it off.
+ */
+static void end_by_force(pid_t pid) {
+    int fd = pidfd_open(pid, 0);
+    int own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ROLE_OWN_FD);
+    if (own < 0 || pidfd_send_signal(own, SIGKILL, NULL, 0) != 0) log_fault("ending a session", errno);
+    if (fd >= 0) close(fd);
+    if (own >= 0) close(own);
+}
+
+void pool_end_overdue(struct pool *pool) {
+    uint64_t now = clock_ms();
+    for (uint32_t i = 0; i < pool->n; i++) {
+        if (now < pool->children[i].until_ms) continue;
+        end_by_force(pool->children[i].pid);
+        pool->children[i].until_ms = now + OVERSTAY_MS; /* again, should it not have ended */
+    }
+}
 
 /* Auth reads its channels always; a wait is short or auth is ill. */
 static bool tell_auth(int channel, enum frame_type type, struct span body, int fd) {
@@ -205,19 +216,15 @@ static void take_out(struct pool *pool, struct pool_child *one) {
     pool->n--;
 }
 
-/* Forks one child for the connection. */
+/* Forks one child for the connection; `place` lies where the child finds it too. */
 static bool add(struct pool *pool, int auth_channel, struct session_place *place, const uid_t *uid) {
-    const struct role_start *start = pool->start;
     int ends[2], one = 1;
     pid_t pid = -1;
     if (frame_pair(ends, true) != 0) return false;
     /* Before the child can speak: the kernel names a sender only to a socket that asked for it by then. */
+    place->auth_fd = ends[0];
     if (!place->by_proxy || setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0)
-        pid = _Fork(); /* no thread, no lock held */
-    if (pid == 0) {
-        place->auth_fd = ends[0];
-        _exit((int)child(start, place)); /* the pool is not there */
-    }
+        pid = stack_fork(child, place); /* the pool is not there */
     int error = errno;
     close(ends[0]);
     bool known = pid > 0 && introduce(pool, pid, place, uid, auth_channel, ends[1]);
@@ -226,7 +233,8 @@ static bool add(struct pool *pool, int auth_channel, struct session_place *place
         log_fault("forking a child", error);
         return false;
     }
-    pool->children[pool->n++] = (struct pool_child){pid, known ? pool->auth_number : 0, 0};
+    uint64_t until_ms = clock_ms() + pool->setup->session_ms + OVERSTAY_MS;
+    pool->children[pool->n++] = (struct pool_child){pid, known ? pool->auth_number : 0, 0, until_ms};
     link_last(pool);
     pool->accepted++;
     return known;
@@ -249,10 +257,12 @@ static bool find_ends(const struct pool *pool, struct session_place *place, cons
     return true;
 }
 
+static CHILD_PARENT struct session_place place; /* of the connection at hand */
+
 bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) {
-    struct session_place place = {.setup = pool->setup, .socket = socket};
     struct sockaddr_storage client;
     socklen_t n = sizeof client;
+    place = (struct session_place){.setup = pool->setup, .socket = socket};
     place.fd = accept4(pool->wires.sockets[socket], (struct sockaddr *)&client, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (place.fd < 0) return false;
     if (find_ends(pool, &place, &client) && !add(pool, auth_channel, &place, NULL))
@@ -262,9 +272,9 @@ bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) {
 }
 
 void pool_serve_local(struct pool *pool, int auth_channel) {
-    struct session_place place = {.setup = pool->setup, .local_user = true};
     struct ucred peer;
     socklen_t n = sizeof peer;
+    place = (struct session_place){.setup = pool->setup, .local_user = true};
     place.fd = accept4(pool->wires.submit, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (place.fd < 0) return;
     if (getsockopt(place.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || n != sizeof peer)

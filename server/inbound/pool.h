@@ -21,8 +21,9 @@ enum { POOL_END_BYTES = 5, POOL_ENDS = 64 };
 
 struct pool_child {
     pid_t pid;
-    uint32_t auth; /* which auth knows it: the pool's auth_number then */
-    uint32_t next; /* of those with the same hash: its index, and 1 */
+    uint32_t auth;     /* which auth knows it: the pool's auth_number then */
+    uint32_t next;     /* of those with the same hash: its index, and 1 */
+    uint64_t until_ms; /* it is ended by force */
 };
 
 /* The listener's alone: no child has these pages. */
@@ -52,6 +53,9 @@ bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) MUST_USE;
 
 /* The same for the local socket: auth hears whose it is by the kernel's word. */
 void pool_serve_local(struct pool *pool, int auth_channel);
+
+/* Ends the sessions that are still there some seconds beyond the time that each keeps by itself. */
+void pool_end_overdue(struct pool *pool);
 
 enum pool_end { POOL_END_NONE = 0, POOL_END_FINE, POOL_END_CRASH };
 

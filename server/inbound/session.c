@@ -29,7 +29,7 @@ static CHILD_FIRST struct {
     const char *why;           /* it ended, for the log */
 } session;
 
-static BUF_LARGE uint8_t out_storage[OUT_BYTES];
+static CHILD_LAST uint8_t out_storage[OUT_BYTES];
 static CHILD_STATE struct buf out;
 
 static uint64_t sooner(uint64_t a, uint64_t b) {
@@ -308,6 +308,7 @@ static bool act(enum smtp_next next, enum session_exit *exit_out) {
     if (next == SMTP_STARTTLS) return start_tls(exit_out);
     if ((next == SMTP_DATA || next == SMTP_CHUNK) && !take_body(next == SMTP_CHUNK, &next, exit_out)) return false;
     if (next != SMTP_LEAVE) return true;
+    client_say_goodbye();
     (void)!send_out(); /* it is over in any case */
     *exit_out = leave(session.smtp.why, session.smtp.exit);
     return false;
@@ -391,8 +392,4 @@ enum session_exit session_run(const struct session_place *place) {
     if (session.announced) log_end();
     log_flush();
     return result;
-}
-
-void *session_memory(void) {
-    return &session;
 }

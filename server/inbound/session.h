@@ -17,7 +17,4 @@ struct session_place {
 /* From the welcome to the last word; closes the connection. The result is the process's exit status. */
 enum session_exit session_run(const struct session_place *place);
 
-/* Where begins what a child writes to (CHILD_FIRST, CHILD_STATE); it ends where the large buffers do. */
-void *session_memory(void) MUST_USE;
-
 #endif

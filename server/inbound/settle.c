@@ -5,12 +5,15 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <linux/rseq.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, RSEQ_AREA_BYTES = 32 /* what the C library registers */ };
 
 static bool fill(int fd, const uint8_t *p, size_t n) {
     for (size_t at = 0; at < n;) {
@@ -54,6 +57,7 @@ void settle_data(void *to) {
     (void)to;
 }
 void settle_constants(void) {}
+void settle_head(void) {}
 #else
 extern uint8_t __data_start[]; // NOLINT(bugprone-reserved-identifier): the linker's name
 
@@ -122,6 +126,18 @@ static int take_constants(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
+/* What only the program's start reads. */
+static int drop_head(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size, (void)context;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || part->p_offset != 0 || part->p_flags & PF_X) continue;
+        munmap((uint8_t *)info->dlpi_addr + part->p_vaddr, part->p_memsz); // NOLINT(performance-no-int-to-ptr)
+        break;                                                             /* the headers were in it */
+    }
+    return 1;
+}
+
 static int take_relocations(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size, (void)context;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
@@ -144,4 +160,13 @@ void settle_relocations(void) {
 void settle_constants(void) {
     (void)dl_iterate_phdr(take_constants, NULL);
 }
+
+void settle_head(void) {
+    (void)dl_iterate_phdr(drop_head, NULL);
+}
 #endif
+
+void settle_thread(void) {
+    void *area = (uint8_t *)__builtin_thread_pointer() + __rseq_offset;
+    if (__rseq_size) (void)syscall(SYS_rseq, area, RSEQ_AREA_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}

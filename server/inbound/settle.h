@@ -21,4 +21,11 @@ void settle_setup(struct span memory);
 /* Code and constants, in large pages where the kernel has them: no child has to find them again, page by page. */
 void settle_constants(void);
 
+/* Lets go of what only the start of a static program reads: headers and relocations. After all other settling. */
+void settle_head(void);
+
+/* The kernel no longer notes in this thread's memory which processor it runs on: nobody asks, and each note would
+ * cost parent and child a page. */
+void settle_thread(void);
+
 #endif

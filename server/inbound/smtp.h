@@ -5,6 +5,7 @@
 
 #include "server/inbound/ask.h"
 #include "server/inbound/data.h"
+#include "server/inbound/from.h"
 #include "server/inbound/reply.h"
 #include "server/inbound/session_setup.h"
 
@@ -75,6 +76,7 @@ struct smtp {
 
     struct data data;
     struct buf *body;
+    struct from *from; /* of its header; NULL: nobody asks for it */
     uint64_t chunk_bytes;
     bool chunk_last, chunk_dropped;
     enum reply chunk_reply; /* for one that is dropped */

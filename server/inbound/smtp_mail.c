@@ -16,28 +16,31 @@ static bool after_keyword(struct span argument, struct span keyword, struct span
 static CHILD_STATE struct {
     bool open;
     uint32_t n;
-    struct log_line line;
 } refusals; /* by the session alone: one line for a group */
+static BUF_LARGE struct log_line refusals_line;
 
 static void send_refusals(void) {
     if (!refusals.open) return;
-    log_number(&refusals.line, KEY_COUNT, refusals.n);
-    log_send(&refusals.line);
+    log_number(&refusals_line, KEY_COUNT, refusals.n);
+    log_send(&refusals_line);
     refusals.open = false;
     refusals.n = 0;
 }
 
 static void note_refusal(const struct smtp *smtp, enum reason reason, struct span path) {
     if (!refusals.open) {
-        log_open(&refusals.line, LOG_SESSION_REFUSED);
-        log_text(&refusals.line, KEY_RULE, reason_reply(reason)->name);
-        log_span(&refusals.line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
+        log_open(&refusals_line, LOG_SESSION_REFUSED);
+        log_text(&refusals_line, KEY_RULE, reason_reply(reason)->name);
+        log_span(&refusals_line, KEY_FROM, span_of(smtp->sender, smtp->sender_bytes));
         refusals.open = true;
     }
-    log_span(&refusals.line, KEY_TO, address_path(path, false));
+    log_span(&refusals_line, KEY_TO, address_path(path, false));
     refusals.n++;
-    if (refusals.line.b.cap - refusals.line.b.n < 2 * ADDRESS_MAX) send_refusals();
+    if (refusals_line.b.cap - refusals_line.b.n < 2 * ADDRESS_MAX) send_refusals();
 }
+
+static BUF_LARGE struct from from;
+static BUF_LARGE struct from_addresses from_addresses;
 
 static struct domain_set local_domains(const struct smtp *smtp) {
     return (struct domain_set){smtp->setup->local_domains, smtp->setup->n_local_domains};
@@ -72,6 +75,12 @@ static void begin(struct smtp *smtp, struct span path, enum reason foreign) {
     smtp->state = SMTP_MAIL;
 }
 
+static void begin_body(struct smtp *smtp, bool stuffed) {
+    smtp->body = ask_body_start(smtp->transaction);
+    data_start(&smtp->data, stuffed, smtp->setup->message_bytes);
+    if (smtp->from) from_start(smtp->from);
+}
+
 /* False: auth is gone. */
 static bool tell_mail(struct smtp *smtp, struct span path, enum reason *reason_out) {
     struct ask_mail answer;
@@ -80,6 +89,7 @@ static bool tell_mail(struct smtp *smtp, struct span path, enum reason *reason_o
     if (answer.reason != REASON_SENDER_ACCEPTED) return true;
     memcpy(smtp->transaction, answer.transaction, sizeof smtp->transaction);
     smtp->foreign = answer.foreign;
+    smtp->from = answer.header_from ? &from : NULL;
     smtp->mail_bytes = 0;
     smtp->told++;
     smtp->auth_has_mail = true;
@@ -90,6 +100,7 @@ enum smtp_next smtp_mail(struct smtp *smtp, struct span argument, struct buf *ou
     enum reason reason = REASON_SENDER_ACCEPTED;
     struct span path;
     if (!after_keyword(argument, SPAN("FROM:"), &path) || path.n == 0) return smtp_fail(smtp, REPLY_BAD_MAIL, out);
+    smtp->from = NULL;
     if (may_wait(smtp, path)) {
         memcpy(smtp->mail, path.p, path.n);
         smtp->mail_bytes = path.n;
@@ -184,8 +195,7 @@ enum smtp_next smtp_data(struct smtp *smtp, struct span argument, struct buf *ou
     (void)argument;
     enum reply forbidden = body_forbidden(smtp);
     if (forbidden != REPLY_NONE) return smtp_fail(smtp, forbidden, out);
-    smtp->body = ask_body_start(smtp->transaction);
-    data_start(&smtp->data, true, smtp->setup->message_bytes);
+    begin_body(smtp, true);
     reply_put(out, REPLY_START_DATA);
     return SMTP_DATA;
 }
@@ -214,8 +224,7 @@ enum smtp_next smtp_bdat(struct smtp *smtp, struct span argument, struct buf *ou
     if (smtp->state != SMTP_MAIL) return drop_chunk(smtp, REPLY_BDAT_CLOSED);
     enum reply forbidden = body_forbidden(smtp);
     if (forbidden != REPLY_NONE) return drop_chunk(smtp, forbidden);
-    smtp->body = ask_body_start(smtp->transaction);
-    data_start(&smtp->data, false, smtp->setup->message_bytes);
+    begin_body(smtp, false);
     smtp->state = SMTP_CHUNKS;
     return SMTP_CHUNK;
 }
@@ -254,10 +263,33 @@ enum smtp_next smtp_body_unended(struct smtp *smtp, struct buf *out) {
     return SMTP_LEAVE;
 }
 
+/* Whether the message may say that it is from whom it says. False: auth is gone. */
+static bool judge_from(const struct smtp *smtp, enum reason *reason_out) {
+    static const char *const whys[] = {[FROM_MALFORMED] = "it is malformed, or the header is",
+                                       [FROM_MISSING] = "there is none",
+                                       [FROM_SEVERAL] = "there are several"};
+    struct log_line line;
+    enum from_verdict verdict = from_end(smtp->from, &from_addresses);
+    if (verdict == FROM_GOOD) return ask_from(from_addresses.of, from_addresses.n, reason_out);
+    *reason_out = REASON_FROM_MALFORMED;
+    log_open(&line, LOG_PROTOCOL);
+    log_text(&line, KEY_WHAT, "message refused");
+    log_text(&line, KEY_RULE, reason_reply(REASON_FROM_MALFORMED)->name);
+    log_text(&line, KEY_WHY, whys[verdict]);
+    log_send(&line);
+    return true;
+}
+
 enum smtp_next smtp_body_end(struct smtp *smtp, struct buf *out) {
+    enum reason from_reason = REASON_SENDER_ACCEPTED;
     struct ask_body answer;
     data_finish(&smtp->data, smtp->body);
     if (smtp->data.fault != DATA_FINE) return refuse_body(smtp, out);
+    if (smtp->from && !judge_from(smtp, &from_reason)) return smtp_broken(smtp, out);
+    if (from_reason != REASON_SENDER_ACCEPTED) {
+        if (!ask_body_abort() || !smtp_forget(smtp)) return smtp_broken(smtp, out);
+        return smtp_fail_reason(smtp, from_reason, out);
+    }
     if (!ask_body_commit(smtp->accepted, &answer)) return smtp_broken(smtp, out);
     /* The transaction ended with the commit, at auth too: there is nothing to reset. */
     smtp->tried = smtp->accepted = 0;

@@ -165,7 +165,7 @@ bool agent_maildir_round(int wait_ms) {
 int agent_maildir_run(const struct agent_maildir *agent, struct job_inbox *inbox, int directory) {
     int error = agent_maildir_open(agent, inbox, &directory);
     bool named = error != NO_NAME;
-    if ((!error && confine_directory(directory) != 0) || confine_child(agent->start) != 0) {
+    if ((!error && confine_directory(directory) != 0) || confine_agent(agent->start) != 0) {
         log_fault("confining an agent", errno);
         return 1;
     }

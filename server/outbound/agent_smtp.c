@@ -32,7 +32,7 @@ int agent_smtp_run(struct agent_smtp *agent, struct job_inbox *inbox) {
     agent->addresses.limit_ms = agent->line.limit_ms = client.limits->connect_ms;
     buf_put_span(&host, agent->host);
     buf_put_octet(&host, 0);
-    if (!buf_ok(&host) || confine_child(agent->start) != 0) {
+    if (!buf_ok(&host) || confine_agent(agent->start) != 0) {
         log_fault("confining an agent", errno);
         return 1;
     }

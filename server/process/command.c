@@ -66,6 +66,17 @@ static const struct command_option revoke_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option quota_options[] = {
+    {"app-password", "NAME", "limits of this app password, which counts for its user all the same", false},
+    {"separate-login", "NAME", "of this name to log on with", false},
+    {"messages-per-hour", "NUMBER", "in place of quota.messages_per_hour; \"default\": as that says", false},
+    {"messages-per-day", "NUMBER", "likewise", false},
+    {"recipients-per-hour", "NUMBER", "recipients elsewhere", false},
+    {"recipients-per-day", "NUMBER", "likewise", false},
+    {"suspend-after", "NUMBER", "refusals over quota in an hour; 0: never", false},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct command_option alias_options[] = {
     {"forward", NULL, "targets may be elsewhere: their mail leaves this host", false},
     {NULL, NULL, NULL, false},
@@ -189,6 +200,9 @@ static const struct command commands[] = {
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
     {.name = "user disable", .help = "Refuse a user's logins and mail at once; mail to the user still arrives",
      .operands = {{.name = "login"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "user quota", .help = "Give a user, or one app password, limits of its own; without options show them",
+     .operands = {{.name = "login"}}, .options = quota_options, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_ask},
     {.name = "user remove", .help = "Remove a user; delivered mail stays", .operands = {{.name = "login"}},
      .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
@@ -227,6 +241,8 @@ static const struct command commands[] = {
      .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
      .json = true, .run = command_run_ask,
      .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
+    {.name = "quota list", .help = "List who sent how much, what is left, and when it is free again",
+     .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,

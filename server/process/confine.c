@@ -134,8 +134,19 @@ int role_confine(const struct role_start *start, uint32_t *missing_out) {
     return 0;
 }
 
-int confine_child(const struct role_start *start) {
-    if (setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}) != 0) return fault("setrlimit");
+static int make_no_process(void) {
+    return setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}) == 0 ? 0 : fault("setrlimit");
+}
+
+int confine_agent(const struct role_start *start) {
+    if (make_no_process() != 0) return -1;
     if (start->common.child_filter.n && install_filter(start->common.child_filter) != 0) return fault("seccomp");
     return 0;
+}
+
+int confine_session(unsigned descriptors) {
+    struct rlimit most = {descriptors, descriptors};
+    if (descriptors > ROLE_OWN_FD) errno = EINVAL;
+    if (descriptors > ROLE_OWN_FD || setrlimit(RLIMIT_NOFILE, &most) != 0) return fault("setrlimit");
+    return make_no_process();
 }

@@ -11,8 +11,13 @@
  * failed (it has been logged); the process must not go on. */
 int role_confine(const struct role_start *start, uint32_t *missing_out) MUST_USE;
 
-/* In a process that a confined one has forked: no further processes, and the setup's child filter on top. 0 or -1. */
-int confine_child(const struct role_start *start) MUST_USE;
+/* In an agent that a confined process has forked: no further processes, and the setup's child filter on top. 0 or
+ * -1. */
+int confine_agent(const struct role_start *start) MUST_USE;
+
+/* In a listener's child: no further processes, no descriptor but those that are there and others below `descriptors`
+ * (at most ROLE_OWN_FD, or the filter that it has from the listener would allow it too much). 0 or -1. */
+int confine_session(unsigned descriptors) MUST_USE;
 
 /* Whether Landlock of this version can confine a process to that many directories. The first version (before
  * Linux 5.19) refuses every rename and link from one directory to another, without which no message is delivered: it

@@ -22,10 +22,11 @@ enum {
     OUTBOUND = BIT(ROLE_OUTBOUND),
     RESOLVER = BIT(ROLE_RESOLVER),
     LOG = BIT(ROLE_LOG),
-    LOOPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG | LISTENER,
-    FORKS = LISTENER | DELIVERY | OUTBOUND,
+    LOOPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG,
+    AGENTS = DELIVERY | OUTBOUND, /* which fork them */
+    FORKS = LISTENER | AGENTS,
     FILES = AUTH | QUEUE | DELIVERY,
-    HEAPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG, /* the session allocates nothing */
+    HEAPS = LOOPS, /* the session allocates nothing */
 };
 
 enum when {
@@ -34,12 +35,17 @@ enum when {
     INTERNET,           /* argument 0: IPv4 or IPv6 */
     UNIX,               /* argument 0 */
     DUPLICATE,          /* fcntl: argument 1 is about descriptors or locks */
+    COPY,               /* fcntl: argument 1 is F_DUPFD_CLOEXEC */
+    OWN_DESCRIPTOR,     /* argument 0 is ROLE_OWN_FD or above: a session can have none there */
     REFUSED,            /* answered ENOENT */
     REFUSED_HARMLESSLY, /* answered EPERM */
     NOT_KNOWN,          /* answered ENOSYS, as by an older kernel */
     OWN_LIMIT           /* prlimit64: argument 0 is 0 */
 };
 
+/* The listener's filter is its sessions' too: one for each of them costs a tenth of a short session. So what is for
+ * the listener alone is bound to descriptors that a session cannot have (RLIMIT_NOFILE), or useless to it: it can
+ * make no process (RLIMIT_NPROC) and no further descriptor, and has no child. */
 static const struct row {
     unsigned roles;
     const char *call;
@@ -67,22 +73,25 @@ static const struct row {
     {ALL, "gettid", ALWAYS, "abort()"},
     {ALL, "tgkill", ALWAYS, "abort()"},
     {LOOPS, "sendmsg", ALWAYS, "frames, with descriptors for those they belong to"},
-    {LISTENER | RESOLVER, "sendto", ALWAYS, "send() to a client that is turned away; libunbound"},
+    {LISTENER, "sendmsg", OWN_DESCRIPTOR, "a session's channel, to auth"},
+    {LISTENER | RESOLVER, "sendto", ALWAYS, "send() of a last word to a client; libunbound"},
     {LOOPS, "epoll_wait", ALWAYS, "the loop"},
     {LOOPS, "epoll_pwait", ALWAYS, "the loop"},
     {LOOPS, "epoll_ctl", ALWAYS, "the loop"},
     {LOOPS, "epoll_create1", ALWAYS, "the loop, once"},
     {LOOPS, "fcntl", DUPLICATE, "a copy of a descriptor that waits to be sent; file locks; blocking mode"},
+    {LISTENER, "fcntl", COPY, "descriptors get the numbers that they are known by"},
     {LOOPS, "mmap", NOT_EXECUTABLE, "memory; a new setup at reload"},
     {LOOPS, "munmap", ALWAYS, "memory"},
     {HEAPS, "mremap", ALWAYS, "realloc() of large arrays"},
     {HEAPS, "mprotect", NOT_EXECUTABLE, "guard pages of libsodium, growth of the heap"},
     {HEAPS, "madvise", ALWAYS, "free() of large blocks; libsodium"},
-    {HEAPS | LISTENER, "brk", ALWAYS, "the heap"},
+    {HEAPS, "brk", ALWAYS, "the heap"},
     {LOOPS, "newfstatat", ALWAYS, "size of what came as a descriptor (empty path)"},
     {LOOPS, "fstat", ALWAYS, "size of what came as a descriptor"},
     {AUTH | LISTENER | DELIVERY | OUTBOUND, "socketpair", UNIX, "the two ends of a channel that it hands out"},
-    {LISTENER | AUTH | QUEUE, "accept4", ALWAYS, "a client; the command line"},
+    {AUTH | QUEUE, "accept4", ALWAYS, "the command line"},
+    {LISTENER, "accept4", OWN_DESCRIPTOR, "a client"},
     {AUTH | QUEUE, "getsockopt", ALWAYS, "the command line's uid (SO_PEERCRED)"},
     {LISTENER, "getsockopt", ALWAYS, "state of the client's connection"},
     {LISTENER | AUTH | OUTBOUND, "setsockopt", ALWAYS, "TCP_NODELAY; SO_PASSCRED on channels"},
@@ -91,16 +100,16 @@ static const struct row {
     {FORKS, "set_robust_list", ALWAYS, "fork() of the C library"},
     {FORKS, "rseq", ALWAYS, "fork() of the C library"},
     {FORKS, "wait4", ALWAYS, "how a child ended"},
-    {FORKS, "prlimit64", OWN_LIMIT, "a child takes itself the right to fork"},
+    {FORKS, "prlimit64", OWN_LIMIT, "a child takes itself the right to fork, and to more descriptors"},
     {FORKS, "getrlimit", ALWAYS, "the same"},
     {FORKS, "setrlimit", ALWAYS, "the same"},
-    {FORKS, "seccomp", ALWAYS, "a child's filter on top of this one"},
+    {AGENTS, "seccomp", ALWAYS, "a child's filter on top of this one"},
     {FORKS, "close_range", ALWAYS, "a child drops what is not its own"},
-    {FORKS, "dup2", ALWAYS, "a child's fixed descriptors"},
+    {AGENTS, "dup2", ALWAYS, "a child's fixed descriptors"},
     {FORKS, "dup3", ALWAYS, "a child's fixed descriptors"},
-    {LISTENER, "alarm", ALWAYS, "a child's end, whatever it does meanwhile"},
-    {LISTENER, "setitimer", ALWAYS, "the same, where there is no alarm"},
-    {FORKS, "pipe2", ALWAYS, "a pipe whose end tells children that the parent left"},
+    {LISTENER, "pidfd_open", ALWAYS, "a session that overstays"},
+    {LISTENER, "pidfd_send_signal", OWN_DESCRIPTOR, "its end, whatever it does"},
+    {AGENTS, "pipe2", ALWAYS, "a pipe whose end tells children that the parent left"},
     {DELIVERY, "landlock_create_ruleset", ALWAYS, "an agent keeps one Maildir only"},
     {DELIVERY, "landlock_add_rule", ALWAYS, "the same"},
     {DELIVERY, "landlock_restrict_self", ALWAYS, "the same"},
@@ -152,7 +161,7 @@ static const struct row {
     {LOG, "socket", UNIX, "syslog"},
     {LOG, "connect", ALWAYS, "syslog"},
     {LOG, "getppid", ALWAYS, "the master's pid: who may say which role a process has"},
-    {FORKS, "signalfd4", ALWAYS, "ends of children, in the loop"},
+    {AGENTS, "signalfd4", ALWAYS, "ends of children, in the loop"},
     {OUTBOUND, "getsockopt", ALWAYS, "how a connect ended"},
     {RESOLVER, "bind", ALWAYS, "a random source port"},
     {RESOLVER, "setsockopt", ALWAYS, "libunbound's sockets"},
@@ -211,22 +220,22 @@ static const struct row sanitizer_rows[] = {
 };
 #endif
 
-/* What a pool child or an agent no longer needs of its parent's calls. */
-/* clang-format off */
-static const struct {
-    unsigned roles;
-    const char *call;
-} parent_only[] = {
-    {FORKS, "clone"},        {FORKS, "wait4"},       {FORKS, "socketpair"},  {FORKS, "setrlimit"},
-    {FORKS, "seccomp"},      {FORKS, "dup2"},        {FORKS, "dup3"},        {FORKS, "pipe2"},
-    {FORKS, "getrlimit"},    {LISTENER, "sendmsg"},  {LISTENER, "fcntl"},
-    {LISTENER, "epoll_ctl"}, {LISTENER, "epoll_create1"}, {LISTENER, "alarm"}, {LISTENER, "setitimer"},
-    {LISTENER, "accept4"},   {LISTENER, "getsockname"},
+/* What an agent no longer needs of its parent's calls. */
+static const char *const parent_only[] = {
+    "clone",     "wait4", "socketpair", "setrlimit", "seccomp", "dup2", "dup3", "pipe2", "getrlimit",
 #ifndef GATEPOST_SANITIZED
-    {FORKS, "prlimit64"},    {LISTENER, "mmap"},     {LISTENER, "munmap"},   {LISTENER, "brk"},
+    "prlimit64",
 #endif
 };
-/* clang-format on */
+
+/* Bit by bit: the kernel looks at the lower half of the argument alone, so a comparison of all of it would take any
+ * descriptor for a large one. */
+static int add_own(scmp_filter_ctx filter, int call) {
+    int error = 0;
+    for (scmp_datum_t bit = ROLE_OWN_FD; !error && bit < ROLE_OWN_FD_END; bit *= 2)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
+    return error;
+}
 
 static int add(scmp_filter_ctx filter, const struct row *row) {
     int call = seccomp_syscall_resolve_name(row->call);
@@ -250,6 +259,10 @@ static int add(scmp_filter_ctx filter, const struct row *row) {
         }
         return 0;
     }
+    case COPY:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0));
+    case OWN_DESCRIPTOR:
+        return add_own(filter, call);
     case OWN_LIMIT:
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
     case REFUSED:
@@ -320,12 +333,11 @@ int sandbox_filter(enum role role, struct buf *out) {
 
 int sandbox_child_filter(enum role role, struct buf *out) {
     int result = -1;
-    if (!(FORKS & BIT(role))) return 0;
+    if (!(AGENTS & BIT(role))) return 0;
     scmp_filter_ctx filter = empty_filter(SCMP_ACT_ALLOW, NULL);
     if (!filter) return -1;
     for (size_t i = 0; i < sizeof parent_only / sizeof *parent_only; i++) {
-        if (!(parent_only[i].roles & BIT(role))) continue;
-        int call = seccomp_syscall_resolve_name(parent_only[i].call);
+        int call = seccomp_syscall_resolve_name(parent_only[i]);
         if (call < 0 && call != __NR_SCMP_ERROR) continue;
         int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0);
         if (error == 0) continue;

@@ -34,8 +34,10 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     if (!setup->local_domains || !setup->relay_domains || !setup->relay_recipients) abort();
     for (size_t i = 0; i < conf->n_local_domains; i++) {
         const struct conf_domain *domain = &conf->local_domains[i];
-        setup->local_domains[i] = (struct auth_domain){span_text(domain->name), domain->sender_needs_auth,
-                                                       conf_delivery_server(domain->delivery)};
+        setup->local_domains[i] = (struct auth_domain){.name = span_text(domain->name),
+                                                       .sender_needs_auth = domain->sender_needs_auth,
+                                                       .header_from = domain->header_from,
+                                                       .lmtp = conf_delivery_server(domain->delivery)};
     }
     for (size_t i = 0; i < conf->n_relay_domains; i++) {
         const struct conf_relay_domain *domain = &conf->relay_domains[i];
@@ -105,6 +107,9 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
                      .known_ms = conf->throttle.known_ms,
                      .exempt = conf->throttle.exempt.items,
                      .n_exempt = (uint32_t)conf->throttle.exempt.n},
+        .quota = {{{conf->quota.messages_per_hour, conf->quota.messages_per_day},
+                   {conf->quota.recipients_per_hour, conf->quota.recipients_per_day}},
+                  conf->quota.suspend_after},
         .mail_uid = getuid(),
         .mail_gid = getgid(),
         .mail_directory = buf_span(&path),

@@ -673,6 +673,17 @@ def _():
         expect("bad-frame" not in server.log()[start:], "lines were refused:\n" + server.log()[start:])
 
 
+@case("life: a session that does not keep its time is ended")
+def _():
+    with Server("overstays", config={"timeouts": {"session": "1s"}}) as server:
+        wire, other = server.dial(), server.dial()
+        for pid in server.pids("session"):
+            os.kill(pid, signal.SIGSTOP)  # it can neither see the time nor leave
+        server.log_has(r"event=session-crashed.*signal=9")
+        expect(wire.closed() and other.closed(), "it is still there")
+        server.dial().ehlo()
+
+
 @case("life: mail accepted before a kill is delivered after it")
 def _():
     with Server("accepted") as server:

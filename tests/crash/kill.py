@@ -15,7 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import BUILD, Failure, Server, alive, b64, children_of, eventually, expect  # noqa: E402
+from harness import BUILD, NO_QUOTA, Failure, Server, alive, b64, children_of, eventually, expect  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROLES = ["master", "listener", "session", "auth", "verifier", "keys", "queue", "delivery", "agent", "log"]
@@ -35,7 +35,7 @@ def build_load():
 def loaded_server(name):
     """A server with users user0..user19 who share a password, and limits that do not bind."""
     server = Server(name, users=["user%d" % i for i in range(USERS)], start=False, config={
-        "limits": {"messages_per_session": 100000, "connections": 500},
+        "limits": {"messages_per_session": 100000, "connections": 500}, "quota": NO_QUOTA,
         "queue": {"retry": ["1s"], "reserve": "1M"}})
     return server.start()
 

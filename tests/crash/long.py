@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import Failure, Server, b64, eventually, expect, make_users  # noqa: E402
+from harness import NO_QUOTA, Failure, Server, b64, eventually, expect, make_users  # noqa: E402
 from kill import ROLES, build_load  # noqa: E402
 
 USERS, THREADS, PAUSE_MS = 20, 16, 100
@@ -198,7 +198,7 @@ class Run:
         self.seed = int(os.environ.get("SEED", time.time()))
         self.dice, self.killed, self.back, self.ended = random.Random(self.seed), {}, [], 0
         self.server = Server("long", users=(), start=False, config={
-            "limits": {"messages_per_session": 100000, "connections": 500},
+            "limits": {"messages_per_session": 100000, "connections": 500}, "quota": NO_QUOTA,
             "queue": {"retry": ["2s"], "expire": "60s" if seconds > 120 else "25s", "delay_warning": "0s",
                       "reserve": "8M", "segment": "4M"},
             "delivery": {"foreign": "smarthost", "smarthost": {"host": "127.0.0.1", "port": 9, "tls": "none"}}})

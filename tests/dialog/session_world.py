@@ -13,7 +13,8 @@ REASONS = """not-decided malformed-sender auth-required account-suspended sender
 malformed-recipient postmaster second-routing local-sender-needs-auth local-recipient relay-alias unknown-recipient
 foreign-literal relay-authenticated relay-granted relay-domain relay-trusted relay-denied bad-parameter
 unknown-parameter utf8-not-declared too-many-recipients too-many-messages too-many-failures too-many-connections
-server-busy message-too-large storage-full storage-fault mail-loop relay-local too-many-failed-logins""".split()
+server-busy message-too-large storage-full storage-fault mail-loop relay-local too-many-failed-logins
+from-malformed from-not-yours""".split()
 WELCOME = len(REASONS)
 MX, SUBMISSION, SUBMISSIONS = 1, 2, 3
 ROLE_LISTENER, ROLE_AUTH = 2, 3
@@ -332,7 +333,7 @@ class World:
                 argument, _ = take(body, at)
                 verdict, transaction = self.on_mail(argument, login), os.urandom(16)
                 foreign = "relay-authenticated" if login else "relay-denied"
-                send(channel, 0x0384, struct.pack("<HH", reason(verdict), reason(foreign)) + transaction)
+                send(channel, 0x0384, struct.pack("<HH", reason(verdict), reason(foreign)) + transaction + b"\0")
             elif kind == 0x0307:
                 verdicts, at = [], 2
                 for _ in range(struct.unpack_from("<H", body)[0]):

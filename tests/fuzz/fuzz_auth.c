@@ -18,7 +18,7 @@ static struct auth auth;
 static int queue_end = -1, verifier_end = -1, keys_end = -1, sessions[SESSIONS];
 static uint64_t exchange;
 static uint8_t storage[FRAME_MAX], body[FRAME_MAX];
-static struct auth_domain local_domains[] = {{{(const uint8_t *)"example.test", 12}, 1, {NULL, 0}}};
+static struct auth_domain local_domains[] = {{{(const uint8_t *)"example.test", 12}, 1, 1, {NULL, 0}}};
 
 static void add_link(size_t i, enum role role, int *mine) {
     int ends[2];
@@ -54,12 +54,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                                      .failures_per_session = 10,
                                      .message_bytes = 100000,
                                      .login_ms = 60000,
+                                      .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
                                      .mx_auth = 1,
                                      .scram = 1,
                                      .cache_ms = 1000};
     HOLDS(loop_open(&auth.loop) == 0);
-    auth.house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup};
-    HOLDS(auth.house.db);
+    auth.house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup, &auth.quota};
+    HOLDS(auth.house.db && quota_open(&auth.quota, auth.house.db, &auth.setup.quota) == 0);
     const struct credential_secret secret = {.hash = SPAN("$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA")};
     const uint8_t salt[ACCOUNT_SALT_BYTES] = {0};
     HOLDS(account_add(auth.house.db, SPAN("alice@example.test"), salt, &secret) == ACCOUNT_CHANGED);

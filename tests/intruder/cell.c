@@ -57,6 +57,7 @@ enum reason cell_mail_span(struct cell *cell, struct span helo, struct span argu
     uint16_t reason = wire_get_u16(&w);
     (void)wire_get_u16(&w);
     wire_get_bytes(&w, cell->transaction, sizeof cell->transaction);
+    (void)wire_get_u8(&w);
     return wire_end(&w) ? (enum reason)reason : REASON_COUNT;
 }
 

@@ -40,20 +40,42 @@ struct running {
     int why; /* read end: the attack's words */
 };
 
+enum { CELL_FD = 6, CELL_END_FD = 10 };
+
+/* Where a session's own descriptors are: below the listener's, and nothing else is left. */
+static void take_places(struct cell *cell, int *why_fd) {
+    int *places[] = {&cell->auth, why_fd, &cell->out, &cell->in};
+    int n = cell->in >= 0 ? 4 : 2; /* only a pair has pipes */
+    for (int i = 0; i < n; i++) *places[i] = fcntl(*places[i], F_DUPFD_CLOEXEC, 40);
+    for (int i = 0; i < n; i++) {
+        if (dup3(*places[i], CELL_FD + i, O_CLOEXEC) < 0) _exit(3);
+        *places[i] = CELL_FD + i;
+    }
+    if (close_range(CELL_END_FD, ~0U, 0) != 0) _exit(3);
+}
+
 static void in_cell(const struct attack *attack, struct cell *cell, int why_fd) {
-    if (!attack->unconfined && confine_child(&start) != 0) _exit(3);
+    take_places(cell, &why_fd);
+    if (!attack->unconfined && confine_session(ROLE_OWN_FD) != 0) _exit(3);
+    /* As if its filter had a hole: by a number of the listener's it may send what it likes. */
+    if (attack->unconfined) cell->auth = fcntl(cell->auth, F_DUPFD_CLOEXEC, ROLE_OWN_FD);
     const char *why = attack->run(cell);
     if (why && write(why_fd, why, strlen(why)) < 0) _exit(4);
     _exit(why ? 1 : 0);
+}
+
+/* In a pipe's place, which the listener's filter does not let it make; [0] is read. */
+static int wire_pair(int ends[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
 }
 
 static struct running start_cell(const struct attack *attack, int out, int in) {
     int pair[2], why[2];
     uint8_t octets[4];
     struct buf b = BUF_OVER(octets);
-    int auth = role_channel(&start, ROLE_AUTH, 0);
+    int auth = fcntl(role_channel(&start, ROLE_AUTH, 0), F_DUPFD_CLOEXEC, ROLE_OWN_FD);
     int one = 1;
-    if (frame_pair(pair, false) != 0 || pipe2(why, O_CLOEXEC) != 0) abort();
+    if (frame_pair(pair, false) != 0 || wire_pair(why) != 0) abort();
     /* Before the first frame, as the listener does: the kernel names only senders that it was asked about. */
     if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) abort();
     pid_t pid = fork();
@@ -64,7 +86,7 @@ static struct running start_cell(const struct attack *attack, int out, int in) {
     }
     wire_put_u32(&b, (uint32_t)pid);
     if (pid < 0 || frame_send_fd(auth, POOL_CHILD, buf_span(&b), pair[0]) != 0) abort();
-    close(pair[0]), close(pair[1]), close(why[1]);
+    close(pair[0]), close(pair[1]), close(why[1]), close(auth);
     return (struct running){pid, why[0]};
 }
 
@@ -87,7 +109,7 @@ static void finish_cell(const struct attack *attack, struct running running) {
 
 static void run_pair(void) {
     int forth[2], back[2];
-    if (pipe2(forth, O_CLOEXEC) != 0 || pipe2(back, O_CLOEXEC) != 0) abort();
+    if (wire_pair(forth) != 0 || wire_pair(back) != 0) abort();
     struct running owner = start_cell(&pairs[0], forth[1], back[0]);
     struct running thief = start_cell(&pairs[1], back[1], forth[0]);
     finish_cell(&pairs[0], owner);

@@ -22,7 +22,7 @@ struct attack {
     const char *name;
     /* In the cell's own process: NULL when the server held, else what went wrong. */
     const char *(*run)(struct cell *cell);
-    bool unconfined;     /* runs before the child's filter: attacks with calls that the filter would end */
+    bool unconfined;     /* runs with a descriptor of the listener's: attacks with calls that the filter would end */
     int expected_signal; /* the attack must be ended by it (SIGSYS), 0: must return */
 };
 

@@ -61,6 +61,7 @@ void auth_fixture_setup(struct auth_fixture *fixture) {
                                                .failures_per_session = 10,
                                                .message_bytes = 100000,
                                                .login_ms = 60000,
+                                               .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
                                                .mail_uid = 1234,
                                                .mail_gid = 1234,
                                                .mail_directory = SPAN("/var/mail"),
@@ -269,6 +270,7 @@ struct auth_mail auth_fixture_mail(int session, const char *argument) {
     mail.reason = wire_get_u16(&w);
     mail.foreign = wire_get_u16(&w);
     wire_get_bytes(&w, mail.transaction, sizeof mail.transaction);
+    mail.header_from = wire_get_u8(&w);
     cr_assert(wire_end(&w));
     return mail;
 }

@@ -47,7 +47,7 @@ unsigned auth_fixture_welcome(int session, unsigned *stranger_out);
 unsigned auth_fixture_welcomed(int session);
 
 struct auth_mail {
-    unsigned reason, foreign;
+    unsigned reason, foreign, header_from;
     uint8_t transaction[TRANSACTION_BYTES];
 };
 struct auth_mail auth_fixture_mail(int session, const char *argument);

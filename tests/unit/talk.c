@@ -52,6 +52,17 @@ bool ask_mail(bool esmtp, struct span helo, struct span argument, struct ask_mai
     out->reason = talk_world.mail;
     out->foreign = talk_world.foreign;
     memset(out->transaction, 7, sizeof out->transaction);
+    out->header_from = talk_world.header_from;
+    return !talk_world.gone;
+}
+
+bool ask_from(const struct span *addresses, size_t n, enum reason *reason_out) {
+    for (size_t i = 0; i < n; i++) {
+        size_t at = strlen(talk_world.froms);
+        snprintf(talk_world.froms + at, sizeof talk_world.froms - at, "%.*s;", (int)addresses[i].n,
+                 (const char *)addresses[i].p);
+    }
+    *reason_out = talk_world.from;
     return !talk_world.gone;
 }
 
@@ -122,6 +133,7 @@ void talk_start(uint8_t role, bool tls) {
     log_use(null);
     talk_world = (struct talk_world){.mail = REASON_SENDER_ACCEPTED,
                                      .foreign = REASON_RELAY_DENIED,
+                                     .from = REASON_SENDER_ACCEPTED,
                                      .outcome = BODY_DURABLE,
                                      .keys = true,
                                      .auths = {AUTH_ACCEPTED, AUTH_ACCEPTED, AUTH_ACCEPTED, AUTH_ACCEPTED}};
@@ -150,7 +162,9 @@ bool talk_starts(const char *with) {
 }
 
 void talk_body(const char *text) {
+    size_t before = talk_machine.body->n;
     data_take(&talk_machine.data, span_text(text), talk_machine.body);
+    if (talk_machine.from) from_take(talk_machine.from, span_from(buf_span(talk_machine.body), before));
     talk_out = BUF_OVER(talk_storage);
 }
 

@@ -10,13 +10,15 @@ enum { TALK_BYTES = 64 << 10 };
 struct talk_world {
     bool gone, queue, keys;
     bool bound; /* TLS has something that logins can be bound to */
-    enum reason mail, foreign;
+    bool header_from;
+    enum reason mail, foreign, from;
     enum body_outcome outcome;
     enum auth_outcome auths[4];
     size_t n_auths, resets, failures, mail_questions, rcpt_questions, rcpts, aborts;
     uint32_t committed;
     char sasl[256];  /* what came, as text */
     char mails[256]; /* the same of MAIL */
+    char froms[256]; /* and of From */
     struct buf body;
     uint8_t body_storage[4096];
 };

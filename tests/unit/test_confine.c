@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -207,7 +209,7 @@ static void in_a_child(void) {
     pid_t pid = fork();
     must(pid >= 0);
     if (pid == 0) {
-        must(confine_child(&start) == 0);
+        must(confine_agent(&start) == 0);
         must(write(2, "", 0) == 0);
         fork(); /* the end of it */
         _exit(0);
@@ -217,15 +219,38 @@ static void in_a_child(void) {
     must(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
-Test(test_confine, the_filter_holds_and_a_childs_on_top) {
+Test(test_confine, the_filter_holds_and_an_agents_on_top) {
     static uint8_t filter[8192], child_filter[2048];
     struct buf b = BUF_OVER(filter), c = BUF_OVER(child_filter);
-    cr_assert(sandbox_filter(ROLE_LISTENER, &b) == 0 && sandbox_child_filter(ROLE_LISTENER, &c) == 0);
+    cr_assert(sandbox_filter(ROLE_OUTBOUND, &b) == 0 && sandbox_child_filter(ROLE_OUTBOUND, &c) == 0);
     start.common.filter = buf_span(&b);
     start.common.child_filter = buf_span(&c);
     int status = confined(forbidden);
     cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
     status = confined(in_a_child);
+    cr_expect_eq(status, 0, "%x", (unsigned)status);
+}
+
+/* The filter lets a session clone, and its limits do not: here as nobody, since root is above them. */
+static void in_a_session(void) {
+    int pair[2];
+    must(setresgid(SOME_GID, SOME_GID, SOME_GID) == 0 || geteuid() != 0);
+    must(setresuid(SOME_UID, SOME_UID, SOME_UID) == 0 || geteuid() != 0);
+    must(confine_session(ROLE_OWN_FD + 1) == -1 && errno == EINVAL);
+    must(confine_session(5) == 0);
+    must(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == -1 && errno == EAGAIN);
+    must(syscall(SYS_clone, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES, 0, 0, 0, 0) == -1 &&
+         errno == EAGAIN);
+    must(fcntl(2, F_DUPFD_CLOEXEC, ROLE_OWN_FD) == -1 && errno == EINVAL);
+    must(dup3(2, ROLE_OWN_FD, O_CLOEXEC) == -1 && errno == EBADF);
+    while (dup(2) >= 0) continue;
+    must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == -1 && errno == EMFILE);
+    must(setrlimit(RLIMIT_NPROC, &(struct rlimit){1, 1}) == -1 && errno == EPERM);
+    must(setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, 20}) == -1 && errno == EPERM);
+}
+
+Test(test_confine, a_session_makes_neither_process_nor_descriptor) {
+    int status = confined(in_a_session);
     cr_expect_eq(status, 0, "%x", (unsigned)status);
 }
 

@@ -527,6 +527,101 @@ Test(queue_process, kept_back_reports_are_counted) {
     cr_assert_eq(drive_end(&driver, false), 0);
 }
 
+/* What auth wants the postmaster to be told: acknowledged when it is on the disk, and not before. */
+static void want_notice(uint64_t number, const char *about) {
+    uint8_t storage[512];
+    struct buf b = BUF_OVER(storage);
+    wire_put_u64(&b, number);
+    wire_put_u8(&b, NOTICE_SUSPENDED);
+    wire_put_text(&b, about);
+    wire_put_text(&b, "5 messages were refused\r\nX-Forged: yes");
+    cr_assert_eq(frame_send(driver.auth, NOTICE_WANTED, buf_span(&b)), 0);
+}
+
+/* Skips frames of no matter; 1 queued, 0 not. */
+static int notice_result(uint64_t number) {
+    struct frame frame;
+    do cr_assert(drive_frame(driver.auth, 20000, &frame));
+    while (frame.type != NOTICE_RESULT);
+    struct wire w = wire_over(frame.body);
+    cr_assert_eq(wire_get_u64(&w), number);
+    int queued = wire_get_u8(&w);
+    cr_assert(wire_end(&w));
+    return queued;
+}
+
+Test(queue_process, notices_of_auth) {
+    char address[256];
+    struct frame frame;
+    drive_start(&driver);
+    want_notice(4, "bob@example.test by the credential phone");
+    cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
+    cr_expect_str_eq(address, "");
+    cr_expect_eq(notice_result(4), 1);
+    deliver(JOB_DELIVERED, "postmaster@example.test");
+    struct span body = buf_span(&job.body);
+    cr_expect(holds(body, "Subject: Postmaster notice: sending is suspended for bob@example.test\r\n"));
+    cr_expect(holds(body, "bob@example.test by the credential phone\r\n"));
+    cr_expect(holds(body, "because 5 messages were refused??X-Forged: yes.\r\n"), "no header of its own");
+    cr_expect_str_eq(job.sender, "");
+    /* No way to the postmaster just now: auth tries again. */
+    want_notice(5, "bob@example.test");
+    do cr_assert(drive_frame(driver.auth, 20000, &frame));
+    while (frame.type != ROUTE_REQUEST);
+    struct wire w = wire_over(frame.body);
+    answer_route(wire_get_u64(&w), ROUTE_LATER, "postmaster@example.test");
+    cr_expect_eq(notice_result(5), 0);
+    /* A newer one takes the place of one that is not answered. */
+    want_notice(6, "bob@example.test");
+    want_notice(7, "carol@example.test");
+    cr_assert_eq(route("postmaster@example.test", address), ROUTE_NOTICE);
+    cr_expect_eq(notice_result(7), 1);
+    deliver(JOB_FAILED, "postmaster@example.test"); /* nothing comes of that */
+    cr_assert_eq(drive_agent(&driver, 500, address), -1);
+    cr_assert_eq(drive_end(&driver, false), 0);
+}
+
+/* Each T that was opened is closed once at least, however it ends: auth gives back what it had reserved. */
+Test(queue_process, every_transaction_is_closed) {
+    static const char *const one[] = {"alice@example.test", NULL};
+    static const char *const expected = "1:1 2:0 3:0 4:0 1:0 9:0 5:0 ";
+    char name[256], found[256] = "";
+    struct frame frame;
+    drive_start(&driver);
+    int session = drive_session(&driver, 7);
+    cr_assert_eq(drive_submit(&driver, session, 1, 7, "a@client.example", "bob@example.test", "x\r\n", name),
+                 BODY_DURABLE);
+    drive_open(&driver, 2, 7, "a@client.example", one);
+    drive_commit(session, 2, 5); /* another number of recipients */
+    cr_assert_eq(drive_result(session, name), BODY_REFUSED);
+    drive_open(&driver, 3, 7, "a@client.example", one);
+    drive_data(session, 3, SPAN("x\r\n"));
+    uint8_t t[TRANSACTION_BYTES] = {3, 1, 2, 3};
+    cr_assert_eq(frame_send(session, BODY_ABORT, span_of(t, sizeof t)), 0);
+    drive_open(&driver, 4, 7, "a@client.example", one);
+    usleep(100000);
+    /* Closed by auth: one that is open, one that was committed, one that there never was. */
+    for (const char *of = "\4\1\11"; *of; of++) {
+        t[0] = (uint8_t)*of;
+        cr_assert_eq(frame_send(driver.auth, TRANSACTION_CLOSE, span_of(t, sizeof t)), 0);
+    }
+    drive_open(&driver, 5, 7, "a@client.example", one);
+    drive_data(session, 5, SPAN("x\r\n"));
+    usleep(100000);
+    close(session);
+    while (strlen(found) < strlen(expected) && drive_frame(driver.auth, 20000, &frame)) {
+        struct wire frames = wire_over(frame.body);
+        bool bundled = frame.type == FRAME_BUNDLE;
+        for (struct frame in = frame; bundled ? frame_bundle_next(&frames, &in) : in.type != 0; in.type = 0) {
+            if (in.type != TRANSACTION_CLOSED) continue;
+            size_t n = strlen(found);
+            snprintf(found + n, sizeof found - n, "%u:%u ", in.body.p[0], in.body.p[TRANSACTION_BYTES]);
+        }
+    }
+    cr_expect_str_eq(found, expected);
+    cr_assert_eq(drive_end(&driver, true), 9);
+}
+
 /* The same for the postmaster: what fails under the null sender is told, and not for ever. */
 Test(queue_process, notices_are_limited) {
     char name[256], address[256];

@@ -46,6 +46,8 @@ static const struct {
     {REASON_MAIL_LOOP, "mail-loop", 554, "5.4.6"},
     {REASON_RELAY_LOCAL, "relay-local", 250, "2.1.5"},
     {REASON_TOO_MANY_FAILED_LOGINS, "too-many-failed-logins", 421, "4.7.0"},
+    {REASON_FROM_MALFORMED, "from-malformed", 550, "5.7.1"},
+    {REASON_FROM_NOT_YOURS, "from-not-yours", 550, "5.7.1"},
 };
 
 Test(test_reason, every_reason_has_the_reply_that_the_design_names) {

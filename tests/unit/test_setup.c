@@ -165,7 +165,8 @@ Test(test_setup, of_the_listener) {
     cr_expect_eq(setup.message_bytes, conf->limits.message_bytes);
     cr_expect_eq(setup.connections, conf->limits.connections);
     cr_expect_eq(setup.shutdown_ms, conf->timeouts.shutdown_ms);
-    cr_expect(start.common.directory_is_empty && start.common.child_filter.n);
+    cr_expect(start.common.directory_is_empty && start.common.filter.n);
+    cr_expect_eq(start.common.child_filter.n, 0u, "its own is its sessions' too");
     cr_expect_eq(start.common.files_max, (uint64_t)96);
     free(setup.proxy_from), free(setup.local_domains), free(setup.relay_domains);
 #ifndef GATEPOST_SANITIZED

@@ -272,3 +272,56 @@ Test(test_smtp_mail, no_channel_to_the_queue_is_temporary) {
     cr_assert_eq(talk_say("BDAT 4 LAST"), SMTP_CHUNK);
     cr_assert(talk_machine.chunk_dropped && talk_machine.chunk_reply == REPLY_FAULT);
 }
+
+/* header_from: the addresses of From are asked about before the commit, for DATA and BDAT alike. */
+Test(test_smtp_mail, from_is_asked_about) {
+    static const struct {
+        const char *body;
+        enum reason answer;
+        const char *asked, *reply;
+    } rows[] = {
+        {"From: \"A, B\" <a@x.test>,\r\n\tc@x.test\r\n\r\nFrom: d@x.test\r\n", REASON_SENDER_ACCEPTED,
+         "a@x.test;c@x.test;", "250 2.0.0"},
+        {"From: a@x.test\r\n\r\n", REASON_FROM_NOT_YOURS, "a@x.test;", "550 5.7.1"},
+        {"From: a@x.test\r\n\r\n", REASON_NOT_DECIDED, "a@x.test;", "451 4.3.0"},
+        {"Subject: x\r\n\r\nFrom: a@x.test\r\n", REASON_SENDER_ACCEPTED, "", "550 5.7.1"},
+        {"From: a@x.test\r\nFrom: a@x.test\r\n\r\n", REASON_SENDER_ACCEPTED, "", "550 5.7.1"},
+        {"..From: a@x.test\r\n\r\n", REASON_SENDER_ACCEPTED, "", "550 5.7.1"},
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        bool data = i % 2;
+        const char *body = rows[i / 2].body + (data || *rows[i / 2].body != '.' ? 0 : 1);
+        talk_start(RELAY_ROLE_MX, false);
+        talk_world.header_from = true;
+        talk_world.from = rows[i / 2].answer;
+        talk_open_mail();
+        EXPECT("RCPT TO:<alice@example.test>", "250 2.1.5");
+        char line[32];
+        snprintf(line, sizeof line, "BDAT %zu LAST", strlen(body));
+        cr_assert_eq(talk_say(data ? "DATA" : line), data ? SMTP_DATA : SMTP_CHUNK);
+        talk_body(body);
+        if (data) talk_body(".\r\n");
+        cr_assert_eq(data ? talk_end_body() : smtp_chunk_end(&talk_machine, &talk_out), SMTP_MORE);
+        cr_expect(talk_starts(rows[i / 2].reply), "%zu: %s", i, (char *)talk_storage);
+        cr_expect_str_eq(talk_world.froms, rows[i / 2].asked);
+        bool taken = rows[i / 2].reply[0] == '2';
+        cr_expect(talk_world.committed == taken && talk_world.aborts == !taken && talk_world.resets == !taken, "%zu",
+                  i);
+        EXPECT("MAIL FROM:<a@example.test>", "250 2.1.0");
+    }
+}
+
+/* What was asked of one transaction is not asked of the next. */
+Test(test_smtp_mail, from_is_not_asked_about) {
+    talk_start(RELAY_ROLE_MX, false);
+    talk_world.header_from = true;
+    talk_open_mail();
+    EXPECT("RSET", "250");
+    talk_world.header_from = false;
+    EXPECT("MAIL FROM:<a@example.test>", "250 2.1.0");
+    EXPECT("RCPT TO:<alice@example.test>", "250 2.1.5");
+    cr_assert_eq(talk_say("DATA"), SMTP_DATA);
+    talk_body("no header\r\n.\r\n");
+    cr_assert_eq(talk_end_body(), SMTP_MORE);
+    cr_expect(talk_starts("250 2.0.0") && !*talk_world.froms);
+}
