@@ -12,7 +12,7 @@ enum {
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
     TURNED_AWAY_MS = 2000,
     FAILURE_HASHES = 3,       /* of the dearest: both forms of a password (RFC 8265), and some to spare */
-    CHALLENGE_MS = 3,         /* what a challenge to a name costs is far below it */
+    CHALLENGE_MS = 10,        /* what a challenge to a name costs is far below it */
     STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
 };
 
