@@ -15,7 +15,7 @@ int stack_leave(int (*run)(void *context), void *context) MUST_USE;
  * not lie on the caller's. No lock is held, no other thread is there. The child's pid, or -1 with errno. */
 pid_t stack_fork(int (*run)(void *context), void *context) MUST_USE;
 
-/* Leaves a hole below the child's stack, so that one too deep ends it. When nothing will be mapped any more that could
+/* Leaves a hole below the child's stack, so that one too deep ends it. When nothing more will be mapped, which could
  * come to lie there. */
 void stack_guard(void);
 
