@@ -29,7 +29,7 @@ static inline struct buf buf_over(void *storage, size_t cap) {
 #define CHILD_LAST __attribute__((section(".bss.child.6")))
 #define BUF_LARGE __attribute__((section(".bss.large")))
 #define BUF_LARGEST __attribute__((section(".bss.largest")))
-enum { CHILD_GATHERED_BYTES = 1024, CHILD_STACK_BYTES = (320 << 10) - 1536 };
+enum { CHILD_GATHERED_BYTES = 16 << 10, CHILD_STACK_BYTES = (320 << 10) - 1536 };
 
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;
