@@ -1,9 +1,9 @@
 /* quota.h - how many messages, and how many recipients elsewhere, somebody may send in an hour and in a day.
  * What is given out is counted here, for all sessions of a user together; the row of the database is ahead of it by a
- * block of at most a hundredth of the limit (at least 1), so that a crash forfeits what is left of the block, and
- * what was open, and lets nobody send more. A database that cannot be read or written makes it unknown what is left.
- * Time is the quota's own: the wall clock, but it never goes back, not over a restart either (the rows have it), and
- * goes on while the wall clock has been set back. */
+ * block of a hundredth of the limit (for recipients in a group up to a twentieth; at least 1), so that a crash
+ * forfeits what is left of the block, and what was open, and lets nobody send more. A database that cannot be read or
+ * written makes it unknown what is left. Time is the quota's own: the wall clock, but it never goes back, not over a
+ * restart either (the rows have it), and goes on while the wall clock has been set back. */
 #ifndef AUTH_QUOTA_H
 #define AUTH_QUOTA_H
 
@@ -90,8 +90,8 @@ enum fact quota_suspended(struct quota *quota, const struct quota_principal *pri
  * quota_end; NULL for who has no quota. */
 enum fact quota_take_message(struct quota *quota, const struct quota_principal *principal,
                              const uint8_t transaction[TRANSACTION_BYTES], struct quota_reservation **out) MUST_USE;
-/* Takes a recipient more for it (NULL: nothing). `coming`: how many may come at once, this one included, so that one
- * block will do. */
+/* Takes a recipient more for it (NULL: nothing). `coming`: how many may come at once, this one included, so that few
+ * blocks will do. */
 enum fact quota_take_recipient(struct quota *quota, struct quota_reservation *reservation, uint32_t coming) MUST_USE;
 
 /* The end of a transaction: what it took is used, or given back. Nothing when there is none of this name. */

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-    BLOCK_SHARE = 100, /* of the limit */
+    BLOCK_SHARE = 100, /* of the limit; for many recipients that come at once: */
+    BLOCK_SHARE_MOST = 20,
     BLOCK_MAX = 1000,
     WARN_PERCENT = 80
 };
@@ -121,14 +122,18 @@ uint32_t quota_tally_left(const struct quota *quota, const struct quota_tally *t
 
 /* ---- blocks */
 
+static uint32_t share(uint32_t most, uint32_t parts, uint32_t cap) {
+    uint32_t size = most / parts;
+    return size < 1 ? 1 : size > cap ? cap : size;
+}
+
 static uint32_t block(const struct quota *quota, const struct quota_tally *tally, enum quota_what what,
                       uint32_t wanted) {
     struct quota_limits limits = quota_tally_limits(quota, tally);
     uint32_t most = limits.most[what][QUOTA_HOUR], rest = quota_tally_left(quota, tally, what);
     if (limits.most[what][QUOTA_DAY] < most) most = limits.most[what][QUOTA_DAY];
-    uint32_t size = most / BLOCK_SHARE;
-    size = size < 1 ? 1 : size > BLOCK_MAX ? BLOCK_MAX : size;
-    if (size < wanted) size = wanted;
+    uint32_t size = share(most, BLOCK_SHARE, BLOCK_MAX), wide = share(most, BLOCK_SHARE_MOST, wanted ? wanted : 1);
+    if (size < wide) size = wide;
     return size < rest ? size : rest;
 }
 

@@ -243,6 +243,27 @@ Test(quota, a_crash_forfeits_a_block_at_most) {
     }
 }
 
+/* A group of recipients is durable in few blocks, and none is more than a twentieth of the limit. */
+Test(quota, a_crash_among_recipients) {
+    struct quota_principal one = user(alice);
+    struct quota_reservation *reservation;
+    uint8_t name[TRANSACTION_BYTES];
+    for (uint32_t most = 1; most <= 1000; most *= 10) {
+        limits.most[QUOTA_RECIPIENTS][QUOTA_HOUR] = limits.most[QUOTA_RECIPIENTS][QUOTA_DAY] = most;
+        for (uint32_t taken = 1; taken <= 64 && taken <= most; taken += 9) {
+            pass_ms(27 * 3600000);
+            name_next(name);
+            cr_assert_eq(quota_take_message(&quota, &one, name, &reservation), FACT_YES);
+            for (uint32_t i = 0; i < taken; i++)
+                cr_assert_eq(quota_take_recipient(&quota, reservation, 64 - i), FACT_YES);
+            start();
+            uint32_t seen = used(alice, QUOTA_RECIPIENTS, QUOTA_HOUR);
+            cr_expect_geq(seen, taken, "%u of %u", taken, most);
+            cr_expect_leq(seen, taken + most / 20, "%u of %u", taken, most);
+        }
+    }
+}
+
 /* Four crashes on the way: at least 90 of 100. */
 Test(quota, crashes_on_the_way) {
     struct quota_principal one = user(alice);
