@@ -17,6 +17,9 @@ uint64_t clock_ms(void) {
 uint64_t clock_us(void) {
     return read_us(CLOCK_BOOTTIME);
 }
+uint64_t clock_work_ms(void) {
+    return read_us(CLOCK_PROCESS_CPUTIME_ID) / 1000;
+}
 uint64_t clock_wall_ms(void) {
     return read_us(CLOCK_REALTIME) / 1000;
 }

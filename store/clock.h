@@ -1,4 +1,4 @@
-/* clock.h - the two clocks: one for deadlines, one for dates. */
+/* clock.h - the clocks: one for deadlines, one for dates, one for work. */
 #ifndef STORE_CLOCK_H
 #define STORE_CLOCK_H
 
@@ -8,6 +8,9 @@
 uint64_t clock_ms(void);
 /* The same clock in microseconds. */
 uint64_t clock_us(void);
+
+/* Milliseconds that this process has had of the processors. */
+uint64_t clock_work_ms(void);
 
 /* Milliseconds since 1970, as the wall clock has it. */
 uint64_t clock_wall_ms(void);

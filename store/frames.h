@@ -118,7 +118,7 @@ enum frame_type {
     VERIFY_RESULT,            /* u64 exchange, u8 enum verify_verdict, u8 enum verify_why, u64 credential, challenge,
                                  VERIFY_STATE_BYTES of state, VERIFY_HASH_BYTES of new hash (zero: none wanted),
                                  VERIFY_SCRAM_BYTES of new SCRAM keys (likewise) */
-    VERIFY_MEASURED,          /* u32 ms that one hash of the configured cost took; once, at start and at setup */
+    VERIFY_MEASURED,          /* u32 ms of work for one hash of the configured cost; once, at start and setup */
 
     /* ---- queue to delivery and outbound, and back */
     AGENT_WANTED = 0x0901, /* u32 agent, u8 enum destination_kind, text destination */

@@ -11,11 +11,14 @@
 #   fault      every point at which the disk can fail, the process be cut, or the power (minutes)
 #   kill       kill -9 under load at length
 #   lmtp       10,000 messages to a Dovecot, one of three recipients failing; 1,000 domains with a server each
+#   timing     nobody against somebody: 2,000 timings of each kind of login, on a quiet machine; that logins without the
+#              work for nobody, or without the fixed time of a refusal, are found
 #   long       kill -9 under mixed load on a disk that is filled and freed (root only); half an hour of it is
 #              `tests/crash/long.py 1800 10`
 # Any report in the tools' own files fails, whatever the exit codes say.
 #   PARTS="planted sanitize"                 only these
 #   CHECK_MESSAGES=20000                     for kill
+#   CHECK_TIMINGS=2000                       for timing
 #   CHECK_LONG="60 2"                        for long: seconds, and how often the disk is filled
 #   CHECK_ONLY="units dialog relay ..."      parts of tests/run.sh for release and sanitize
 #   CHECK_UNITS="buf wire ..."               units for valgrind
@@ -29,7 +32,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients mechanisms explain life sendmail restore dsn smarthost lmtp intruder fault'
+all_parts='dialog session relay outside clients mechanisms timing explain life sendmail restore dsn smarthost lmtp intruder fault'
 
 # ---- reports
 
@@ -190,6 +193,38 @@ part_lmtp() {
         LMTP_MESSAGES=10000 LMTP_DOMAINS=1000 timeout 3600 python3 tests/client/lmtp.py 'many '
 }
 
+# The build with a fault in one program. FAULT PROGRAM WRAPPED LIBRARIES
+plant_login() {
+    planted=$here/login$1
+    # shellcheck disable=SC2086 # several words
+    mkdir "$planted" && cp gatepost build/gatepost-* "$planted" &&
+        $cc -std=c17 -O2 -g -fPIE -D_GNU_SOURCE -I. -DPLANT="$1" -c tests/check_planted_login.c -o "$planted/planted.o" &&
+        $cc -pie $3 -o "$planted/gatepost-$2" "$planted/planted.o" "build/server/process/main_$2.o" \
+            build/libgatepost.a $4
+}
+
+# Red where it should be? FAULT CASE...
+found_by_clock() {
+    BUILD=$here/login$1 python3 tests/client/timing.py --timings=50 "$2" "$3" >"$here/said" 2>&1
+    shift
+    for name; do
+        grep -q "^FAILED $name" "$here/said" && continue
+        echo "  a fault of logins is not seen by: $name"
+        tail -40 "$here/said" | sed 's/^/    /'
+        return 1
+    done
+}
+
+part_timing() {
+    make --no-print-directory -s -j2 all &&
+        plant_login 1 verifier '-Wl,--wrap=password_hash -Wl,--wrap=password_check' '-lsodium -lunistring -lcrypt -lnettle' &&
+        plant_login 2 auth -Wl,--wrap=login_delay_failure '-lsqlite3 -lidn2' &&
+        found_by_clock 1 'work: LOGIN' 'times: behind PLAIN, a wrong password' &&
+        found_by_clock 2 'work: LOGIN' 'times: LOGIN, a wrong password' || return 1
+    echo '  red by nobody without a hash, and by nobody without the fixed time'
+    timeout 3600 python3 tests/client/timing.py --timings="${CHECK_TIMINGS:-2000}"
+}
+
 part_long() {
     [ "$(id -u)" -eq 0 ] || return 2
     # shellcheck disable=SC2086 # two words
@@ -198,7 +233,7 @@ part_long() {
 
 passed=0 failed=0
 : >"$here/summary"
-for part in planted clang release sanitize valgrind fault kill lmtp long; do
+for part in planted clang release sanitize valgrind fault kill lmtp timing long; do
     case " ${PARTS:-$part} " in *" $part "*) ;; *) continue ;; esac
     echo "== $part"
     begin=$(date +%s)

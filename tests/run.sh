@@ -78,6 +78,7 @@ run_program relay python3 tests/client/relay.py
 run_program outside python3 tests/client/outside.py
 run_program clients python3 tests/client/clients.py
 run_program mechanisms python3 tests/client/mechanisms.py
+run_program timing python3 tests/client/timing.py
 run_program explain python3 tests/client/explain.py
 run_program import python3 tests/client/import.py
 run_program life python3 tests/client/life.py
