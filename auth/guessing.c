@@ -10,7 +10,7 @@
 enum {
     SAVE_EVERY_MS = 3000,
     SAVE_AGAIN_MS = 60000, /* after one that failed: it is logged each time */
-    SAVE_SLOTS = 512       /* a few milliseconds of work */
+    SAVE_SLOTS = 256       /* a few milliseconds of work */
 };
 
 static struct throttle_time time_now(void) {

@@ -110,7 +110,8 @@ enum throttle_verdict throttle_judge_network(struct throttle *throttle, const st
 
 bool throttle_network_known(struct throttle *throttle, const struct netaddr *client, uint64_t now_ms) {
     struct places places = places_of(throttle, client);
-    if (!throttle->limits.enabled || places.n == 0 || places.exempt) return false;
+    if (!throttle->limits.enabled || places.n == 0) return false;
+    if (places.exempt) return true;
     return known_network(throttle, &places.networks[0], (int64_t)now_ms) &&
            delay_of(throttle, &places, (int64_t)now_ms) == 0;
 }

@@ -43,7 +43,8 @@ struct throttle_attempt {
     struct netaddr client;
     uint64_t account;     /* throttle_account_key; 0: no name is known */
     int64_t user_id;      /* whose it is; 0: nobody's. Only told to the owner, nothing depends on it */
-    uint64_t fingerprint; /* the verifier's, of the password; 0: the mechanism shows none */
+    uint64_t fingerprint; /* the verifier's, of the password; 0: the mechanism shows none. Where a password may be
+                             right for one service and wrong for another, of the service too */
 };
 
 /* The account of a name, in its normal form when it has one (facts_login_name), else as it came. Never 0. */
@@ -78,7 +79,8 @@ void throttle_succeeded(struct throttle *throttle, const struct throttle_attempt
 /* A credential was added, changed or removed: what was wrong may be right now. Not for a new hash of the same. */
 void throttle_credentials_changed(struct throttle *throttle, uint64_t now_ms);
 
-/* Whether somebody logged in from this network lately, and it does not guess now: for a line of its own. */
+/* Whether somebody logged in from this network lately and it does not guess now, or the owner exempted it: such are
+ * served before strangers. */
 bool throttle_network_known(struct throttle *throttle, const struct netaddr *client, uint64_t now_ms) MUST_USE;
 
 /* ---- for the owner */
