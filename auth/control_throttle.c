@@ -69,7 +69,8 @@ void control_throttle_list(struct auth *auth, struct control_peer *peer, const s
 static size_t forget(struct auth *auth, struct span who) {
     struct network network;
     if (network_parse(&network, who)) return throttle_forget_network(auth->throttle, &network);
-    return throttle_forget_account(auth->throttle, guessing_account(auth, who));
+    size_t n = throttle_forget_account(auth->throttle, guessing_account(auth, who));
+    return n + throttle_forget_account(auth->throttle, guessing_login(auth, who));
 }
 
 void control_throttle_forget(struct auth *auth, struct control_peer *peer, const struct control_request *request) {

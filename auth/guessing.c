@@ -57,10 +57,14 @@ void guessing_close(struct auth *auth) {
     auth->throttle = NULL;
 }
 
-uint64_t guessing_account(const struct auth *auth, struct span name) {
+uint64_t guessing_login(const struct auth *auth, struct span name) {
     uint8_t storage[ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
+    return throttle_account_key(auth->throttle, identity_login_name(name, &b) ? buf_span(&b) : name);
+}
+
+uint64_t guessing_account(const struct auth *auth, struct span name) {
     struct key key;
     if (facts_login_name(&auth->house, name, &key)) return throttle_account_key(auth->throttle, key_span(&key));
-    return throttle_account_key(auth->throttle, identity_login_name(name, &b) ? buf_span(&b) : name);
+    return guessing_login(auth, name);
 }

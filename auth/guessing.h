@@ -18,5 +18,7 @@ void guessing_close(struct auth *auth);
 
 /* Which counter a name has that a client gave: the same for each way to write it. */
 uint64_t guessing_account(const struct auth *auth, struct span name);
+/* The same of one that is known to be a separate login name: a word is no local part then. */
+uint64_t guessing_login(const struct auth *auth, struct span name);
 
 #endif

@@ -65,11 +65,11 @@ int login_answer(struct peer *peer, enum auth_outcome outcome, struct span chall
     return peer_answer(peer, SESSION_AUTH_RESULT, buf_span(&b), -1) ? 0 : -1;
 }
 
-static void log_failed(struct peer *peer, const char *why) {
+static void log_failed(struct peer *peer, enum log_event event, const char *why) {
     struct log_line line;
     if (!peer_refusal_logged(peer)) return;
     const struct exchange *exchange = &peer->exchange;
-    peer_log(&line, LOG_LOGIN_FAILED, peer);
+    peer_log(&line, event, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     /* What was typed in place of a name may be a password: only names that exist are told. */
     if (exchange->login_n) log_span(&line, KEY_LOGIN, span_of(exchange->login, exchange->login_n));
@@ -77,8 +77,9 @@ static void log_failed(struct peer *peer, const char *why) {
     log_send(&line);
 }
 
-static int refuse(struct peer *peer, enum auth_outcome outcome, bool counts, const char *why) {
-    log_failed(peer, why);
+static int refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
+    bool counts = outcome != AUTH_FAILED_TEMPORARILY; /* that is a fault of ours, and nobody is to be banned for it */
+    log_failed(peer, counts ? LOG_LOGIN_FAILED : LOG_LOGIN_PUT_OFF, why);
     peer->exchange.login_n = 0;
     if (counts && peer_failed(peer)) outcome = AUTH_TOO_MANY;
     return login_answer(peer, outcome, span_of(NULL, 0), span_of(NULL, 0));
@@ -92,15 +93,13 @@ static void tell_form(const struct peer *peer) {
 
 int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) {
     if (outcome == AUTH_MALFORMED || outcome == AUTH_CANCELLED || outcome == AUTH_UNKNOWN_MECHANISM) tell_form(peer);
-    return refuse(peer, outcome, outcome != AUTH_FAILED_TEMPORARILY, why);
+    return refuse(peer, outcome, why);
 }
 
-int login_hold(struct peer *peer) {
-    return refuse(peer, AUTH_FAILED_TEMPORARILY, true, "too many failed logins from this network");
-}
-
-void login_failed_before(struct peer *peer) {
-    tell_form(peer);
+static bool is_held(const struct peer *peer) {
+    uint32_t delay_ms;
+    return throttle_judge_network(peer->auth->throttle, &peer->client.address, clock_ms(), &delay_ms) ==
+           THROTTLE_REFUSE;
 }
 
 void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const char *why) {
@@ -163,8 +162,10 @@ int login_start(struct peer *peer, struct frame *frame) {
         tell_form(peer);
         return login_refuse(peer, AUTH_REJECTED, "no TLS");
     }
-    if (!initial) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
-    return login_submit(peer, response);
+    if (initial) return login_submit(peer, response);
+    if (!is_held(peer)) return login_answer(peer, AUTH_CONTINUE, span_text(mechanism->first), span_of(NULL, 0));
+    login_hold(peer);
+    return 0;
 }
 
 /* The client has seen that we are who we say, and says nothing more (RFC 4954 4, RFC 5802 3). */
@@ -183,6 +184,16 @@ int login_next(struct peer *peer, struct frame *frame) {
     if (cancelled) return login_refuse(peer, AUTH_CANCELLED, "cancelled");
     if (peer->exchange.state == EXCHANGE_PROVEN) return conclude(peer, response);
     return login_submit(peer, response);
+}
+
+void login_failed_before(struct peer *peer) {
+    struct log_line line;
+    tell_form(peer);
+    if (!peer_refusal_logged(peer)) return;
+    peer_log(&line, LOG_LOGIN_FAILED, peer);
+    log_text(&line, KEY_MECHANISM, mechanism_name(MECHANISM_NONE));
+    log_text(&line, KEY_WHY, "a mechanism that is not offered, or no base64");
+    log_send(&line);
 }
 
 void login_forget(struct peer *peer) {

@@ -16,9 +16,6 @@ int login_refuse(struct peer *peer, enum auth_outcome outcome, const char *why) 
 /* The same outside of the session's own handlers. */
 void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const char *why);
 
-/* Its network has failed too often: 454, and one more that the session may not have. */
-int login_hold(struct peer *peer) MUST_USE;
-
 /* The client is who exchange->user_id says, by exchange->credential_id. 0, or -1 when the session is to be dropped.
  */
 int login_accept(struct peer *peer) MUST_USE;
@@ -27,6 +24,9 @@ int login_accept(struct peer *peer) MUST_USE;
 
 /* Lets the exchange wait for a verifier with this message. 0, or -1 when the session is to be dropped. */
 int login_submit(struct peer *peer, struct span message) MUST_USE;
+
+/* Its network has failed too often: 454, after a while, and one more failure that the session may not have. */
+void login_hold(struct peer *peer);
 
 /* A failure whose cause nobody is to read off the clock: answered at a fixed time after the message came. */
 void login_delay_failure(struct peer *peer, const char *why);

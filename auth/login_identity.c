@@ -45,6 +45,8 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);
     const char *against = objection(house, authorization, name, out);
     exchange->attempt.user_id = out->account.id;
+    if (out->n && out->credentials[0].kind == CREDENTIAL_LOGIN)
+        exchange->attempt.account = guessing_login(peer->auth, name);
     exchange->why = against ? against : "wrong password";
     if (against)
         exchange->failure = THROTTLE_FAILED_UNCHECKED;

@@ -10,8 +10,9 @@ enum {
     WAIT_MAX_MS = 10000,      /* for a verifier */
     FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
-    CHALLENGE_MS = 3,         /* what a challenge to a name costs is far below it */
-    STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
+    TURNED_AWAY_MS = 2000,
+    CHALLENGE_MS = 10, /* what a challenge to a name costs is far below it */
+    STRANGERS_MANY = 4 /* so many wait: one verifier is for known networks alone */
 };
 
 /* A timer that cannot be had is due at once. */
@@ -31,7 +32,8 @@ static uint64_t failure_ms(const struct auth *auth) {
     if (!dearest) return FAILURE_DEFAULT_MS;
     uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
     if (configured && auth->dearest_work > configured) dearest = dearest * auth->dearest_work / configured;
-    return dearest * 3 / 2 > FAILURE_MIN_MS ? dearest * 3 / 2 : FAILURE_MIN_MS;
+    /* Twice that: on a busy machine most are done by then, and all have the same time. */
+    return 2 * dearest > FAILURE_MIN_MS ? 2 * dearest : FAILURE_MIN_MS;
 }
 
 /* A step after the message came, or a multiple of it where the wait for a verifier was long. */
@@ -66,12 +68,17 @@ static void answer_due(struct peer *peer) {
 
 /* ---- waiting for a verifier */
 
-/* Its turn will not come: answered in the next round, when nothing works on it. */
-static void turn_away(struct peer *peer, const char *why) {
+/* Its turn will not come. Who tries again at once is to wait for us, and not we for him. */
+static void turn_away(struct peer *peer, enum auth_outcome outcome, const char *why) {
     peer->exchange.why = why;
-    peer->exchange.outcome = AUTH_FAILED_TEMPORARILY;
+    peer->exchange.outcome = outcome;
     peer->exchange.state = EXCHANGE_DELAYED;
-    set_timer(peer, 0);
+    peer->state = PEER_WAITING;
+    set_timer(peer, clock_ms() + TURNED_AWAY_MS);
+}
+
+void login_hold(struct peer *peer) {
+    turn_away(peer, AUTH_HELD, "too many failed logins from this network");
 }
 
 static void enqueue(struct peer *peer) {
@@ -85,7 +92,7 @@ static void enqueue(struct peer *peer) {
     auth->logins.max = auth->setup.waiting_max ? auth->setup.waiting_max : 1;
     bool known = throttle_network_known(auth->throttle, &peer->client.address, exchange->began_ms);
     struct login_wait *out = login_queue_add(&auth->logins, &exchange->wait, &network, known);
-    if (out) turn_away(out->owner, "too many logins wait");
+    if (out) turn_away(out->owner, AUTH_FAILED_TEMPORARILY, "too many logins wait");
 }
 
 int login_submit(struct peer *peer, struct span message) {
@@ -95,11 +102,14 @@ int login_submit(struct peer *peer, struct span message) {
     if (message.n > sizeof exchange->message) return login_refuse(peer, AUTH_MALFORMED, "message too long");
     enum throttle_verdict verdict =
         throttle_judge_network(peer->auth->throttle, &peer->client.address, now, &delay_ms);
-    if (verdict == THROTTLE_REFUSE) return login_hold(peer);
+    if (verdict == THROTTLE_REFUSE) {
+        login_hold(peer);
+        return 0;
+    }
     if (message.n) memcpy(exchange->message, message.p, message.n);
     exchange->message_n = message.n;
     peer->state = PEER_WAITING;
-    if (verdict == THROTTLE_DELAY) {
+    if (verdict == THROTTLE_DELAY && exchange->step == 0) { /* once an exchange */
         exchange->state = EXCHANGE_HELD_BACK;
         set_timer(peer, now + delay_ms);
     } else {

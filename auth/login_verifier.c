@@ -24,6 +24,9 @@ void login_give(struct auth_link *link, struct peer *peer) {
         exchange->link = link;
         link->exchange = exchange->number;
         link->peer = peer;
+        link->user_id = 0;
+        link->attempt = (struct throttle_attempt){.client = peer->client.address};
+        link->failure = THROTTLE_FAILED_FORM;
     } else {
         login_refuse_or_drop(peer, AUTH_FAILED_TEMPORARILY, "no verifier");
     }
@@ -78,6 +81,7 @@ static const char *why_text(unsigned why) {
         [VERIFY_WHY_DOWNGRADE] = "the client was not shown the -PLUS mechanism: somebody is in between",
         [VERIFY_WHY_BINDING] = "channel binding of another connection",
         [VERIFY_WHY_OLD_NTLM] = "LM or NTLMv1",
+        [VERIFY_WHY_NOT_ENROLLED] = "not enrolled for NTLM: gatepost user spa enable",
         [VERIFY_WHY_NO_KEYS] = "no keys for this mechanism: log in by PLAIN once, or set the password",
     };
     return why < VERIFY_WHY_COUNT ? texts[why] : NULL;
@@ -95,10 +99,13 @@ static bool may_try(struct auth_link *link, struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     uint64_t now = clock_ms();
     enum throttle_verdict verdict = throttle_judge_account(peer->auth->throttle, &exchange->attempt, now);
+    /* SCRAM's first message proves nothing yet: whether the account is held does not show before the second. */
+    bool scram = exchange->mechanism == MECHANISM_SCRAM || exchange->mechanism == MECHANISM_SCRAM_PLUS;
+    if (scram && exchange->step == 0 && verdict != THROTTLE_REFUSE) return true;
     if (verdict == THROTTLE_ALLOW) return true;
     tell_forget(link);
     if (verdict == THROTTLE_REFUSE) {
-        if (login_hold(peer) != 0) peer_drop(peer);
+        login_hold(peer);
         return false;
     }
     throttle_failed(peer->auth->throttle, &exchange->attempt, THROTTLE_FAILED_UNCHECKED, now);

@@ -12,7 +12,8 @@ enum {
     NTLM_MIC_BYTES = 16,
     NTLM_BINDING_BYTES = 16,
     NTLM_NEGOTIATE_MAX = 384, /* both are kept until the client answers: the MIC is over them */
-    NTLM_CHALLENGE_MAX = 512,
+    NTLM_CHALLENGE_MAX = 378, /* in base64 within the 512 octets of a reply line, RFC 5321 4.5.3.1.5: RFC 4954 4 lets
+                                 it be longer, but whoever uses NTLM is old */
     NTLM_KEPT_MAX = 8 + NTLM_NEGOTIATE_MAX + NTLM_CHALLENGE_MAX,
     NTLM_NAME_MAX = 255 /* UTF-16 units of a user or domain */
 };

@@ -215,12 +215,6 @@ const char *password_scheme_name(enum password_scheme scheme) {
     return "NONE";
 }
 
-enum password_scheme password_scheme_of(struct span name) {
-    for (size_t i = 0; i < ROWS; i++)
-        if (span_equal_nocase(name, span_text(rows[i].name))) return rows[i].scheme;
-    return PASSWORD_NONE;
-}
-
 size_t password_digest_bytes(enum password_scheme scheme) {
     switch (scheme) {
     case PASSWORD_SSHA512:

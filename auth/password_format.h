@@ -53,8 +53,6 @@ static inline uint64_t password_work(const struct password_cost *cost) {
 
 /* As Dovecot calls it; "NONE" for none. */
 const char *password_scheme_name(enum password_scheme scheme);
-/* The scheme of that name in Dovecot's or our own words, or NONE. */
-enum password_scheme password_scheme_of(struct span name);
 
 /* Octets of the digest of SSHA512 and those behind it, and whether a salt follows. */
 size_t password_digest_bytes(enum password_scheme scheme);

@@ -101,27 +101,6 @@ static bool draw_name(struct peer *peer) {
     return true;
 }
 
-/* Connections are counted where addresses are believed: here. */
-static enum reason judge_limits(const struct peer *newcomer) {
-    const struct auth_setup *setup = &newcomer->auth->setup;
-    uint32_t ignored;
-    uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
-                                                                  : setup->connections;
-    /* A listener counts its own; one that was replaced may still have sessions. */
-    if (most && newcomer->auth->counts.all >= most) return REASON_SERVER_BUSY;
-    if (setup->connections_per_address && peer_count_address(newcomer) >= setup->connections_per_address)
-        return REASON_TOO_MANY_CONNECTIONS;
-    if (setup->connections_per_network && peer_count_network(newcomer) >= setup->connections_per_network)
-        return REASON_TOO_MANY_CONNECTIONS;
-    if (peer_is_submission(newcomer) && throttle_judge_network(newcomer->auth->throttle, &newcomer->client.address,
-                                                               clock_ms(), &ignored) == THROTTLE_REFUSE)
-        return REASON_TOO_MANY_FAILED_LOGINS;
-    if (peer_is_submission(newcomer) && setup->waiting_for_auth &&
-        newcomer->auth->counts.waiting >= setup->waiting_for_auth)
-        return REASON_SERVER_BUSY;
-    return REASON_COUNT;
-}
-
 static const char *role_word(enum relay_role role) {
     if (role == RELAY_ROLE_LOCAL) return "local";
     return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
@@ -154,7 +133,7 @@ static int welcome(struct peer *peer) {
     uint8_t storage[64 + ADDRESS_MAX];
     struct buf b = BUF_OVER(storage);
     struct log_line line;
-    enum reason refusal = judge_limits(peer);
+    enum reason refusal = peer_count_judge(peer);
     if (refusal == REASON_COUNT && !peer_count_join(peer)) refusal = REASON_SERVER_BUSY;
     peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
     peer->since_ms = clock_ms();

@@ -3,6 +3,7 @@
 #include "auth/peer_count.h"
 
 #include "auth/peer.h"
+#include "store/clock.h"
 #include "store/random.h"
 
 #include <stdlib.h>
@@ -64,12 +65,39 @@ static void leave(struct auth *auth, struct peer_count **place) {
     free(count);
 }
 
-uint32_t peer_count_address(const struct peer *peer) {
+static uint32_t count_address(const struct peer *peer) {
     return look(peer->auth, key_of_address(peer));
 }
 
-uint32_t peer_count_network(const struct peer *peer) {
+static uint32_t count_network(const struct peer *peer) {
     return peer_is_local(peer) ? 0 : look(peer->auth, key_of_network(peer));
+}
+
+/* Where users log in: nobody whose network guesses, and so many who have not logged in yet. Networks from where
+ * somebody has lately have as many places again, which no stranger takes. */
+static enum reason judge_login_port(const struct peer *newcomer) {
+    struct auth *auth = newcomer->auth;
+    const struct netaddr *client = &newcomer->client.address;
+    uint32_t most = auth->setup.waiting_for_auth, ignored;
+    uint64_t now = clock_ms();
+    if (throttle_judge_network(auth->throttle, client, now, &ignored) == THROTTLE_REFUSE)
+        return REASON_TOO_MANY_FAILED_LOGINS;
+    if (most && auth->counts.waiting >= most && throttle_network_known(auth->throttle, client, now)) most *= 2;
+    return most && auth->counts.waiting >= most ? REASON_SERVER_BUSY : REASON_COUNT;
+}
+
+/* Connections are counted where addresses are believed: here. */
+enum reason peer_count_judge(const struct peer *newcomer) {
+    const struct auth_setup *setup = &newcomer->auth->setup;
+    uint32_t most = setup->connections && peer_is_local(newcomer) ? setup->connections + SESSION_LOCAL_PLACES
+                                                                  : setup->connections;
+    /* A listener counts its own; one that was replaced may still have sessions. */
+    if (most && newcomer->auth->counts.all >= most) return REASON_SERVER_BUSY;
+    if (setup->connections_per_address && count_address(newcomer) >= setup->connections_per_address)
+        return REASON_TOO_MANY_CONNECTIONS;
+    if (setup->connections_per_network && count_network(newcomer) >= setup->connections_per_network)
+        return REASON_TOO_MANY_CONNECTIONS;
+    return peer_is_submission(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
 }
 
 bool peer_count_join(struct peer *peer) {

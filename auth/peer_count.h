@@ -2,6 +2,7 @@
 #ifndef AUTH_PEER_COUNT_H
 #define AUTH_PEER_COUNT_H
 
+#include "auth/reason.h"
 #include "store/netaddr.h"
 #include "store/span.h"
 
@@ -26,9 +27,8 @@ struct peer_counts {
     uint32_t waiting; /* of these, on a port for submission and without a login */
 };
 
-/* What a newcomer would join. */
-uint32_t peer_count_address(const struct peer *peer);
-uint32_t peer_count_network(const struct peer *peer); /* 0 for a local one */
+/* Whether a newcomer has a place: REASON_COUNT, or the reason for a refusal. */
+enum reason peer_count_judge(const struct peer *newcomer) MUST_USE;
 
 /* Counts one that is welcome, until peer_count_leave. False: there is no memory. */
 bool peer_count_join(struct peer *peer) MUST_USE;

@@ -13,14 +13,11 @@
 #include <sodium.h>
 #include <unistd.h>
 
-enum { STEP_DEADLINE_MS = 5 * 60 * 1000 /* a client's time to type, RFC 5321 4.5.3.2.7 */ };
+enum { STEP_DEADLINE_MS = 5 * 60 * 1000 /* a client's time to type, RFC 5321 4.5.3.2.7 */, MEASURES = 3 };
 
 static const struct verify_mechanism *const mechanisms[MECHANISM_COUNT] = {
-    [MECHANISM_PLAIN] = &verify_plain,
-    [MECHANISM_LOGIN] = &verify_login,
-    [MECHANISM_SCRAM] = &verify_scram,
-    [MECHANISM_SCRAM_PLUS] = &verify_scram,
-    [MECHANISM_NTLM] = &verify_ntlm,
+    [MECHANISM_PLAIN] = &verify_plain,      [MECHANISM_LOGIN] = &verify_login, [MECHANISM_SCRAM] = &verify_scram,
+    [MECHANISM_SCRAM_PLUS] = &verify_scram, [MECHANISM_NTLM] = &verify_ntlm,
 };
 
 static struct {
@@ -44,17 +41,23 @@ static void say(enum frame_type type, const struct buf *b) {
         log_fault("telling auth", errno); /* auth may be gone: a new one asks again */
 }
 
-/* Hashes a random password at the configured cost: the hash that stands for nobody, and the time it takes. */
+/* Hashes a random password at the configured cost: the hash that stands for nobody, and the time it takes. The least
+ * of some: the machine is busy while a server starts, and auth multiplies it by what the dearest stored hash costs.
+ */
 static void measure(void) {
     uint8_t password[16], storage[4];
     struct buf b = BUF_OVER(storage);
+    uint64_t least = 60000;
     randombytes_buf(password, sizeof password);
-    uint64_t began = clock_ms();
-    if (password_hash(span_of(password, sizeof password), self.verify.setup.argon2_memory_bytes,
-                      self.verify.setup.argon2_passes, self.verify.dummy) != 0)
-        log_bug("the configured cost of a hash cannot be had");
-    uint64_t took = clock_ms() - began;
-    wire_put_u32(&b, took < 1 ? 1 : took > 60000 ? 60000 : (uint32_t)took);
+    for (int i = 0; i < MEASURES; i++) {
+        uint64_t began = clock_ms();
+        if (password_hash(span_of(password, sizeof password), self.verify.setup.argon2_memory_bytes,
+                          self.verify.setup.argon2_passes, self.verify.dummy) != 0)
+            log_bug("the configured cost of a hash cannot be had");
+        uint64_t took = clock_ms() - began;
+        if (took < least) least = took;
+    }
+    wire_put_u32(&b, least < 1 ? 1 : (uint32_t)least);
     say(VERIFY_MEASURED, &b);
 }
 

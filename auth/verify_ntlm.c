@@ -87,7 +87,9 @@ static enum verify_verdict check(const struct verify *verify, const struct verif
         break;
     }
     if (!enrolled) (void)proves(verify, credentials->login, span_of(NULL, 0));
-    out->why = !bound ? VERIFY_WHY_BINDING : credentials->real && !enrolled ? VERIFY_WHY_NO_KEYS : VERIFY_WHY_NONE;
+    out->why = !bound                           ? VERIFY_WHY_BINDING
+               : credentials->real && !enrolled ? VERIFY_WHY_NOT_ENROLLED
+                                                : VERIFY_WHY_NONE;
     return right && bound ? VERIFY_ACCEPTED : VERIFY_REJECTED;
 }
 

@@ -16,7 +16,7 @@ build="$build libcrypt-dev nettle-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
 run='openssl passwd curl swaks libnet-ssleay-perl'
 # Units, real clients and servers, sanitizers, the second compiler, the intruder's and the transcripts' drivers.
-test='libcriterion-dev python3 msmtp gsasl clang valgrind procps git git-email libmailtools-perl'
+test='libcriterion-dev python3 gss-ntlmssp python3-gssapi gsasl msmtp clang valgrind procps git git-email libmailtools-perl'
 
 list="$build $run"
 only_list=no peers=no
@@ -77,7 +77,7 @@ fetch_peer() {
 
 fetch_peers() {
     peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
-    peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/lmtp dovecot-core dovecot-lmtpd
+    peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/modules/libdriver_sqlite.so dovecot-core dovecot-lmtpd dovecot-sqlite
     peer_libraries='' fetch_peer fail2ban /usr/bin/fail2ban-regex fail2ban # its log reader alone, nothing is started
 }
 

@@ -70,6 +70,8 @@ install_files() {
         mkdir -p "$top/share/doc/gatepost/fail2ban/$directory"
         install -m 644 "conf/fail2ban/$directory/gatepost.conf" "$top/share/doc/gatepost/fail2ban/$directory/"
     done
+    mkdir -p "$top/share/doc/gatepost/dovecot"
+    install -m 644 conf/dovecot-*.conf "$top/share/doc/gatepost/dovecot/"
     chmod 700 "$etc/tls"
     for unit in conf/*.service conf/*.socket; do
         [ -e "$unit" ] && install_unit "$unit"
@@ -90,7 +92,7 @@ uninstall_files() {
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
-    rm -rf "$top/share/doc/gatepost/fail2ban"
+    rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot"
     rmdir "$top/share/doc/gatepost" 2>/dev/null || true
     rmdir "$top/libexec/gatepost" 2>/dev/null || true
     [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2

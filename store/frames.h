@@ -185,7 +185,8 @@ enum auth_outcome {
     AUTH_MALFORMED,              /* 501 5.5.2 */
     AUTH_CANCELLED,              /* 501 5.7.0 */
     AUTH_UNKNOWN_MECHANISM,      /* 504 5.5.4 */
-    AUTH_TOO_MANY                /* 421 4.7.0, then the connection is closed */
+    AUTH_TOO_MANY,               /* 421 4.7.0, then the connection is closed */
+    AUTH_HELD                    /* 454 4.7.0: too many failures from the network */
 };
 
 /* What a certificate or a key is found to be. */
@@ -248,10 +249,11 @@ enum verify_verdict {
 /* For the log: what else than a wrong password it was. */
 enum verify_why {
     VERIFY_WHY_NONE = 0,
-    VERIFY_WHY_DOWNGRADE, /* the client was not shown the -PLUS that was offered (RFC 5802 6) */
-    VERIFY_WHY_BINDING,   /* the channel binding of another connection, or of a kind that is not ours */
-    VERIFY_WHY_OLD_NTLM,  /* LM or NTLMv1 */
-    VERIFY_WHY_NO_KEYS,   /* no credential of the user's can be used by this mechanism */
+    VERIFY_WHY_DOWNGRADE,    /* the client was not shown the -PLUS that was offered (RFC 5802 6) */
+    VERIFY_WHY_BINDING,      /* the channel binding of another connection, or of a kind that is not ours */
+    VERIFY_WHY_OLD_NTLM,     /* LM or NTLMv1 */
+    VERIFY_WHY_NO_KEYS,      /* no credential of the user's can be used by this mechanism */
+    VERIFY_WHY_NOT_ENROLLED, /* by NTLM: no credential of the user's has an NT hash */
     VERIFY_WHY_COUNT
 };
 

@@ -24,6 +24,7 @@
     EVENT(LOG_SESSION_CRASHED, "session-crashed", ERROR, SERVER)                                                     \
     EVENT(LOG_LOGIN, "login", INFO, SERVER)                                                                          \
     EVENT(LOG_LOGIN_FAILED, "login-failed", NOTICE, SERVER)                                                          \
+    EVENT(LOG_LOGIN_PUT_OFF, "login-put-off", WARNING, SERVER)                                                       \
     EVENT(LOG_MAIL_REFUSED, "mail-refused", NOTICE, SERVER)                                                          \
     EVENT(LOG_RECIPIENT_REFUSED, "recipient-refused", NOTICE, SERVER)                                                \
     EVENT(LOG_RECIPIENT_ACCEPTED, "recipient-accepted", INFO, SERVER)                                                \

@@ -320,6 +320,7 @@ class Server:
             "tls": {"certificates": [{"certificate_file": self.certificate, "key_file": self.key}]},
             "auth": {"argon2_memory": "19M", "argon2_passes": 2},
             "limits": {"connections_per_address": 500, "connections_per_network": 500},
+            "throttle": {"network_failures": 100000, "account_failures": 100000},  # all come from one address
             "queue": {"retry": ["1s"], "reserve": "1M"},
             "delivery": {"foreign": "capture"},
         }
@@ -582,7 +583,7 @@ class Wire:
             self.handshake()
         self.banner = self.reply() if greet else None
 
-    def handshake(self, name=HOSTNAME):
+    def handshake(self, name=HOSTNAME, version=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if self.version:

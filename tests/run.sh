@@ -78,7 +78,9 @@ run_program relay python3 tests/client/relay.py
 run_program outside python3 tests/client/outside.py
 run_program clients python3 tests/client/clients.py
 run_program mechanisms python3 tests/client/mechanisms.py
+run_program guessing python3 tests/client/guessing.py
 run_program explain python3 tests/client/explain.py
+run_program import python3 tests/client/import.py
 run_program life python3 tests/client/life.py
 run_program credentials python3 tests/client/credentials.py
 run_program sendmail python3 tests/client/sendmail.py

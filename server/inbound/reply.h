@@ -55,6 +55,7 @@ enum { REPLY_LINE_MAX = 512 }; /* RFC 5321 4.5.3.1.5 */
     ROW(AUTH_ACCEPTED, 235, "2.7.0", "Welcome")                                                                      \
     ROW(AUTH_REJECTED, 535, "5.7.8", "User name or password is wrong")                                               \
     ROW(AUTH_LATER, 454, "4.7.0", "Logging in is not possible just now, please try again later")                     \
+    ROW(AUTH_HELD, 454, "4.7.0", "Too many failed logins from your network, please try again later")                 \
     ROW(AUTH_MALFORMED, 501, "5.5.2", "The login data is malformed")                                                 \
     ROW(AUTH_CANCELLED, 501, "5.7.0", "Login cancelled")                                                             \
     ROW(AUTH_TOO_MANY, 421, "4.7.0", "Too many failed logins, closing")                                              \
@@ -62,7 +63,7 @@ enum { REPLY_LINE_MAX = 512 }; /* RFC 5321 4.5.3.1.5 */
     ROW(TIMEOUT, 421, "4.4.2", "Nothing came for too long, closing")                                                 \
     ROW(LOGIN_TIMEOUT, 421, "4.7.0", "You did not log in in time, closing")                                          \
     ROW(SESSION_TIMEOUT, 421, "4.4.2", "This session lasted too long, closing")                                      \
-    ROW(SHUTDOWN, 421, "4.3.2", "The server is being restarted, please try again")                                   \
+    ROW(SHUTDOWN, 421, "4.3.2", "The server has ended this session, please try again")                               \
     ROW(PROXY, 421, "4.3.5", "No usable PROXY header came, closing")                                                 \
     ROW(UNSTEADY, 421, "4.3.0", "Something failed on our side, closing")
 

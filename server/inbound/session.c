@@ -77,7 +77,7 @@ static enum session_exit end_by(enum client_status status) {
         return late();
     case CLIENT_ALONE:
         say_last(REPLY_SHUTDOWN);
-        return leave("auth or queue restarted", SESSION_EXIT_FAULT);
+        return leave("auth or queue has left it", SESSION_EXIT_FAULT);
     case CLIENT_STOPPED:
         say_last(REPLY_SHUTDOWN);
         return leave("server stopping", SESSION_EXIT_FINE);

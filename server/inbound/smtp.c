@@ -72,7 +72,7 @@ enum smtp_next smtp_say(enum reply reply, struct buf *out) {
 
 enum smtp_next smtp_broken(struct smtp *smtp, struct buf *out) {
     smtp->exit = SESSION_EXIT_FAULT;
-    smtp->why = "auth or queue restarted";
+    smtp->why = "auth or queue has left it";
     reply_put(out, REPLY_SHUTDOWN);
     return SMTP_LEAVE;
 }

@@ -24,6 +24,8 @@ static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answ
         return smtp_fail_known(smtp, REPLY_AUTH_CANCELLED, out);
     case AUTH_UNKNOWN_MECHANISM:
         return smtp_fail_known(smtp, REPLY_AUTH_MECHANISM, out);
+    case AUTH_HELD:
+        return smtp_fail_known(smtp, REPLY_AUTH_HELD, out);
     case AUTH_TOO_MANY:
         smtp->exit = SESSION_EXIT_ABUSE;
         smtp->why = "too many failed logins";

@@ -222,10 +222,11 @@ static const struct command commands[] = {
 
     {.name = "throttle list", .help = "List networks and accounts where logins failed, and which of them are held",
      .options = throttle_list_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
-     .more = "Held: logins from the network are refused; the account opens only for networks that it was used from.\n"},
+     .more = "Held: logins from the network are refused; the account opens for networks that it was used from.\n"},
     {.name = "throttle forget", .help = "Let a network or an account off at once",
      .operands = {{.name = "who", .optional = true}}, .options = throttle_forget_options, .asks = ROLE_AUTH,
-     .json = true, .run = command_run_ask, .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
+     .json = true, .run = command_run_ask,
+     .more = "WHO is an address, a network as in 192.0.2.0/24, or a login.\n"},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,

@@ -1098,6 +1098,8 @@ def _():
         wire.ehlo()
         equal(wire.auth("frank@example.test", "first password").code, 235, "AUTH of a new user")
         server.command("user", "passwd", "frank@example.test", "--password-stdin", stdin="second password\n")
+        equal(wire.reply().code, 421, "the session that came by the first password")
+        wire = server.login("submissions", "frank@example.test", "second password")
         for password, code in (("first password", 535), ("second password", 235)):
             other = server.dial("submissions")
             other.ehlo()

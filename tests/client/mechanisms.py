@@ -9,24 +9,34 @@ import re
 import secrets
 import shutil
 import ssl
+import struct
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import HOSTNAME, PATIENCE, Case, Server, Skipped, b64, case, equal, eventually, expect, main, marker  # noqa: E402
+from harness import (HOSTNAME, PATIENCE, TOP, Case, Server, Skipped, b64, case, equal, eventually, expect,  # noqa: E402
+                     main, marker)
 
 LOGIN = "alice@example.test"
+BARE = "bob@example.test"  # not enrolled for NTLM
 UMLAUTS = "dora@example.test"
 RIGHT = Server.password
 WRONG = RIGHT + "?"
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+DEBIAN_PYTHON = "/usr/bin/python3"  # whose module gssapi is
 _server = []
+
+
+def enrol(login, password=RIGHT):
+    server().command("user", "spa", "enable", login, "--password-stdin", stdin=password + "\n")
 
 
 def server():
     """Guesses from one address are what these tests are made of."""
     if not _server:
-        _server.append(Server("mechanisms", users=("alice", "bob"), config={"throttle": {"enabled": False}}))
+        _server.append(Server("mechanisms", users=("alice", "bob"),
+                              config={"throttle": {"enabled": False}, "auth": {"ntlm": True}}))
+        enrol(LOGIN)
     return _server[0]
 
 
@@ -116,6 +126,47 @@ class Scram:
         return self.wire.ask("")
 
 
+class Ntlm:
+    """A client of our own: MS-NLMP with a MIC, which no other here sends. `binding`: what it is bound to."""
+
+    def __init__(self, wire, binding=b""):
+        self.wire, self.binding = wire, binding
+        self.negotiate = b"NTLMSSP\0" + struct.pack("<IIQQ", 1, 0x20088205, 0, 0)
+
+    def answer(self, challenge, user, password):
+        size, _, at = struct.unpack("<HHI", challenge[40:48])
+        pairs = challenge[at:at + size - 4] + struct.pack("<HHI", 6, 4, 2)
+        if self.binding:
+            bound = struct.pack("<QQI", 0, 0, len(self.binding)) + self.binding
+            pairs += struct.pack("<HH", 10, 16) + hashlib.md5(bound).digest()
+        name, _, domain = user.partition("@")
+        key = hmac.digest(md4(wide(password)), wide(name.upper() + domain), "md5")
+        temp = b"\1\1" + bytes(6) + struct.pack("<Q", 0x1d0 << 48) + secrets.token_bytes(8) + bytes(4) + pairs + bytes(8)
+        proof = hmac.digest(key, challenge[24:32] + temp, "md5")
+        parts, fields, at = (b"", proof + temp, wide(domain), wide(name), b"", b""), b"", 88
+        for part in parts:
+            fields += struct.pack("<HHI", len(part), len(part), at)
+            at += len(part)
+        head, rest = b"NTLMSSP\0" + struct.pack("<I", 3) + fields + struct.pack("<IQ", 0x20888205, 0), b"".join(parts)
+        mic = hmac.digest(hmac.digest(key, proof, "md5"), self.negotiate + challenge + head + bytes(16) + rest, "md5")
+        return head + mic + rest
+
+    def log_in(self, user, password, spoil=lambda octets: octets):
+        reply = self.wire.ask("AUTH NTLM " + b64(self.negotiate))
+        if reply.code != 334:
+            return reply
+        return self.wire.ask(b64(spoil(self.answer(base64.b64decode(reply.text[4:]), user, password))))
+
+
+def wide(text):
+    return text.encode("utf-16-le")
+
+
+def md4(octets):
+    return subprocess.run(["openssl", "dgst", "-md4", "-provider", "legacy", "-provider", "default", "-binary"], check=True,
+                          input=octets, capture_output=True).stdout
+
+
 @contextlib.contextmanager
 def connection(version):
     """A session over this version of TLS, after EHLO."""
@@ -135,6 +186,8 @@ def own(mechanism, version, user, password):
     with connection(version) as wire:
         if mechanism in ("PLAIN", "LOGIN"):
             reply = wire.auth(user, password, mechanism)
+        elif mechanism == "NTLM":
+            reply = Ntlm(wire).log_in(user, password)
         elif mechanism == "SCRAM-SHA-256-PLUS":
             reply = Scram(wire, "p=tls-server-end-point,,", end_point(wire)).log_in(user, password)
         else:
@@ -142,19 +195,46 @@ def own(mechanism, version, user, password):
         return (0 if reply.code == 235 else 1), reply.text
 
 
+def gss(mechanism, version, user, password, binding=None):
+    """gss-ntlmssp; `binding` makes of the connection what it is bound to."""
+    with connection(version) as wire:
+        arguments = [DEBIAN_PYTHON, TOP + "/tests/client/gss_ntlm.py", user] + ([b64(binding(wire))] if binding else [])
+        client = subprocess.Popen(arguments, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  env=dict(os.environ, GATEPOST_PASSWORD=password))
+        with client:
+            reply = wire.ask("AUTH %s %s" % (mechanism, client.stdout.readline().strip()))
+            if reply.code == 334:
+                client.stdin.write(reply.text[4:] + "\n")
+                client.stdin.flush()
+                reply = wire.ask(client.stdout.readline().strip())
+        return (0 if reply.code == 235 else 1), reply.text
+
+
+def gss_has():
+    there = os.path.exists(DEBIAN_PYTHON) and run([DEBIAN_PYTHON, "-c", "import gssapi"])[0] == 0
+    return ["NTLM"] * (there and os.path.exists("/etc/gss/mech.d/mech.ntlmssp.conf"))
+
+
+def own_has():
+    legacy = run(["openssl", "list", "-providers", "-provider", "legacy"])[0] == 0
+    return ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"] + ["NTLM"] * legacy
+
+
 CLIENTS = {
     "gsasl": (gsasl, gsasl_has),
     "msmtp": (msmtp, msmtp_has),
     "curl": (curl, curl_has),
-    "own": (own, lambda: ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]),
+    "gss-ntlmssp": (gss, gss_has),
+    "own": (own, own_has),
 }
 # Which clients to try with each mechanism. Who has it not, by Debian 12: curl is built without GNU SASL, and msmtp has
-# -PLUS from 1.8.25.
+# -PLUS from 1.8.25. The NTLM of gsasl and msmtp is NTLMv1.
 MECHANISMS = {
     "PLAIN": ("gsasl", "msmtp", "curl", "own"),
     "LOGIN": ("gsasl", "msmtp", "curl", "own"),
     "SCRAM-SHA-256": ("gsasl", "msmtp", "curl", "own"),
     "SCRAM-SHA-256-PLUS": ("gsasl", "msmtp", "own"),
+    "NTLM": ("curl", "gss-ntlmssp", "own"),
 }
 
 
@@ -162,7 +242,7 @@ MECHANISMS = {
 
 def lacks(client, mechanism):
     """Why it cannot be tried here; None: it can."""
-    if client != "own" and not shutil.which(client):
+    if client not in ("own", "gss-ntlmssp") and not shutil.which(client):
         return "%s is not installed" % client
     return None if mechanism in CLIENTS[client][1]() else "%s here has no %s" % (client, mechanism)
 
@@ -206,6 +286,8 @@ def add_cases(client, mechanism):
         over = "%s over TLS %s: " % (what, version)
         Case.add(over + "right", check_right(client, mechanism, version))
         Case.add(over + "wrong password", check_wrong(client, mechanism, version, LOGIN, WRONG))
+        if mechanism == "NTLM":
+            Case.add(over + "not enrolled", check_wrong(client, mechanism, version, BARE, RIGHT))
     Case.add(what + ": unknown user", check_wrong(client, mechanism, "1.3", "nobody@example.test", RIGHT))
 
 
@@ -293,6 +375,123 @@ def _():
         equal(Scram(wire, "p=tls-server-end-point,,", end_point(wire)).log_in(LOGIN, RIGHT).code, 235, "log in")
         equal(wire.mail(LOGIN, "somebody@foreign.example", ("Subject: %s\r\n\r\ntext\r\n" % mark).encode()).code, 250, "mail")
     server().message("capture", mark)
+
+
+# ---- NTLM alone
+
+def ntlm_end_point(wire):
+    return b"tls-server-end-point:" + end_point(wire)
+
+
+@case("NTLM: forms of the name")
+def _():
+    need("gss-ntlmssp", "NTLM")
+    for user in (LOGIN, "alice", "EXAMPLE.TEST\\alice", "WORKGROUP\\Alice", "\\" + LOGIN):
+        code, text = gss("NTLM", "1.3", user, RIGHT)
+        equal(code, 0, "%s by gss-ntlmssp: %s" % (user, text))
+    for user in ("example.test\\alice", "WORKGROUP\\alice", "alice"):
+        code, text = curl("NTLM", "1.3", user, RIGHT)
+        equal(code, 0, "%s by curl: %s" % (user, text))
+
+
+@case("NTLM: the same words for every failure")
+def _():
+    need("gss-ntlmssp", "NTLM")
+    texts = {gss("NTLM", "1.3", user, password)[1]
+             for user, password in ((LOGIN, WRONG), (BARE, RIGHT), ("nobody@example.test", RIGHT))}
+    equal(len(texts), 1, "replies: %s" % texts)
+
+
+@case("NTLM: not enrolled, and the log says so")
+def _():
+    with connection("1.3") as wire:
+        failed_as(wire, Ntlm(wire).log_in(BARE, RIGHT), "not enrolled for NTLM")
+
+
+@case("NTLM: bound to the certificate")
+def _():
+    need("gss-ntlmssp", "NTLM")
+    for version in VERSIONS:
+        equal(gss("NTLM", version, LOGIN, RIGHT, ntlm_end_point)[0], 0, "gss-ntlmssp to this connection")
+        equal(gss("NTLM", version, LOGIN, RIGHT, lambda wire: b"tls-server-end-point:" + bytes(32))[0], 1, "to another")
+        with connection(version) as wire:
+            failed_as(wire, Ntlm(wire, b"tls-server-end-point:" + bytes(32)).log_in(LOGIN, RIGHT), "binding of another")
+            equal(Ntlm(wire, ntlm_end_point(wire)).log_in(LOGIN, RIGHT).code, 235, "to this connection")
+
+
+@case("NTLM: an answer that was changed on the way")
+def _():
+    for at in (60, 72, 87):  # flags, both ends of the MIC
+        with connection("1.3") as wire:
+            failed_as(wire, Ntlm(wire).log_in(LOGIN, RIGHT, lambda octets: octets[:at] + bytes([octets[at] ^ 0x10]) +
+                                              octets[at + 1:]), "wrong password")
+
+
+@case("NTLM: an old answer")
+def _():
+    kept = []
+    with connection("1.3") as wire:
+        equal(Ntlm(wire).log_in(LOGIN, RIGHT, lambda octets: kept.append(octets) or octets).code, 235, "log in")
+    with connection("1.3") as wire:
+        expect(Ntlm(wire).log_in(LOGIN, RIGHT, lambda octets: kept[0]).code in (501, 535), "again")
+
+
+@case("NTLM: NTLMv1 is refused, and the log says why")
+def _():
+    need("gsasl", "NTLM")
+    start = len(server().log())
+    expect(gsasl("NTLM", "1.3", LOGIN, RIGHT)[0] != 0, "gsasl logged in")
+    eventually(lambda: re.search("event=login-failed .*LM or NTLMv1", server().log()[start:]), "the reason in the log")
+
+
+@case("NTLM: names and passwords beyond ASCII")
+def _():
+    need("gss-ntlmssp", "NTLM")
+    login, password = server().add_user("jürgen@example.test"), "Grüße, 你好 \U0001f511"
+    enrol(login, password)
+    equal(gss("NTLM", "1.3", login, password)[0], 0, "gss-ntlmssp")
+    equal(own("NTLM", "1.3", login, password)[0], 0, "own")
+
+
+@case("NTLM: app passwords of who is enrolled, until the enrolment ends")
+def _():
+    login = server().add_user("erin")
+    enrol(login)
+    app = server().command("user", "app-password", "add", login, "--name", "phone").stdout.split()[-1]
+    for password in (app, RIGHT):
+        equal(own("NTLM", "1.3", login, password)[0], 0, "enrolled")
+    server().command("user", "spa", "disable", login)
+    for password in (app, RIGHT):
+        equal(own("NTLM", "1.3", login, password)[0], 1, "not any more")
+        equal(own("PLAIN", "1.3", login, password)[0], 0, "by PLAIN as before")
+
+
+@case("NTLM: the key is nobody else's to read, and goes with a backup")
+def _():
+    key, backup = server().state + "/auth/ntlm.key", server().directory + "/backup"
+    status = os.stat(key)
+    equal((status.st_mode & 0o7777, status.st_size, status.st_uid), (0o600, 32, os.geteuid()), "mode, size, owner")
+    server().command("backup", backup)
+    with open(key, "rb") as file, open(backup + "/auth/gatepost.db", "rb") as database:
+        expect(file.read() not in database.read(), "the key is in the database too")
+    with Server("restored", config={"auth": {"ntlm": True}}, users=(), start=False) as other:
+        other.command("restore", backup)
+        other.start()
+        equal(os.stat(other.state + "/auth/ntlm.key").st_uid, os.geteuid(), "owner after a restore")
+        wire = other.dial("submissions")
+        wire.ehlo()
+        equal(Ntlm(wire).log_in(LOGIN, RIGHT).code, 235, "after a restore")
+
+
+@case("NTLM: the longest hostname")
+def _():
+    with Server("long", config={"auth": {"ntlm": True}, "hostname": ".".join(["a" * 61] * 4)}, users=(), start=False) as other:
+        other.add_user("alice")
+        other.command("user", "spa", "enable", LOGIN, "--password-stdin", stdin=RIGHT + "\n")
+        other.start()
+        wire = other.dial("submissions")
+        wire.ehlo()
+        equal(Ntlm(wire).log_in(LOGIN, RIGHT).code, 235, "log in")
 
 
 if __name__ == "__main__":

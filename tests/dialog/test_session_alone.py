@@ -280,7 +280,7 @@ class Tls(Case):
         w = self.tls_world(ntlm=1)
         w.on_auth = lambda mechanism, has, response, state: (AUTH_REJECTED, b"")
         exporters, words = set(), ("SCRAM-SHA-256", "scram-sha-256-plus", "NTLM", "PLAIN", "LOGIN")
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for version, unique in ((ssl.TLSVersion.TLSv1_2, 12), (ssl.TLSVersion.TLSv1_3, 0)):
             c = Client(w.ports[2])
             tls = c.start_tls(versions=version)
             c.reply()
@@ -297,8 +297,10 @@ class Tls(Case):
                     self.assertEqual((exporter, end_point), (b"", b""))
                     continue
                 self.assertEqual(end_point, hashlib.sha256(tls.getpeercert(binary_form=True)).digest())
-                self.assertEqual(len(exporter), 32)
-                exporters.add(exporter)
+                self.assertEqual(len(exporter), 32 + unique)
+                if unique:
+                    self.assertEqual(exporter[32:], tls.get_channel_binding("tls-unique"))
+                exporters.add(exporter[:32])
         self.assertEqual(len(exporters), 2, "each connection has its own")
 
     def test_no_login_without_tls(self):

@@ -81,17 +81,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 static void new_session(size_t i, uint8_t role) {
-    struct buf b = buf_over(body, FRAME_BODY_MAX);
     struct netaddr address;
     int ends[2];
     HOLDS(frame_pair(ends, true) == 0 && netaddr_parse(&address, SPAN("198.51.100.7")));
-    peer_add(&auth, getpid(), ends[1]);
+    peer_add_client(&auth, getpid(), (enum relay_role)(RELAY_ROLE_MX + role % 3), &address, &address, ends[1]);
     sessions[i] = ends[0];
-    wire_put_u8(&b, (uint8_t)(RELAY_ROLE_MX + role % 3));
-    wire_put_netaddr(&b, &address);
-    wire_put_netaddr(&b, &address);
-    wire_put_u8(&b, 0);
-    HOLDS(frame_send(ends[0], SESSION_ANNOUNCE, buf_span(&b)) == 0 && loop_round(&auth.loop, 0) == 0);
 }
 
 /* No recipient abroad: nobody here may. */
@@ -185,6 +179,7 @@ static void session_says(int fd, uint8_t what, struct span line) {
         wire_put_span(&b, line);
         break;
     case SESSION_AUTH:
+        octet = fuzz_octet(&line);
         wire_put_u8(&b, octet & 1);
         wire_put_text(&b, mechanisms[octet >> 1 & 3]);
         wire_put_u8(&b, octet & 8 ? 1 : 0);

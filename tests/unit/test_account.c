@@ -81,7 +81,6 @@ Test(account, users) {
     cr_expect_neq(account.id, removed, "an id is never given out again");
 }
 
-
 Test(account, senders_and_aliases) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);

@@ -16,6 +16,8 @@
 #define SHA512                                                                                                       \
     "$6$SWHttRCPQRDYLjfx$6z3WXczbv6Y4RPlWvY4Z9tn8LhhdUj9.9XkekMjZsANhFbNZyncDSO4oV4pD45koxq3R33HNdpSXFTGxpEv/4."
 
+TestSuite(import, .timeout = 240);
+
 /* ---- lines */
 
 static const struct {
@@ -95,13 +97,19 @@ Test(import, guesses) {
 
 /* ---- files */
 
-static char *said;
+static char *said; /* to the end of the test */
 static size_t said_n;
+
+static void forget_said(void) {
+    free(said);
+}
 
 static struct import_file read_file(const char *text, const char *domain) {
     struct import_file file = {.name = "FILE", .scheme = SPAN("CRYPT"), .domain = domain, .today = 20000};
     int fd = memfd_create("file", 0);
     cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && lseek(fd, 0, SEEK_SET) == 0);
+    free(said);
+    said = NULL;
     file.errors = open_memstream(&said, &said_n);
     cr_assert_eq(import_file_read(&file, fd), 0);
     fclose(file.errors);
@@ -109,7 +117,7 @@ static struct import_file read_file(const char *text, const char *domain) {
     return file;
 }
 
-Test(import, file) {
+Test(import, file, .fini = forget_said) {
     struct import_file file = read_file("Zoe:" SSHA "\n"
                                         "\"ann.e\"@Example.TEST:!" BCRYPT "\n"
                                         "ida:*\nnobody:*\nx:\n"
@@ -127,7 +135,7 @@ Test(import, file) {
     import_file_free(&file);
 }
 
-Test(import, faults_by_line) {
+Test(import, faults_by_line, .fini = forget_said) {
     struct import_file file =
         read_file("a:" SSHA "\r\n"
                   "no line\n"
@@ -153,7 +161,7 @@ Test(import, faults_by_line) {
 }
 
 /* Memory grows with the file, and not all of what is wrong in a large one is told. */
-Test(import, large_file) {
+Test(import, large_file, .fini = forget_said) {
     size_t n = 0, cap = 3000000;
     char *text = malloc(cap);
     cr_assert_not_null(text);
@@ -263,6 +271,8 @@ static void begin(void) {
     auth_fixture_setup(&fixture);
 }
 
+TestSuite(import_verbs, .init = begin, .timeout = 240);
+
 static int ask(const char *users, const char *end, const char *replace) {
     struct buf b = buf_over(text, sizeof text - 1);
     return auth_fixture_command(&fixture, &b, "user import", "begin", "yes", "users", users, "end", end, replace,
@@ -274,7 +284,7 @@ static int export(void) {
     return auth_fixture_command(&fixture, &b, "user export", NULL);
 }
 
-Test(import, verbs, .init = begin, .timeout = 120) {
+Test(import_verbs, answers) {
     cr_expect_eq(ask("1\t1\tann@example.test\t" SSHA "\n2\t0\tbob@other.test\t" BCRYPT "\n", "check", "-"),
                  CONTROL_OK);
     cr_expect_str_eq(text, "added=2\nreplaced=0\n");
@@ -291,7 +301,7 @@ Test(import, verbs, .init = begin, .timeout = 120) {
     cr_expect_str_eq(text, "added=0\nreplaced=1\n");
 }
 
-Test(import, verb_refuses, .init = begin, .timeout = 240) {
+Test(import_verbs, refuses) {
     static const struct {
         const char *users, *why;
         int code;

@@ -56,6 +56,7 @@ Test(test_smtp_auth, auth_habits) {
         {"AUTH NTLM", AUTH_ACCEPTED, "504 5.5.4", ""},
         {"AUTH CRAM-MD5", AUTH_ACCEPTED, "504 5.5.4", ""},
         {"AUTH PLAIN Zm9v", AUTH_FAILED_TEMPORARILY, "454 4.7.0", "initial PLAIN [foo];"},
+        {"AUTH PLAIN Zm9v", AUTH_HELD, "454 4.7.0 Too many", "initial PLAIN [foo];"},
         {"AUTH PLAIN Zm9v", AUTH_MALFORMED, "501 5.5.2", "initial PLAIN [foo];"},
         {"NOOP", AUTH_ACCEPTED, "250", ""},
     };

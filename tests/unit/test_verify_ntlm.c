@@ -98,7 +98,7 @@ Test(verify_ntlm, rejected) {
         {"another user's hash", seal(2, "bob@example.test", "secret-word"), true, VERIFY_WHY_NONE},
         {"sealed with another key", {by_other_key, sizeof by_other_key}, true, VERIFY_WHY_NONE},
         {"cut", span_part(right, 0, right.n - 1), true, VERIFY_WHY_NONE},
-        {"not enrolled", {NULL, 0}, true, VERIFY_WHY_NO_KEYS},
+        {"not enrolled", {NULL, 0}, true, VERIFY_WHY_NOT_ENROLLED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct verify_credentials credentials = {.real = rows[i].real, .login = LOGIN, .n = 1};
