@@ -10,12 +10,15 @@
 #include "store/netaddr.h"
 #include "store/role.h"
 
+#include <sys/types.h>
+
 /* What one taken-over session holds. */
 struct cell {
     int auth, queue, keys; /* -1: not handed out yet */
     int out, in;           /* pipes to and from a second cell, where an attack needs two */
     uint8_t transaction[TRANSACTION_BYTES];
     const struct role_start *start;
+    pid_t listener; /* that forked it; it may not ask the kernel */
 };
 
 struct attack {
