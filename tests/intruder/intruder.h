@@ -44,6 +44,13 @@ const char *flood_of_commits(struct cell *cell);
 const char *group_too_large(struct cell *cell);
 const char *never_reads(struct cell *cell);
 
+/* logins.c */
+const char *login_claims(struct cell *cell);
+const char *login_out_of_turn(struct cell *cell);
+const char *login_twice(struct cell *cell);
+const char *login_bindings_too_long(struct cell *cell);
+const char *login_final_first(struct cell *cell);
+
 /* Frames of a session, as fields. Each returns false when the channel is gone. */
 bool cell_announce(struct cell *cell, enum relay_role role, const char *client);
 bool cell_send(int fd, enum frame_type type, const struct buf *b);
