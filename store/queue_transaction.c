@@ -147,8 +147,8 @@ static int handle_close(void *context, struct frame *frame) {
         return 0;
     }
     if (transaction) queue_transaction_free(queue, transaction);
-    queue_session_closed_name(queue,
-                              name); /* what it reserved is free; one that was committed has been told before */
+    /* What it reserved is free; one that was committed has been told of before. */
+    queue_session_closed_name(queue, name);
     return 0;
 }
 

@@ -73,7 +73,7 @@ Test(auth_quota, sessions_share_what_the_queue_gives_back) {
     cr_expect_eq(mail(sessions[3]), REASON_OVER_QUOTA, "what was committed stays used");
     /* The session goes on; how its transaction ended is heard of later. */
     cr_assert_eq(frame_send(sessions[1], SESSION_RESET, span_of(NULL, 0)), 0);
-    cr_expect_eq(mail(sessions[3]), REASON_OVER_QUOTA, "nobody knows yet whether it was committed");
+    cr_expect_eq(mail(sessions[1]), REASON_OVER_QUOTA, "nobody knows yet whether it was committed");
     closed(&opened[1], false);
     expect_soon(sessions[3], REASON_SENDER_ACCEPTED);
     closed(&opened[1], false);

@@ -335,6 +335,29 @@ Test(quota, a_database_that_cannot_be_written_refuses) {
     cr_assert_geq(statement_run(database_statement(db, "ALTER TABLE lost RENAME TO quotas")), 0);
 }
 
+/* Who pays together is written down together: a block of the user's does not stand for one of the credential's, and
+ * what cannot be written of the one is not given out by the other. */
+Test(quota, payers_are_written_together) {
+    struct quota_principal one = user(alice), with_phone = one;
+    struct quota_report report;
+    struct quota_holder holder = {QUOTA_CREDENTIAL, phone, SPAN("")};
+    with_phone.credential_id = phone;
+    limits.most[QUOTA_MESSAGES][QUOTA_HOUR] = limits.most[QUOTA_MESSAGES][QUOTA_DAY] = 1000;
+    cr_expect_eq(send_all(&one, 1), 1);
+    cr_expect_eq(send_all(&with_phone, 5), 5);
+    start();
+    cr_assert(quota_report(&quota, &holder, &report));
+    cr_expect_geq(report.used[QUOTA_MESSAGES][QUOTA_HOUR], 5);
+    uint32_t before = used(alice, QUOTA_MESSAGES, QUOTA_HOUR);
+    cr_assert_geq(statement_run(database_statement(
+                      db, "CREATE TRIGGER broken BEFORE UPDATE ON quotas WHEN new.kind = 'credential'"
+                          " BEGIN SELECT raise(ABORT, 'broken'); END")),
+                  0);
+    cr_expect_eq(send_one(&with_phone), FACT_UNKNOWN);
+    cr_expect_eq(used(alice, QUOTA_MESSAGES, QUOTA_HOUR), before);
+    cr_expect_eq(send_all(&one, 2000), 1000 - before);
+}
+
 Test(quota, a_row_that_is_none_refuses) {
     struct quota_principal one = user(alice);
     cr_expect_eq(send_one(&one), FACT_YES);
