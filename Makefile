@@ -170,4 +170,5 @@ clean:
 		build/sanitize build/clang build/fuzz
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) \
-	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d) $(BUILD)/tests/bench/fill_queue.d
+	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d) $(FUZZERS:%.c=$(BUILD)/%.d) \
+	$(BUILD)/tests/bench/fill_queue.d

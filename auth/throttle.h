@@ -16,7 +16,7 @@ struct throttle_limits {
     uint32_t account_failures; /* at one account, from everywhere */
     uint64_t window_ms;
     uint64_t known_ms;      /* how long a network stays known after a login */
-    struct network *exempt; /* never held as networks, and never known; the caller's, may be NULL */
+    struct network *exempt; /* never held as networks, nor known for an account; the caller's, may be NULL */
     uint32_t n_exempt;
 };
 

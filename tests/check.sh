@@ -216,9 +216,11 @@ part_timing() {
     make --no-print-directory -s -j2 all &&
         plant_login 1 verifier '-Wl,--wrap=password_hash -Wl,--wrap=password_check' '-lsodium -lunistring -lcrypt -lnettle' &&
         plant_login 2 auth -Wl,--wrap=login_delay_failure '-lsqlite3 -lidn2' &&
+        cp -r "$here/login1" "$here/login3" && cp "$here/login2/gatepost-auth" "$here/login3" &&
         found_by_clock 1 'work: PLAIN' 'behind PLAIN, a wrong password' &&
-        found_by_clock 2 'work: LOGIN' 'LOGIN, a wrong password' || return 1
-    echo '  red by nobody without a hash, and by nobody without the fixed time'
+        found_by_clock 2 'work: NTLM' 'NTLM, a wrong password' &&
+        found_by_clock 3 'work: LOGIN' 'LOGIN, a wrong password' || return 1
+    echo '  red by nobody without a hash, without the fixed time, and without both'
     timeout 3600 python3 tests/client/timing.py --timings="${CHECK_TIMINGS:-2000}"
 }
 

@@ -48,9 +48,10 @@ static int prepare_sockets(const struct role_start *start) {
     return 0;
 }
 
-/* The master speaks over its channel; what a terminal or a service manager sends to all is not meant for sessions. */
+/* The master speaks over its channel; what a terminal or a service manager sends to all is not meant for sessions.
+ * And a session can send SIGABRT to whom it likes; who calls abort() ends all the same. */
 static void leave_signals_to_the_master(void) {
-    static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
+    static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGABRT};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
 }
 
@@ -233,6 +234,7 @@ int listener_run(struct role_start *start, uint32_t missing) {
         if (!serve_round(start)) _exit(0);
         bool overdue = listener.stop_deadline_ms && clock_ms() >= listener.stop_deadline_ms;
         if (!listener.draining || (listener.pool->n > 0 && !overdue)) continue;
+        pool_end_all(listener.pool);
         pool_tell_ended(listener.pool, listener.auth_channel);
         return 0;
     }

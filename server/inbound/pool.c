@@ -156,6 +156,10 @@ static bool tell_auth(int channel, enum frame_type type, struct span body, int f
     return false;
 }
 
+void pool_end_all(struct pool *pool) {
+    for (uint32_t i = 0; i < pool->n; i++) end_by_force(pool->children[i].pid);
+}
+
 /* Tells auth who has ended, by themselves or behind what else it is told. */
 static void put_ended(struct pool *pool, struct buf *b) {
     buf_put_span(b, buf_span(&pool->ended));
@@ -174,6 +178,8 @@ static bool introduce(struct pool *pool, pid_t pid, const struct session_place *
     uint8_t storage[POOL_FRAME_BYTES + sizeof pool->ended_storage];
     struct buf b = BUF_OVER(storage);
     enum frame_type type = uid ? POOL_LOCAL : place->by_proxy ? POOL_CHILD : POOL_CLIENT;
+    /* Before it hears of another process of the same number. */
+    if (type != POOL_CLIENT) pool_tell_ended(pool, auth_channel);
     wire_put_u32(&b, (uint32_t)pid);
     if (type == POOL_LOCAL) wire_put_u32(&b, (uint32_t)*uid);
     if (type == POOL_CLIENT) {

@@ -56,6 +56,8 @@ void pool_serve_local(struct pool *pool, int auth_channel);
 
 /* Ends the sessions that are still there some seconds beyond the time that each keeps by itself. */
 void pool_end_overdue(struct pool *pool);
+/* Ends all that are there: nobody will look after them. */
+void pool_end_all(struct pool *pool);
 
 enum pool_end { POOL_END_NONE = 0, POOL_END_FINE, POOL_END_CRASH };
 

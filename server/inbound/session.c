@@ -308,7 +308,8 @@ static bool act(enum smtp_next next, enum session_exit *exit_out) {
     if (next == SMTP_STARTTLS) return start_tls(exit_out);
     if ((next == SMTP_DATA || next == SMTP_CHUNK) && !take_body(next == SMTP_CHUNK, &next, exit_out)) return false;
     if (next != SMTP_LEAVE) return true;
-    client_say_goodbye();
+    /* Who goes on sending may have the connection reset at its end, and what was held back with it. */
+    if (session.smtp.quit && client_rest().n == 0) client_say_goodbye();
     (void)!send_out(); /* it is over in any case */
     *exit_out = leave(session.smtp.why, session.smtp.exit);
     return false;

@@ -108,6 +108,7 @@ enum smtp_next smtp_rset(struct smtp *smtp, struct span argument, struct buf *ou
 enum smtp_next smtp_quit(struct smtp *smtp, struct span argument, struct buf *out) {
     (void)argument;
     smtp->why = "quit";
+    smtp->quit = true;
     reply_put(out, REPLY_GOODBYE);
     return SMTP_LEAVE;
 }

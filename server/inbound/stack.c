@@ -3,7 +3,9 @@
 #include "server/inbound/stack.h"
 
 #include "store/buf.h"
+#include "store/log.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -45,8 +47,10 @@ static void begin(void) {
 int stack_leave(int (*run)(void *context), void *context) {
     uint8_t *memory = mmap(NULL, GUARD_BYTES + OWN_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED || mprotect(memory + GUARD_BYTES, OWN_BYTES, PROT_READ | PROT_WRITE) != 0 ||
-        madvise(memory, GUARD_BYTES + OWN_BYTES, MADV_DONTFORK) != 0 || getcontext(&errand.own) != 0)
+        madvise(memory, GUARD_BYTES + OWN_BYTES, MADV_DONTFORK) != 0 || getcontext(&errand.own) != 0) {
+        log_fault("a stack", errno);
         return -1;
+    }
     errand.run = run, errand.context = context;
     errand.own.uc_stack = (stack_t){.ss_sp = memory + GUARD_BYTES, .ss_size = OWN_BYTES};
     errand.own.uc_link = &errand.before;

@@ -109,6 +109,16 @@ static size_t own_directories(const struct role_start *start, int directories_ou
     return n;
 }
 
+/* What a stack may grow to, for good: no child can have more either. */
+static int limit_stack(void) {
+    const rlim_t most = 8 << 20;
+    struct rlimit now;
+    if (getrlimit(RLIMIT_STACK, &now) != 0) return -1;
+    if (now.rlim_cur > most) now.rlim_cur = most;
+    now.rlim_max = now.rlim_cur;
+    return setrlimit(RLIMIT_STACK, &now);
+}
+
 int role_confine(const struct role_start *start, uint32_t *missing_out) {
     int directories[8];
     size_t n = own_directories(start, directories);
@@ -122,7 +132,7 @@ int role_confine(const struct role_start *start, uint32_t *missing_out) {
     if (landlock > 0) *missing_out |= MISSING_LANDLOCK;
     if (limit(RLIMIT_CORE, 0) != 0 || limit(RLIMIT_NOFILE, start->common.files_max) != 0 ||
         limit(RLIMIT_FSIZE, start->common.file_bytes_max) != 0 ||
-        limit(RLIMIT_AS, start->common.memory_bytes_max) != 0)
+        limit(RLIMIT_AS, start->common.memory_bytes_max) != 0 || limit_stack() != 0)
         return fault("setrlimit");
     if (start->common.as_root && drop_user(start->common.uid, start->common.gid) != 0) return -1;
     if (!start->common.as_root) *missing_out |= MISSING_USER | MISSING_ROOT;

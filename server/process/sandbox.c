@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,7 +42,10 @@ enum when {
     REFUSED,            /* answered ENOENT */
     REFUSED_HARMLESSLY, /* answered EPERM */
     NOT_KNOWN,          /* answered ENOSYS, as by an older kernel */
-    OWN_LIMIT           /* prlimit64: argument 0 is 0 */
+    FORKING,            /* clone: argument 0 is SIGCHLD: neither thread nor namespace */
+    ABORTING,           /* tgkill: argument 2 is SIGABRT */
+    OWN_LIMIT,          /* prlimit64: argument 0 is 0 */
+    SESSION_LIMIT       /* the same, and argument 1 is the number of descriptors or of processes */
 };
 
 /* The listener's filter is its sessions' too: one for each of them costs a tenth of a short session. So what is for
@@ -71,7 +76,8 @@ static const struct row {
     {ALL, "rt_sigprocmask", ALWAYS, "abort() and fork() of the C library"},
     {ALL, "rt_sigaction", ALWAYS, "abort() restores the default action"},
     {ALL, "gettid", ALWAYS, "abort()"},
-    {ALL, "tgkill", ALWAYS, "abort()"},
+    {LOOPS, "tgkill", ALWAYS, "abort()"},
+    {LISTENER, "tgkill", ABORTING, "abort(); of all signals the one that the listener, and a session, does not mind"},
     {LOOPS, "sendmsg", ALWAYS, "frames, with descriptors for those they belong to"},
     {LISTENER, "sendmsg", OWN_DESCRIPTOR, "a session's channel, to auth"},
     {LISTENER | RESOLVER, "sendto", ALWAYS, "send() of a last word to a client; libunbound"},
@@ -96,13 +102,15 @@ static const struct row {
     {LISTENER, "getsockopt", ALWAYS, "state of the client's connection"},
     {LISTENER | AUTH | OUTBOUND, "setsockopt", ALWAYS, "TCP_NODELAY; SO_PASSCRED on channels"},
     {LISTENER, "getsockname", ALWAYS, "the local address of a client's connection"},
-    {FORKS, "clone", ALWAYS, "a pool child or an agent"},
-    {FORKS, "set_robust_list", ALWAYS, "fork() of the C library"},
-    {FORKS, "rseq", ALWAYS, "fork() of the C library"},
+    {AGENTS, "clone", ALWAYS, "an agent"},
+    {LISTENER, "clone", FORKING, "a session"},
+    {AGENTS, "set_robust_list", ALWAYS, "fork() of the C library"},
+    {AGENTS, "rseq", ALWAYS, "fork() of the C library"},
     {FORKS, "wait4", ALWAYS, "how a child ended"},
-    {FORKS, "prlimit64", OWN_LIMIT, "a child takes itself the right to fork, and to more descriptors"},
-    {FORKS, "getrlimit", ALWAYS, "the same"},
-    {FORKS, "setrlimit", ALWAYS, "the same"},
+    {AGENTS, "prlimit64", OWN_LIMIT, "a child takes itself the right to fork"},
+    {AGENTS, "getrlimit", ALWAYS, "the same"},
+    {AGENTS, "setrlimit", ALWAYS, "the same"},
+    {LISTENER, "prlimit64", SESSION_LIMIT, "a child takes itself the right to fork, and to more descriptors"},
     {AGENTS, "seccomp", ALWAYS, "a child's filter on top of this one"},
     {FORKS, "close_range", ALWAYS, "a child drops what is not its own"},
     {AGENTS, "dup2", ALWAYS, "a child's fixed descriptors"},
@@ -216,6 +224,9 @@ static const struct row sanitizer_rows[] = {
     {ALL, "sysinfo", ALWAYS, "size of memory"},
     {ALL, "uname", ALWAYS, "size of memory"},
     {ALL, "prlimit64", OWN_LIMIT, "size of the stack"},
+    {LISTENER, "clone", ALWAYS, "fork() of the C library, which tells the sanitizers"},
+    {LISTENER, "set_robust_list", ALWAYS, "the same"},
+    {LISTENER, "rseq", ALWAYS, "the same"},
     {ALL & ~(unsigned)AUTH, "open", REFUSED, "a report looks for the names of mappings"},
 };
 #endif
@@ -229,12 +240,22 @@ static const char *const parent_only[] = {
 };
 
 /* Bit by bit: the kernel looks at the lower half of the argument alone, so a comparison of all of it would take any
- * descriptor for a large one. */
+ * descriptor for a large one. Numbers beyond the end, and with them what the kernel calls by negative ones, are none.
+ */
 static int add_own(scmp_filter_ctx filter, int call) {
+    const scmp_datum_t beyond = 0xffffffff & ~(scmp_datum_t)(ROLE_OWN_FD_END - 1);
     int error = 0;
     for (scmp_datum_t bit = ROLE_OWN_FD; !error && bit < ROLE_OWN_FD_END; bit *= 2)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, beyond | bit, bit));
     return error;
+}
+
+static int add_session_limits(scmp_filter_ctx filter, int call) {
+    int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 2, SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                                 SCMP_A1(SCMP_CMP_EQ, RLIMIT_NOFILE, 0));
+    return error ? error
+                 : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 2, SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                                    SCMP_A1(SCMP_CMP_EQ, RLIMIT_NPROC, 0));
 }
 
 static int add(scmp_filter_ctx filter, const struct row *row) {
@@ -263,6 +284,12 @@ static int add(scmp_filter_ctx filter, const struct row *row) {
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0));
     case OWN_DESCRIPTOR:
         return add_own(filter, call);
+    case FORKING:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, SIGCHLD, 0));
+    case ABORTING:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_EQ, SIGABRT, 0));
+    case SESSION_LIMIT:
+        return add_session_limits(filter, call);
     case OWN_LIMIT:
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
     case REFUSED:

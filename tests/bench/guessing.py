@@ -42,6 +42,7 @@ def read_arguments():
     parser.add_argument("--password", default=Server.password)
     parser.add_argument("--argon2-memory", default="64M", help="of the own server")
     parser.add_argument("--network-failures", type=int, default=20, help="of the own server: fewer, and all are held soon")
+    parser.add_argument("--default-limits", action="store_true", help="the own server has no more places than usual")
     parser.add_argument("--no-cache", action="store_true", help="the own server remembers no successes")
     parser.add_argument("--no-throttle", action="store_true", help="the own server holds nobody")
     return parser.parse_args()
@@ -54,6 +55,8 @@ def own_server(arguments):
               "throttle": {"account_failures": 40, "enabled": not arguments.no_throttle, "network_failures": arguments.network_failures},
               "limits": {"connections": places, "connections_per_address": places, "connections_per_network": places,
                          "waiting_for_auth": places}}
+    if arguments.default_limits:
+        config["limits"] = {"connections": 500, "connections_per_address": 50, "connections_per_network": 100}
     if arguments.no_cache:
         config["auth"]["cache"] = "0s"
     return Server("guessing", config=config, users=("alice",))

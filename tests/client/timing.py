@@ -162,7 +162,7 @@ def _():
         expect(last[2][:2] == b"v=" if mechanism == "SCRAM-SHA-256" else last.startswith("235 "), "%s: %r" % (mechanism, last))
 
 
-@case("words: one connection after the other, to its last failure")
+@case("words: connections from the greeting to the last failure")
 def _():
     def transcript(mechanism, kind, number):
         wire = connect(words_server())

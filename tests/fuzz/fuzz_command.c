@@ -39,13 +39,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     if (!begun) talk_start(RELAY_ROLE_MX, false);
     begun = true;
     uint8_t role = (uint8_t)(RELAY_ROLE_MX + mood % 3);
-    talk_world = (struct talk_world){.mail = mood & 64 ? REASON_RELAY_DENIED : REASON_SENDER_ACCEPTED,
-                                     .foreign = mood & 4 ? REASON_RELAY_AUTHENTICATED : REASON_RELAY_DENIED,
-                                     .outcome = (enum body_outcome)(more & 3),
-                                     .keys = mood & 8,
-                                     .gone = mood & 128,
-                                     .auths = {(enum auth_outcome)(more >> 2 & 7), (enum auth_outcome)(more >> 5 & 7),
-                                               AUTH_ACCEPTED, AUTH_REJECTED}};
+    talk_world = (struct talk_world){
+        .mail = mood & 64 ? REASON_RELAY_DENIED : REASON_SENDER_ACCEPTED,
+        .foreign = mood & 4 ? REASON_RELAY_AUTHENTICATED : REASON_RELAY_DENIED,
+        .outcome = (enum body_outcome)(more & 3),
+        .keys = mood & 8,
+        .gone = mood & 128,
+        .auths = {(enum auth_outcome)(more >> 2 & 7), (enum auth_outcome)(more >> 5 & 7), AUTH_ACCEPTED, AUTH_HELD},
+        .bound = more & 1};
     memset(&talk_machine, 0, sizeof talk_machine);
     smtp_start(&talk_machine, &talk_setup, role, mood & 16, true, mood & 32);
     enum smtp_next next = SMTP_MORE;

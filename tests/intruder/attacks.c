@@ -7,10 +7,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -289,26 +292,48 @@ static const char *executes(struct cell *cell) {
 }
 
 static const char *traces(struct cell *cell) {
-    (void)cell;
-    return ptrace(PTRACE_ATTACH, getppid(), 0, 0) < 0 ? NULL : "the parent could be traced";
+    return ptrace(PTRACE_ATTACH, cell->listener, 0, 0) < 0 ? NULL : "the parent could be traced";
 }
 
 static const char *reads_memory(struct cell *cell) {
-    (void)cell;
     uint8_t octets[8];
     struct iovec here = {octets, sizeof octets}, there = {(void *)(uintptr_t)&attacks, sizeof octets};
-    return syscall(SYS_process_vm_readv, getppid(), &here, 1, &there, 1, 0) < 0 ? NULL : "another process was read";
+    return syscall(SYS_process_vm_readv, cell->listener, &here, 1, &there, 1, 0) < 0 ? NULL
+                                                                                     : "another process was read";
 }
 
 static const char *kills(struct cell *cell) {
-    (void)cell;
-    return kill(getppid(), 0) < 0 ? NULL : "another process could be signalled";
+    return kill(cell->listener, 0) < 0 ? NULL : "another process could be signalled";
 }
 
-static const char *stays(struct cell *cell) {
+static const char *stops_the_listener(struct cell *cell) {
+    return syscall(SYS_tgkill, cell->listener, cell->listener, SIGSTOP) < 0
+               ? NULL
+               : "the listener, which ends who overstays, was stopped";
+}
+
+/* A bug is to end its process as one; the listener and other sessions do not mind that signal. */
+static const char *aborts_the_listener(struct cell *cell) {
+    if (syscall(SYS_tgkill, cell->listener, cell->listener, SIGABRT) != 0) return "abort() would not end as one";
+    return poll(NULL, 0, 200) == 0 ? NULL : "poll"; /* that it goes on is seen by the attacks that follow */
+}
+
+static const char *grows_its_stack(struct cell *cell) {
     (void)cell;
-    alarm(0);
-    return "the kernel's alarm was called off";
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_STACK, &all) != 0 ? NULL : "the limit of its stack was lifted";
+}
+
+static const char *makes_namespace(struct cell *cell) {
+    (void)cell;
+    return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) < 0 ? NULL : "a namespace was made";
+}
+
+/* The kernel's own names for oneself are negative numbers. */
+static const char *signals_by_a_special_number(struct cell *cell) {
+    (void)cell;
+    return syscall(SYS_pidfd_send_signal, -10000, SIGCONT, NULL, 0) < 0 ? NULL
+                                                                        : "a number was taken for a descriptor";
 }
 
 static const char *maps_code(struct cell *cell) {
@@ -362,6 +387,11 @@ const struct attack attacks[] = {
     {"log lines without end", flood_of_lines, false, 0},
     {"refused recipients without end", flood_of_recipients, false, 0},
     {"refused senders without end", flood_of_senders, false, 0},
+    {"claims about a login", login_claims, false, 0},
+    {"an answer without a challenge", login_out_of_turn, false, 0},
+    {"two logins at once", login_twice, false, 0},
+    {"a binding that is too long", login_bindings_too_long, false, 0},
+    {"SCRAM from its end", login_final_first, false, 0},
     {"refused logins without end", flood_of_logins, false, 0},
     {"stray commits without end", flood_of_commits, false, 0},
     {"a group of too many recipients", group_too_large, false, 0},
@@ -375,7 +405,11 @@ const struct attack attacks[] = {
     {"tracing", traces, false, SIGSYS},
     {"reading another process", reads_memory, false, SIGSYS},
     {"signalling", kills, false, SIGSYS},
-    {"staying beyond its time", stays, false, SIGSYS},
+    {"stopping the listener", stops_the_listener, false, SIGSYS},
+    {"aborting the listener", aborts_the_listener, false, 0},
+    {"lifting a limit", grows_its_stack, false, SIGSYS},
+    {"making a namespace", makes_namespace, false, SIGSYS},
+    {"signalling by a special number", signals_by_a_special_number, false, SIGSYS},
     {"mapping code", maps_code, false, SIGSYS},
     {"making a memory file", makes_memory_file, false, SIGSYS},
     {"sending a descriptor", sends_descriptor, false, SIGSYS},

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,13 +76,15 @@ static struct running start_cell(const struct attack *attack, int out, int in) {
     struct buf b = BUF_OVER(octets);
     int auth = fcntl(role_channel(&start, ROLE_AUTH, 0), F_DUPFD_CLOEXEC, ROLE_OWN_FD);
     int one = 1;
+    pid_t listener = getpid();
     if (frame_pair(pair, false) != 0 || wire_pair(why) != 0) abort();
     /* Before the first frame, as the listener does: the kernel names only senders that it was asked about. */
     if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) != 0) abort();
-    pid_t pid = fork();
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* no more than the listener may */
     if (pid == 0) {
         close(pair[0]); /* or its own copy would keep the channel open */
-        struct cell cell = {.auth = pair[1], .queue = -1, .keys = -1, .out = out, .in = in, .start = &start};
+        struct cell cell = {
+            .auth = pair[1], .queue = -1, .keys = -1, .out = out, .in = in, .start = &start, .listener = listener};
         in_cell(attack, &cell, why[1]);
     }
     wire_put_u32(&b, (uint32_t)pid);
@@ -121,6 +124,7 @@ int main(void) {
     struct role_link link;
     int old;
     uint32_t number;
+    signal(SIGABRT, SIG_IGN); /* as the listener does */
     results = open_results();
     if (results < 0 || role_receive(&start) != 0 || role_confine(&start, &missing) != 0) return 1;
     role_ready(missing);

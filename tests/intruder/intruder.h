@@ -10,12 +10,15 @@
 #include "store/netaddr.h"
 #include "store/role.h"
 
+#include <sys/types.h>
+
 /* What one taken-over session holds. */
 struct cell {
     int auth, queue, keys; /* -1: not handed out yet */
     int out, in;           /* pipes to and from a second cell, where an attack needs two */
     uint8_t transaction[TRANSACTION_BYTES];
     const struct role_start *start;
+    pid_t listener; /* that forked it; it may not ask the kernel */
 };
 
 struct attack {
@@ -40,6 +43,13 @@ const char *flood_of_logins(struct cell *cell);
 const char *flood_of_commits(struct cell *cell);
 const char *group_too_large(struct cell *cell);
 const char *never_reads(struct cell *cell);
+
+/* logins.c */
+const char *login_claims(struct cell *cell);
+const char *login_out_of_turn(struct cell *cell);
+const char *login_twice(struct cell *cell);
+const char *login_bindings_too_long(struct cell *cell);
+const char *login_final_first(struct cell *cell);
 
 /* Frames of a session, as fields. Each returns false when the channel is gone. */
 bool cell_announce(struct cell *cell, enum relay_role role, const char *client);

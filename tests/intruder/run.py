@@ -72,7 +72,7 @@ def delivered():
 
 @case("every attack ran")
 def attacks_ran():
-    expect(len(lines) >= 51, "only %d results: %s" % (len(lines), lines))
+    expect(len(lines) >= 56, "only %d results: %s" % (len(lines), lines))
 
 
 @case("nothing foreign was queued or delivered")

@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -228,6 +230,15 @@ static long call_fcntl_owner(void) {
 static long call_own_limit(void) {
     return syscall(SYS_prlimit64, 0, 7, NULL, NULL);
 }
+static long call_stack_limit(void) {
+    return WIDENED ? call_kill() : syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, NULL);
+}
+static long call_stop(void) {
+    return syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_getpid), SIGCONT);
+}
+static long call_namespace(void) {
+    return WIDENED ? call_kill() : syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+}
 static long call_others_limit(void) {
     return syscall(SYS_prlimit64, 1, 7, NULL, NULL);
 }
@@ -324,7 +335,7 @@ Test(test_sandbox, what_some_may) {
         {"terminal", call_ioctl, -EPERM, -EPERM, 0},
         {"TIOCSTI", call_tiocsti, -EPERM, -EPERM, 0},
         {"recvmsg", call_recvmsg, -EBADF, -EBADF, 0},
-        {"sendmsg", call_sendmsg, -EBADF, -EBADF, 0},
+        {"sendmsg", call_sendmsg, -EBADF, ENDS, ~(1U << ROLE_LISTENER)},
         {"mmap", call_mmap, 0, WIDENED ? 0 : ENDS, ~(1U << ROLE_LISTENER)},
         {"fcntl", call_fcntl_dup, -EBADF, -EBADF, 0},
         {"internet", call_inet, 0, ENDS, 1U << ROLE_OUTBOUND | 1U << ROLE_RESOLVER},
@@ -332,7 +343,7 @@ Test(test_sandbox, what_some_may) {
         {"unix", call_unix, 0, ENDS, 1U << ROLE_LOG},
         {"recvmmsg", call_recvmmsg, -EBADF, ENDS, 1U << ROLE_LOG},
         {"connect", call_connect, -EBADF, ENDS, 1U << ROLE_OUTBOUND | 1U << ROLE_RESOLVER | 1U << ROLE_LOG},
-        {"accept", call_accept, -EBADF, ENDS, 1U << ROLE_LISTENER | 1U << ROLE_AUTH | 1U << ROLE_QUEUE},
+        {"accept", call_accept, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE},
         {"fsync", call_fsync, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"unlink", call_unlink, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"link", call_linkat, -EBADF, ENDS, 1U << ROLE_DELIVERY},
@@ -379,14 +390,14 @@ static long at_signal(void) {
 
 Test(test_sandbox, a_listeners_calls_are_bound_to_its_descriptors) {
     static long (*const calls[])(void) = {at_sendmsg, at_accept, at_signal};
-    static const long own[] = {ROLE_OWN_FD, 63, 100, ROLE_OWN_FD_END - 1}, others[] = {0, 3, 5, ROLE_OWN_FD - 1};
+    static const long own[] = {ROLE_OWN_FD, 63, 100, ROLE_OWN_FD_END - 1}, others[] = {0, 5, ROLE_OWN_FD - 1, -10000};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         for (size_t j = 0; j < 4; j++) {
             at = own[j];
             cr_expect_eq(try(ROLE_LISTENER, false, calls[i]), -EBADF, "row %zu, %ld", i, at);
             at = others[j];
             cr_expect_eq(try(ROLE_LISTENER, false, calls[i]), ENDS, "row %zu, %ld", i, at);
-            at = (long)(1ULL << 32 | (unsigned long)others[j]);
+            at = (long)(1ULL << 32 ^ (unsigned long)others[j]);
             cr_expect_eq(try(ROLE_LISTENER, false, calls[i]), ENDS, "row %zu, %lx", i, (unsigned long)at);
         }
 }
@@ -407,7 +418,10 @@ Test(test_sandbox, what_a_session_may_not_for_want_of_use_to_the_listener) {
         {"brk", call_brk, WIDENED ? 0 : ENDS},
         {"copy", call_fcntl_dup, -EBADF},
         {"blocking mode of what is shared", call_fcntl_mode, ENDS},
-        {"own limit", call_own_limit, 0},
+        {"limit of descriptors", call_own_limit, 0},
+        {"limit of the stack", call_stack_limit, ENDS},
+        {"signal", call_stop, ENDS},
+        {"namespace", call_namespace, ENDS},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(try(ROLE_LISTENER, false, rows[i].call), rows[i].wanted, "%s", rows[i].name);
