@@ -641,7 +641,7 @@ class Wire:
 
     def ehlo(self, name="client.example"):
         reply = self.ask("EHLO " + name)
-        equal(reply.code, 250, "EHLO")
+        equal(reply.code, 250, "EHLO after %r" % self.banner)
         return reply
 
     def starttls(self):
