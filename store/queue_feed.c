@@ -69,6 +69,7 @@ static bool send_body(struct queue *queue, struct queue_agent *agent, const stru
 static void cannot_read(struct queue *queue, struct queue_part *part) {
     struct queue_message *message = part->message;
     uint16_t index = (uint16_t)(part - message->parts);
+    log_fault("a message that waits cannot be read", EIO);
     struct queue_note *note =
         queue_note_new(SPAN("4.3.0"), SPAN("the stored message cannot be read"), (struct span){0});
     for (uint32_t i = 0; i < message->n_recipients; i++)

@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import dovecot  # noqa: E402
-from harness import Server, Skipped, body, case, equal, eventually, expect, main, marker  # noqa: E402
+from harness import NO_QUOTA, Server, Skipped, body, case, equal, eventually, expect, main, marker  # noqa: E402
 
 MESSAGES = int(os.environ.get("LMTP_MESSAGES", "300"))
 DOMAINS = int(os.environ.get("LMTP_DOMAINS", "20"))
@@ -31,7 +31,7 @@ def login(name):
 
 def front(name, local, users=("alice", "bob"), start=True, **more):
     """A gatepost whose local mail goes to `local`."""
-    config = {"delivery": {"foreign": "refuse", "local": local}}
+    config = {"delivery": {"foreign": "refuse", "local": local}, "quota": NO_QUOTA}
     config.update(more)
     return Server(name, config=config, users=users, start=start)
 
