@@ -323,7 +323,7 @@ class Server:
             "auth": {"argon2_memory": "19M", "argon2_passes": 2},
             "limits": {"connections_per_address": 500, "connections_per_network": 500},
             "throttle": {"network_failures": 100000, "account_failures": 100000},  # all come from one address
-            "quota": NO_QUOTA,
+            "quota": dict(NO_QUOTA),
             "queue": {"retry": ["1s"], "reserve": "1M"},
             "delivery": {"foreign": "capture"},
         }
