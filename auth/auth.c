@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000 };
+enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000, TURN_AWAY_MS = 1000 };
 
 /* ---- links */
 
@@ -96,6 +96,19 @@ static int pool_local(void *context, struct frame *frame) {
     return 0;
 }
 
+/* Who comes again within the second is refused by the listener, without a child. Short, so that the refusals of
+ * whoever does not hammer are logged one by one, and who is let off is let in. */
+static void turn_away(struct auth_link *listener, const struct netaddr *client, enum reason reason) {
+    const struct throttle_limits *limits = &listener->auth->setup.throttle;
+    struct network network = network_of(client, limits->network_ipv4_bits, limits->network_ipv6_bits);
+    uint8_t storage[32];
+    struct buf b = BUF_OVER(storage);
+    wire_put_network(&b, &network);
+    wire_put_u8(&b, (uint8_t)reason);
+    wire_put_u32(&b, TURN_AWAY_MS);
+    if (!auth_tell(listener, POOL_TURN_AWAY, buf_span(&b), -1)) (void)0; /* it is gone, or is told the next time */
+}
+
 static int pool_client(void *context, struct frame *frame) {
     struct auth_link *link = context;
     struct netaddr client, here;
@@ -108,7 +121,9 @@ static int pool_client(void *context, struct frame *frame) {
     if (take_ends(link->auth, &w) != 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    peer_add_client(link->auth, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    enum reason reason = peer_add_client(link->auth, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS;
+    if (logs_in && reason != REASON_COUNT && reason != REASON_NOT_DECIDED) turn_away(link, &client, reason);
     return 0;
 }
 

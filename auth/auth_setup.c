@@ -49,6 +49,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->waiting_max);
     wire_put_u64(b, setup->cache_ms);
     wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->scram_plus);
     wire_put_u8(b, setup->ntlm);
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
@@ -175,6 +176,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->waiting_max = wire_get_u32(&w);
     setup->cache_ms = wire_get_u64(&w);
     setup->scram = wire_get_u8(&w);
+    setup->scram_plus = wire_get_u8(&w);
     setup->ntlm = wire_get_u8(&w);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);

@@ -48,7 +48,7 @@ struct auth_setup {
     uint32_t verifiers;   /* how many channels to verifiers there are */
     uint32_t waiting_max; /* logins waiting for a verifier */
     uint64_t cache_ms;    /* how long a login that was right is remembered; 0: not at all */
-    uint8_t scram, ntlm;  /* these mechanisms may be used */
+    uint8_t scram, scram_plus, ntlm; /* these mechanisms may be used */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;

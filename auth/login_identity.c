@@ -128,6 +128,7 @@ int64_t login_credential_now(int64_t id) {
 static void rename_credential(struct auth *auth, int64_t from, int64_t to) {
     size_t place = n_renamed++ % (sizeof renamed / sizeof *renamed);
     renamed[place].from = from, renamed[place].to = to;
+    quota_renamed(&auth->quota, from, to);
     for (struct peer *peer = auth->peers; peer; peer = peer->next) {
         if (peer->exchange.credential_id == from) peer->exchange.credential_id = to;
         if (peer->client.credential_id == from) peer->client.credential_id = to;

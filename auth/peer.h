@@ -82,13 +82,14 @@ struct peer {
     uint8_t name[SESSION_NAME_MAX];
     size_t name_n;
     struct facts_client client;
+    enum reason refusal;       /* PEER_REFUSED: why */
     uint32_t uid;              /* of who connected to the local socket, by the kernel's word */
     struct system_user system; /* where client.system points */
     struct netaddr here;       /* where it connected */
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
-    struct peer_count *same_address, *same_network;
+    struct peer_count *same_address, *same_network, *same_share;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;
     uint32_t refusals; /* and other lines that a session can make auth log without end */
@@ -112,10 +113,10 @@ static inline struct span peer_name(const struct peer *peer) {
  * watched it is closed, and the child sees that. */
 void peer_add(struct auth *auth, pid_t pid, int fd);
 /* The same for a child whose client is known, and gets its welcome at once: who connected to the local socket with
- * this uid, or from that address. */
+ * this uid, or from that address (REASON_COUNT, or the reason for a refusal). */
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
-void peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
-                     const struct netaddr *here, int fd);
+enum reason peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
+                            const struct netaddr *here, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
 void peer_drop(struct peer *peer);

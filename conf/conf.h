@@ -103,6 +103,7 @@ struct conf {
         uint32_t argon2_passes;       /* default 2 */
         uint64_t cache_ms;            /* a password that was right is not hashed again so long; 5m; 0: always */
         bool scram;                   /* offer SCRAM-SHA-256, default true */
+        bool scram_plus;              /* and SCRAM-SHA-256-PLUS, default true */
         bool ntlm;                    /* offer NTLM, default false */
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;

@@ -1,6 +1,6 @@
 /* frames.h - every frame that passes between our processes, and its fields in order. This is the contract of
  * the walls: who may say what to whom. Notation: u8 u16 u32 u64, T = 16 octets (a transaction's name),
- * netaddr (wire_put_netaddr), text/span = length and octets, [..]* = repeated to the end, +fd = with a descriptor. */
+ * netaddr (wire_put_netaddr), network (wire_put_network), text/span = length and octets, [..]* = repeated to the end, +fd = with a descriptor. */
 #ifndef STORE_FRAMES_H
 #define STORE_FRAMES_H
 
@@ -52,6 +52,9 @@ enum frame_type {
                             end of that child's channel. The child announces nothing */
     POOL_CLIENT,         /* u32 pid, u8 enum relay_role of the socket, netaddr client, netaddr local, to the end as
                             POOL_EXIT; +fd: the same */
+    /* auth to listener */
+    POOL_TURN_AWAY = 0x0281, /* network, u8 enum reason, u32 ms: one of it came to log in, and is refused for this
+                                reason; who comes within so long again need not have a child forked */
 
     /* ---- session to auth (states in auth/peer.c) */
     SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once, and of

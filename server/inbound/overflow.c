@@ -1,4 +1,4 @@
-/* overflow.c - the reply of "connections in all".
+/* overflow.c - replies to who gets no child.
  * Runs in: listener. Trusts: nobody. Never: waits for a client, takes an octet of one into its memory. */
 #include "server/inbound/overflow.h"
 
@@ -13,10 +13,32 @@
 enum { PER_SECOND = 500, LOG_EVERY_MS = 10000, SOME_OCTETS = 1 << 20 };
 
 static CHILD_PARENT struct {
-    uint64_t second_began_ms, log_at_ms;
-    uint32_t in_second, untold;
-    struct netaddr last; /* of those untold */
+    uint64_t second_began_ms;
+    uint32_t in_second;
 } overflow;
+
+enum { REASONS = 3 };
+
+static const struct {
+    enum reason reason;
+    const char *why;
+} reasons[REASONS] = {
+    {REASON_SERVER_BUSY, "as many connections in all, or waiting for a login, as are allowed"},
+    {REASON_TOO_MANY_CONNECTIONS, "more of a network that has its share"},
+    {REASON_TOO_MANY_FAILED_LOGINS, "more of a network that is held"},
+};
+
+/* What was refused for each, and is not logged yet. */
+static CHILD_PARENT struct {
+    uint64_t log_at_ms;
+    uint32_t n;
+    struct netaddr last;
+} untold[REASONS];
+
+static void note(enum reason reason, const struct netaddr *client) {
+    for (size_t i = 0; i < REASONS; i++)
+        if (reasons[i].reason == reason) untold[i].last = *client, untold[i].n++;
+}
 
 bool overflow_may_refuse(void) {
     uint64_t now = clock_ms();
@@ -28,10 +50,10 @@ bool overflow_may_refuse(void) {
 }
 
 /* Before TLS nothing can be said where TLS comes first: a client takes the end for "try again later". */
-static void refuse(int fd, bool say) {
+static void refuse(int fd, bool say, enum reason reason) {
     uint8_t storage[REPLY_LINE_MAX];
     struct buf out = BUF_OVER(storage);
-    reply_put_reason(&out, REASON_SERVER_BUSY);
+    reply_put_reason(&out, reason);
     if (say && send(fd, out.p, out.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) (void)0; /* it has gone */
     /* Dropped in the kernel: a close with octets unread is a reset, which could overtake the line. */
     if (recv(fd, NULL, SOME_OCTETS, MSG_DONTWAIT | MSG_TRUNC) < 0) (void)0;
@@ -45,21 +67,30 @@ void overflow_refuse(const struct session_socket *socket, int fd) {
         overflow.in_second++; /* also a failure, so that none is tried for ever */
         int client = accept4(fd, (struct sockaddr *)&address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client < 0) return;
-        refuse(client, socket->role != RELAY_ROLE_SUBMISSIONS);
-        if (netaddr_from_socket(&overflow.last, &address)) overflow.untold++;
+        refuse(client, socket->role != RELAY_ROLE_SUBMISSIONS, REASON_SERVER_BUSY);
+        struct netaddr who;
+        if (netaddr_from_socket(&who, &address)) note(REASON_SERVER_BUSY, &who);
     }
 }
 
+void overflow_turn_away(const struct session_socket *socket, int fd, const struct netaddr *client,
+                        enum reason reason) {
+    refuse(fd, socket->role != RELAY_ROLE_SUBMISSIONS, reason);
+    note(reason, client);
+}
+
 void overflow_log(void) {
-    struct log_line line;
     uint64_t now = clock_ms();
-    if (overflow.untold == 0 || now < overflow.log_at_ms) return;
-    log_open(&line, LOG_CONNECTION_REFUSED);
-    log_client(&line, &overflow.last);
-    log_text(&line, KEY_RULE, reason_reply(REASON_SERVER_BUSY)->name);
-    log_text(&line, KEY_WHY, "as many connections in all as limits.connections allows");
-    log_number(&line, KEY_COUNT, overflow.untold);
-    log_send(&line);
-    overflow.untold = 0;
-    overflow.log_at_ms = now + LOG_EVERY_MS;
+    for (size_t i = 0; i < REASONS; i++) {
+        struct log_line line;
+        if (untold[i].n == 0 || now < untold[i].log_at_ms) continue;
+        log_open(&line, LOG_CONNECTION_REFUSED);
+        log_client(&line, &untold[i].last);
+        log_text(&line, KEY_RULE, reason_reply(reasons[i].reason)->name);
+        log_text(&line, KEY_WHY, reasons[i].why);
+        log_number(&line, KEY_COUNT, untold[i].n);
+        log_send(&line);
+        untold[i].n = 0;
+        untold[i].log_at_ms = now + LOG_EVERY_MS;
+    }
 }

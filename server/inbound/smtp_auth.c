@@ -37,13 +37,13 @@ static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answ
     return smtp_say(REPLY_AUTH_LATER, out);
 }
 
-enum need { NEEDS_BINDING = 1, NEEDS_SCRAM = 2, NEEDS_NTLM = 4, USES_BINDING = 8 };
+enum need { NEEDS_PLUS = 1, NEEDS_SCRAM = 2, NEEDS_NTLM = 4, USES_BINDING = 8 };
 
 static const struct offer {
     const char *name;
     unsigned flags;
 } offers[] = {
-    {"SCRAM-SHA-256-PLUS", NEEDS_SCRAM | NEEDS_BINDING | USES_BINDING},
+    {"SCRAM-SHA-256-PLUS", NEEDS_SCRAM | NEEDS_PLUS | USES_BINDING},
     {"SCRAM-SHA-256", NEEDS_SCRAM | USES_BINDING},
     {"PLAIN", 0},
     {"LOGIN", 0},
@@ -53,7 +53,7 @@ static const struct offer {
 static bool is_offered(const struct smtp *smtp, const struct offer *offer) {
     if ((offer->flags & NEEDS_SCRAM) && !smtp->setup->scram) return false;
     if ((offer->flags & NEEDS_NTLM) && !smtp->setup->ntlm) return false;
-    return !(offer->flags & NEEDS_BINDING) || tls_binds();
+    return !(offer->flags & NEEDS_PLUS) || (smtp->setup->scram_plus && tls_binds());
 }
 
 static const struct offer *find_offer(const struct smtp *smtp, struct span name) {

@@ -134,6 +134,11 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
     setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
     setup->connections = conf->limits.connections;
+    setup->connections_per_network = conf->limits.connections_per_network;
+    setup->network_ipv4_bits = conf->limits.network_ipv4_bits;
+    setup->network_ipv6_bits = conf->limits.network_ipv6_bits;
+    setup->throttle_ipv4_bits = conf->throttle.network_ipv4_bits;
+    setup->throttle_ipv6_bits = conf->throttle.network_ipv6_bits;
     setup->recipients_per_message = conf->limits.recipients_per_message;
     setup->messages_per_session = conf->limits.messages_per_session;
     setup->failures_per_session = conf->limits.failures_per_session;
@@ -145,6 +150,7 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
     setup->scram = conf->auth.scram;
+    setup->scram_plus = conf->auth.scram && conf->auth.scram_plus;
     setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
     if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;

@@ -84,6 +84,7 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .waiting_max = conf->auth.waiting_max,
         .cache_ms = conf->auth.cache_ms,
         .scram = conf->auth.scram,
+        .scram_plus = conf->auth.scram && conf->auth.scram_plus,
         .ntlm = conf->auth.ntlm,
         .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
         .argon2_passes = conf->auth.argon2_passes,

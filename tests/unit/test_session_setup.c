@@ -34,6 +34,7 @@ static size_t put_sample(struct buf *b) {
                                    .session_ms = 11,
                                    .shutdown_ms = 12,
                                    .scram = 1,
+                                   .scram_plus = 1,
                                    .ntlm = 1,
                                    .legacy_auth_line = 1};
     session_setup_put(b, &setup);
