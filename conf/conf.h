@@ -182,8 +182,16 @@ struct conf {
         size_t n_users;
     } local;
 
+    struct {                     /* logins at other servers */
+        struct conf_list users;  /* system users who may report them; empty: nobody, and there is no socket */
+        char *group;             /* that may reach the socket; empty: everybody may, and users counts alone */
+        struct netaddr *policy;  /* loopback only; where Dovecot reports failed logins */
+        size_t n_policy;
+        char *policy_secret_file; /* one line; must not be readable by others */
+    } hooks;
+
     struct { /* role users, needed only when started as root */
-        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log;
     } users;
 
     char **includes; /* files that were read besides the main one, as they were opened */

@@ -235,6 +235,15 @@ const struct conf_key conf_keys[] = {
     {"log.socket", PATH, FIELD(conf, log.socket), .standard = "/dev/log", .doc = "where syslog listens"},
     {"log.json", SWITCH, FIELD(conf, log.json), .standard = "false", .doc = "one JSON object a line"},
 
+    {"hooks.users", .kind = CONF_KIND_LOGIN, ITEMS(conf, hooks.users.items),
+     .doc = "system users who may report logins at another server by gatepost-pop3-login"},
+    {"hooks.group", .kind = CONF_KIND_LOGIN, FIELD(conf, hooks.group),
+     .doc = "system group that may reach their socket; empty: everybody may, and is turned away there"},
+    {"hooks.policy", .kind = CONF_KIND_LISTEN, ITEMS(conf, hooks.policy),
+     .doc = "loopback address:port that takes Dovecot's reports of failed logins"},
+    {"hooks.policy_secret_file", PATH, FIELD(conf, hooks.policy_secret_file),
+     .doc = "file whose first line is the secret that Dovecot shows there, not readable by others"},
+
     {"users.session", USER, FIELD(conf, users.session), .standard = "_gatepost-session", .doc = "serves clients"},
     {"users.auth", USER, FIELD(conf, users.auth), .standard = "_gatepost-auth", .doc = "owns users and decides"},
     {"users.verifier", USER, FIELD(conf, users.verifier), .standard = "_gatepost-verifier",
@@ -243,6 +252,8 @@ const struct conf_key conf_keys[] = {
     {"users.queue", USER, FIELD(conf, users.queue), .standard = "_gatepost-queue", .doc = "owns the queue"},
     {"users.mail", USER, FIELD(conf, users.mail), .standard = "_gatepost-mail", .doc = "owns all Maildirs"},
     {"users.resolver", USER, FIELD(conf, users.resolver), .standard = "_gatepost-resolver", .doc = "asks the DNS"},
+    {"users.policy", USER, FIELD(conf, users.policy), .standard = "_gatepost-policy",
+     .doc = "hears Dovecot's reports"},
     {"users.log", USER, FIELD(conf, users.log), .standard = "_gatepost-log", .doc = "writes the log"},
 };
 /* clang-format on */
