@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,6 +132,12 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
     case ROLE_VERIFIER:
         login_verifier_frame(link, frame);
         break;
+    case ROLE_POLICY: /* meets strangers: what is no report is the end of that process, not of this */
+        if (hook_policy_frame(link->auth, frame) == 0) break;
+        log_fault("bad frame from the policy process", 0);
+        link_lost(link);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     default:
         log_bug("a frame from a process that says nothing");
     }
@@ -147,7 +154,10 @@ static bool read_link(struct auth_link *link) {
     case FRAME_NONE:
         return false;
     case FRAME_MALFORMED:
-        log_bug("malformed frame from another process of ours");
+        if (link->kind != ROLE_POLICY) log_bug("malformed frame from another process of ours");
+        log_fault("malformed frame from the policy process", 0);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     case FRAME_CLOSED:
     case FRAME_ERROR:
         break;
@@ -345,6 +355,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
     auth.start = start;
     if (auth_setup_get(&auth.setup, start->payload) != 0) log_bug("setup does not parse");
     if (open_all(&auth) != 0 || open_control(&auth) != 0) return 1;
+    if (hook_open(&auth, role_descriptor(start, DESCRIPTOR_LOGIN, 0)) != 0) return 1;
     for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
     if (!auth.setup.stand_alone) auth_say_postmaster(&auth);
     role_ready(missing);
@@ -360,6 +371,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
         wait = earlier(wait, guessing_round(&auth));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
+        wait = earlier(wait, hook_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);

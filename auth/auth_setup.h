@@ -10,7 +10,8 @@ enum {
     AUTH_DOMAINS_MAX = 4096,
     AUTH_NETWORKS_MAX = 1024,
     AUTH_RELAY_RECIPIENTS_MAX = 65536,
-    AUTH_SYSTEM_USERS_MAX = 65536
+    AUTH_SYSTEM_USERS_MAX = 65536,
+    AUTH_REPORTERS_MAX = 1024
 };
 
 struct auth_domain {
@@ -64,6 +65,8 @@ struct auth_setup {
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */
     uint32_t n_system_users;
+    uint32_t *reporters; /* uids of those who may report logins at other servers */
+    uint32_t n_reporters;
 };
 
 void auth_setup_put(struct buf *b, const struct auth_setup *setup);
