@@ -33,24 +33,18 @@ static const char *filled(const char *name) {
     return value && *value ? value : NULL;
 }
 
-static bool differs(const char *name, const char *from) {
-    const char *value = filled(name);
-    return value && from && strcmp(value, from) != 0;
-}
-
 /* What the caller's environment says and the command line does not: IP and USER of Dovecot's script-login; TCPREMOTEIP
  * (tcpserver; couriertcpd; Dovecot's checkpassword) or TCP6REMOTEIP with AUTHUSER or USER of what checked the
- * password. */
+ * password. Dovecot's master users log in as others: it is not the user who is at that address. */
 static void ask_environment(struct call *call) {
     const char *dovecot = filled("IP"), *tcp = filled("TCPREMOTEIP");
+    bool master = filled("MASTER_USER");
     if (!tcp) tcp = filled("TCP6REMOTEIP");
-    if (!call->user && !dovecot) call->user = filled("AUTHUSER");
-    if (!call->user) call->user = filled("USER");
+    if (!call->user && !dovecot && !master) call->user = filled("AUTHUSER");
+    if (!call->user && !master) call->user = filled("USER");
     if (!call->address) call->address = dovecot ? dovecot : tcp;
     if (!call->service) call->service = filled("SERVICE");
     if (!call->service) call->service = "pop3";
-    /* Dovecot's master users log in as others: it is not the user who sits at that address. */
-    if (differs("MASTER_USER", call->user) || differs("AUTH_USER", call->user)) call->user = NULL;
 }
 
 /* The value of an option, from the same argument or the next. */
