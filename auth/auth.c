@@ -238,6 +238,8 @@ static void take_setup(struct auth *auth) {
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
     guessing_limit(auth);
+    /* With limits that are not in force old grants could outlive them. */
+    if (grant_limit(&auth->grants) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
 }
 
@@ -311,11 +313,14 @@ static int open_all(struct auth *auth) {
         log_fault("the lock of the directory", errno);
         return -1;
     }
-    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
+    struct database *db = database_open("gatepost.db", DATABASE_ACCOUNTS);
+    auth->house = (struct house){db, &auth->setup, &auth->quota, &auth->grants};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
+    transaction_watch_grants(auth);
+    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) return -1;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
@@ -369,6 +374,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
         wait = earlier(wait, guessing_round(&auth));
+        wait = earlier(wait, grant_round(&auth.grants));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
         wait = earlier(wait, hook_round(&auth));

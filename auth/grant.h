@@ -27,10 +27,8 @@ enum grant_result {
 /* A login that keeps its grant alive as long as it lasts; a member of the session's struct. Zero: holds nothing. */
 struct grant_hold {
     struct grant_hold *next;
-    int64_t user_id;
-    struct netaddr address;
-    enum grant_source source;
-    uint64_t since_ms; /* clock_ms; 0: not held */
+    int64_t grant_id; /* 0: none */
+    uint64_t until_ms; /* boot clock */
 };
 
 struct grants {
@@ -38,7 +36,7 @@ struct grants {
     const struct grant_limits *limits;           /* as configured just now */
     uint64_t (*boot_ms)(void), (*wall_ms)(void); /* store/clock.h's, or a test's */
     struct grant_hold *holds;
-    uint64_t renew_at_ms, sweep_at_ms; /* boot clock */
+    uint64_t renew_at_ms, sweep_at_ms;           /* boot clock */
     /* Told of each grant that was ended before its time, so that what rests on it ends too; or NULL. */
     void (*ended)(void *context, int64_t grant_id);
     void *context;
@@ -47,8 +45,9 @@ struct grants {
 /* Begins with what the database has; sees to it that changes of accounts end grants (account_watch). -1: logged. */
 int grant_open(struct grants *grants, struct database *db, const struct grant_limits *limits) MUST_USE;
 
-/* The limits are others: no grant outlives the lifetime that is configured now. */
-void grant_limit(struct grants *grants);
+/* The limits are others: no grant outlives the lifetime that is configured now. -1: logged, and to be called again
+ * before anything else. */
+int grant_limit(struct grants *grants) MUST_USE;
 
 /* A successful login of this user from this address: makes or renews its grant, with a fresh budget, and logs what
  * was done, or why not. */
@@ -58,21 +57,22 @@ enum grant_result grant_login(struct grants *grants, int64_t user_id, const stru
 /* A successful login that makes no grant (AUTH): it counts for who shares the address. */
 void grant_note(struct grants *grants, int64_t user_id, const struct netaddr *address);
 
-/* After grant_login: the session stays open, and the grant is renewed until release, GRANT_HELD_MAX_MS at most; its
- * budget is not. Release also what never was held. */
-void grant_hold(struct grants *grants, struct grant_hold *hold, int64_t user_id, const struct netaddr *address,
-                enum grant_source source);
+/* After grant_login, whatever came of it: the session stays open, and the grant, where there is one, is renewed until
+ * release, GRANT_HELD_MAX_MS at most; its budget is not, and one that was ended is not made anew. `hold` stays where
+ * it is. Release also what never was held. */
+void grant_hold(struct grants *grants, struct grant_hold *hold, int64_t user_id, const struct netaddr *address);
 void grant_release(struct grants *grants, struct grant_hold *hold);
 
 /* Renews what is held and forgets what is over, when it is time; returns ms until it is again, or -1. */
 int grant_round(struct grants *grants);
 
-/* A live grant: what there is left. */
+/* A live grant. */
 struct grant {
     int64_t id, user_id;
     struct network network;
     enum grant_source source;
-    uint64_t since_ms, until_ms; /* wall clock */
+    uint64_t since_ms, until_ms; /* wall clock; `since` is the login that made it */
+    uint64_t left_ms;            /* by whichever clock is the sooner */
     uint32_t messages_left, recipients_left;
 };
 

@@ -30,6 +30,8 @@ struct transaction {
     bool over_quota;  /* a recipient was */
     struct relay_facts facts;
     struct quota_principal payer;
+    int64_t grant_id;                   /* it rests on this grant; 0: on none */
+    bool grant_paid;                    /* its message is counted there */
     struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
     uint32_t accepted;                  /* RCPT commands */
     size_t ends;                        /* recipients that these came to */
@@ -88,6 +90,9 @@ struct peer {
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
+    bool granted; /* a grant has let it send */
+    uint8_t granted_login[ADDRESS_MAX];
+    size_t granted_login_n; /* whose, for the log */
     struct peer_count *same_address, *same_network;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;

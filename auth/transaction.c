@@ -71,6 +71,21 @@ void transaction_close(struct peer *peer) {
     forget(peer);
 }
 
+/* The session hears of it with the next recipient, or when the queue does not know its commit. */
+static void grant_ended(void *context, int64_t grant_id) {
+    const struct auth *auth = context;
+    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
+        if (!peer->transaction.open || peer->transaction.grant_id != grant_id) continue;
+        transaction_close(peer);
+        peer->transaction.broken = true;
+    }
+}
+
+void transaction_watch_grants(struct auth *auth) {
+    auth->grants.ended = grant_ended;
+    auth->grants.context = auth;
+}
+
 static enum reason limits_at_mail(const struct peer *peer) {
     if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
     uint32_t most = peer->auth->setup.messages_per_session;
@@ -144,8 +159,18 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     transaction->utf8 = parameters->smtputf8;
     transaction->facts = sender->facts;
     transaction->payer = sender->payer;
+    transaction->grant_id = sender->grant_id;
     transaction->header_from = from_field_wanted(&peer->auth->house, sender);
     return REASON_SENDER_ACCEPTED;
+}
+
+/* It waits for no login any more. */
+static void note_granted(struct peer *peer, const struct facts_sender *sender) {
+    peer->granted_login_n = sender->facts.granted == FACT_YES ? sender->login_n : 0;
+    memcpy(peer->granted_login, sender->login, peer->granted_login_n);
+    if (!peer->granted_login_n || peer->granted) return;
+    peer->granted = true;
+    peer_count_login(peer);
 }
 
 static enum reason decide_mail(struct peer *peer, struct span argument, struct span helo) {
@@ -158,7 +183,9 @@ static enum reason decide_mail(struct peer *peer, struct span argument, struct s
     if (!reason_reply(reason)->accepts) return reason;
     reason = check_parameters(peer, &sender, peer->transaction.esmtp, &parameters);
     if (!reason_reply(reason)->accepts) return reason;
-    return open_transaction(peer, &sender, &parameters, helo);
+    reason = open_transaction(peer, &sender, &parameters, helo);
+    if (reason_reply(reason)->accepts) note_granted(peer, &sender);
+    return reason;
 }
 
 int transaction_mail(struct peer *peer, struct frame *frame) {
@@ -243,11 +270,26 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
     return send_recipients(peer, &b);
 }
 
+static bool is_relayed(enum reason reason) {
+    return reason == REASON_RELAY_AUTHENTICATED || reason == REASON_RELAY_LOCAL || reason == REASON_RELAY_GRANTED;
+}
+
+/* A message of the grant's budget with its first recipient, and the recipients elsewhere. */
+static enum fact take_of_grant(struct peer *peer, bool relayed) {
+    struct transaction *transaction = &peer->transaction;
+    bool message = !transaction->grant_paid;
+    if (!transaction->grant_id || (!message && !relayed)) return FACT_YES;
+    enum fact taken = grant_take(&peer->auth->grants, transaction->grant_id, message, relayed);
+    if (taken == FACT_YES) transaction->grant_paid = true;
+    return taken;
+}
+
 /* One recipient more of the principal's. */
 static enum reason take_recipient(struct peer *peer, enum reason reason, uint32_t coming) {
-    if (reason != REASON_RELAY_AUTHENTICATED && reason != REASON_RELAY_LOCAL && reason != REASON_RELAY_GRANTED)
-        return reason;
-    switch (quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming)) {
+    enum fact taken = take_of_grant(peer, is_relayed(reason));
+    if (taken == FACT_YES && is_relayed(reason))
+        taken = quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming);
+    switch (taken) {
     case FACT_YES:
         return reason;
     case FACT_NO:
@@ -264,8 +306,8 @@ static void over_quota(struct peer *peer) {
     peer->transaction.over_quota = true;
 }
 
-/* Suspension and the end of a quota may have come since MAIL; everything else was judged when T was opened. `coming`:
- * how many recipients are left in this group. */
+/* Suspension, the end of a quota and that of a grant may have come since MAIL; everything else was judged when T was
+ * opened. `coming`: how many recipients are left in this group. */
 static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t coming) {
     struct transaction *transaction = &peer->transaction;
     struct facts_recipient recipient;
@@ -277,6 +319,8 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t
     enum fact enabled = facts_enabled(&peer->auth->house, &peer->client, &transaction->payer);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
     if (enabled == FACT_YES) {
+        if (transaction->grant_id)
+            transaction->facts.granted = grant_live(&peer->auth->grants, transaction->grant_id);
         transaction->facts.recipient_quota_left =
             quota_left(&peer->auth->quota, &transaction->payer, QUOTA_RECIPIENTS);
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);
