@@ -15,17 +15,19 @@
 
 enum {
     RECORD_MS = 1000, /* for the record, which is sent right after connecting */
-    SAY_EVERY_MS = 1000,
+    SAY_MS = 1000,
+    SAY_MOST = 10,
     SERVICE_MAX = POLICY_SERVICE_MAX,
     USER_MAX = SESSION_USER_MAX
 };
 
-/* ---- what is logged of who is turned away: any user of this host can have it written, so one line a second */
+/* ---- what is logged of who is turned away: any user of this host can have it written, so not without end */
 
 static void say_refused(struct hook *hook, uint32_t uid, const char *why) {
     uint64_t now = clock_ms();
     struct log_line line;
-    if (hook->said_ms && now - hook->said_ms < SAY_EVERY_MS) {
+    if (now - hook->said_ms >= SAY_MS) hook->said_ms = now, hook->said = 0;
+    if (hook->said == SAY_MOST) {
         hook->unsaid++;
         return;
     }
@@ -34,7 +36,7 @@ static void say_refused(struct hook *hook, uint32_t uid, const char *why) {
     log_text(&line, KEY_WHY, why);
     if (hook->unsaid) log_number(&line, KEY_COUNT, hook->unsaid);
     log_send(&line);
-    hook->said_ms = now, hook->unsaid = 0;
+    hook->said++, hook->unsaid = 0;
 }
 
 /* ---- one record */
@@ -140,17 +142,27 @@ static bool may_report(const struct auth *auth, uint32_t uid) {
     return false;
 }
 
+/* A report that lay here while this process was away may be of a login long ago: the reporter leaves after a moment. */
+static bool waits(int fd) {
+    uint8_t octet;
+    return read(fd, &octet, 1) < 0 && errno == EAGAIN;
+}
+
 /* True: it has said what it had to say, or never will. */
 static bool hear(struct auth *auth, uint32_t uid, int fd) {
     static uint8_t packet[HOOK_RECORD_MAX + 1];
+    uint8_t storage[128];
+    struct buf answer = BUF_OVER(storage);
     ssize_t n = read(fd, packet, sizeof packet);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     if (n <= 0) return true;
-    uint8_t storage[128];
-    struct buf answer = BUF_OVER(storage);
+    if (!waits(fd)) {
+        say_refused(&auth->hook, uid, "a report that nobody waits for any more");
+        return true;
+    }
     const char *fault = take_report(auth, uid, span_of(packet, (size_t)n));
     buf_put_format(&answer, fault ? "no %s" : "ok", fault);
-    if (write(fd, answer.p, answer.n) < 0) return true; /* who does not wait for it does not need it */
+    if (write(fd, answer.p, answer.n) < 0) return true; /* it has left just now */
     return true;
 }
 

@@ -20,14 +20,14 @@ struct hook_peer {
 struct hook {
     struct loop_watch watch; /* the listening socket */
     struct hook_peer peers[HOOK_PEERS];
-    uint64_t said_ms; /* when a refusal was logged last */
-    uint32_t unsaid;  /* refusals since */
+    uint64_t said_ms;      /* when the second of `said` began */
+    uint32_t said, unsaid; /* refusals that were logged in it, and those that were not since */
 };
 
 /* Serves the listening login socket, -1: there is none. 0, or -1 with errno.
  * A peer whose uid is in the setup's list sends one packet of at most HOOK_RECORD_MAX octets,
  *     "gatepost-login 1" NUL USER NUL ADDRESS NUL SERVICE NUL
- * gets one, "ok" or "no REASON", and is closed. USER is any name that AUTH takes. */
+ * waits, gets one, "ok" or "no REASON", and is closed. USER is any name that AUTH takes. */
 enum { HOOK_RECORD_MAX = 1024 };
 int hook_open(struct auth *auth, int fd) MUST_USE;
 

@@ -80,7 +80,10 @@ class Gatepost(Server):
         return reply.code == 250
 
     def grants(self):
-        return self.json("grant", "list")
+        return sorted((row["login"], row["address"]) for row in self.json("grant", "list"))
+
+    def granted(self, client, login=ALICE):
+        return (login, client) in self.grants()
 
 
 _shared = {}
@@ -114,11 +117,18 @@ def environment(**rest):
     return dict({"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}, **rest)
 
 
+def as_user(name):
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(name)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
 def report(*words, user=REPORTER, env=None, socket_path=None):
     """gatepost-pop3-login from the command line; what it printed and its exit code."""
     options = ["--socket", socket_path] if socket_path else []
     done = subprocess.run([PROGRAM] + options + list(words), env=environment(**(env or {})), capture_output=True, text=True,
-                          user=user if os.geteuid() == 0 else None, stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, **as_user(user))
     equal(done.stdout, "", "what it wrote to standard output")
     return done
 
@@ -295,56 +305,56 @@ def refusals():
     equal(len(server().grants()), before, "grants")
 
 
-def as_reporter(code):
-    """Python in a process of the reporter's, with `connect()` to the login socket."""
-    head = ("import socket, sys, time\n"
-            "def connect():\n"
-            "    peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-            "    peer.settimeout(60)\n"
-            "    peer.connect(%r)\n"
-            "    return peer\n" % server().login_socket)
-    return subprocess.Popen([sys.executable, "-c", head + code], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            user=REPORTER if os.geteuid() == 0 else None)
+def connect():
+    """A connection to the login socket, as the reporter."""
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    peer.settimeout(60)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(pwd.getpwnam(REPORTER).pw_uid)
+    try:
+        peer.connect(server().login_socket)
+    finally:
+        if root:
+            os.seteuid(0)
+    return peer
+
+
+def tell(record):
+    with contextlib.closing(connect()) as peer:
+        peer.send(record)
+        return peer.recv(4096)
 
 
 @case("garbage at the login socket grants nothing and harms nobody")
 def garbage():
-    before, auth = server().grants(), server().pids("auth")
-    child = as_reporter(r"""
-import random
-good = b"gatepost-login 1\0alice@example.test\000198.51.100.99\0pop3\0"
-records = [b"x", b"\0", b"\0" * 1024, b"\xff" * 60000, good[:-1], good + b"\0", good + b"x", good * 2, good[1:], b"gatepost-login 2" + good[16:],
-           good.replace(b"alice@example.test", b""), good.replace(b"alice@example.test", b"a" * 900), good.replace(b"pop3", b""),
-           good.replace(b"pop3", b"p" * 33), good.replace(b"198.51.100.99", b"198.51.100.99\n"), good.replace(b"198", b"0x198")]
-state = random.Random(5)
-for n in range(300):
-    one = bytearray(good)
-    one[state.randrange(16)] ^= 1 << state.randrange(8)
-    records.append(bytes(one))
-for record in records:
-    peer = connect()
-    peer.send(record)
-    answer = peer.recv(4096)
-    if answer == b"ok":
-        print("granted by", record)
-    peer.close()
-""")
-    equal(child.communicate()[0], "", "answers to garbage")
-    equal(child.returncode, 0, "exit code")
+    before, auth, here = server().grants(), server().pids("auth"), address().encode()
+    good = b"gatepost-login 1\0alice@example.test\0" + here + b"\0pop3\0"
+    records = [b"x", b"\0", b"\0" * 1024, b"\xff" * 60000, good[:-1], good + b"\0", good + b"x", good * 2, good[1:],
+               b"gatepost-login 2" + good[16:], good.replace(b"alice@example.test", b""),
+               good.replace(b"alice@example.test", b"a" * 900), good.replace(b"pop3", b""), good.replace(b"pop3", b"p" * 33),
+               good.replace(here, here + b"\n"), good.replace(here, b"0x" + here), good.replace(here, b"::ffff:" + here + b"/1")]
+    for at in range(16):  # each bit of the head
+        for bit in range(8):
+            one = bytearray(good)
+            one[at] ^= 1 << bit
+            records.append(bytes(one))
+    for record in records:
+        answer = tell(record)
+        expect(answer.startswith(b"no "), "%r was answered %r" % (record[:80], answer))
     equal(server().grants(), before, "grants")
+    equal(tell(good), b"ok", "answer to the record without a fault")
     equal(server().pids("auth"), auth, "the auth process")
 
 
 @case("silent peers at the login socket keep nobody waiting")
 def silence():
-    child = as_reporter("peers = [connect() for _ in range(100)]\nprint('there', flush=True)\nsys.stdin.read()\n")
-    equal(child.stdout.readline(), "there\n", "its word")
-    try:
-        here = address()
-        equal(report("--user", ALICE, "--address", here, socket_path=server().login_socket).returncode, 0, "the report")
-        expect(server().may_relay(here), "no grant")
-    finally:
-        child.communicate("")
+    silent = [connect() for _ in range(100)]
+    here = address()
+    equal(report("--user", ALICE, "--address", here, socket_path=server().login_socket).returncode, 0, "the report")
+    expect(server().may_relay(here), "no grant")
+    for peer in silent:
+        peer.close()
 
 
 @case("the socket is for the group that is named")
@@ -366,6 +376,479 @@ def group():
     with Gatepost("no-hooks", {"hooks": {"users": [], "policy": []}}) as one:
         expect(not os.path.exists(one.login_socket), "there is a socket that nobody asked for")
         equal(one.pids("policy"), [], "a policy process that nobody asked for")
+
+
+# ---- a chain of tcpserver
+
+POPUP = """#!{python}
+import os, sys
+out = lambda text: os.write(1, text.encode() + b"\\r\\n")
+octets = b""
+def line():
+    global octets
+    while b"\\n" not in octets:
+        more = os.read(0, 1)
+        if not more:
+            sys.exit(1)
+        octets += more
+    first, octets = octets.split(b"\\n", 1)
+    return first.rstrip(b"\\r")
+out("+OK <1.2@%s>" % sys.argv[1])
+user = line().split(b" ", 1)[1]
+out("+OK")
+password = line().split(b" ", 1)[1]
+ends = os.pipe()
+if os.fork() == 0:
+    os.close(ends[1])
+    os.dup2(ends[0], 3)
+    os.execvp(sys.argv[2], sys.argv[2:])
+os.close(ends[0])
+os.write(ends[1], user + b"\\0" + password + b"\\0Y1234\\0")
+os.close(ends[1])
+if os.wait()[1]:
+    out("-ERR authorization failed")
+"""
+CHECKPASSWORD = """#!{python}
+import os, sys
+user, password = os.read(3, 512).split(b"\\0")[:2]
+os.close(3)
+if password != {password!r}:
+    sys.exit(1)
+os.environ["USER"] = user.decode()
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({gid})
+    os.setuid({uid})
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+POP3D = """#!/bin/sh
+[ "$1" = Maildir ] || exit 1
+printf '+OK \\r\\n'
+while read -r word; do
+    case $word in QUIT*) break ;; *) printf '+OK 0 0\\r\\n' ;; esac
+done
+printf '+OK \\r\\n'
+"""
+
+
+class Chain:
+    """The sample conf/checkpassword-run with programs of the test's own beside the real tcpserver."""
+
+    def __init__(self, directory, login_socket):
+        tcpserver = next((path for path in (os.path.join(TOP, "build/tcpserver/usr/bin/tcpserver"), "/usr/bin/tcpserver")
+                          if os.path.exists(path)), None)
+        if not tcpserver:
+            raise Skipped("there is no tcpserver; conf/deps.sh --test could not fetch it")
+        self.port = free_port()
+        place = directory + "/chain"
+        os.mkdir(place)
+        entry = pwd.getpwnam(REPORTER)
+        values = {"python": sys.executable, "password": Server.password.encode(), "uid": entry.pw_uid, "gid": entry.pw_gid}
+        for name, text in (("qmail-popup", POPUP.format(**values)), ("checkpassword", CHECKPASSWORD.format(**values)),
+                           ("qmail-pop3d", POP3D), ("run", self.sample(login_socket))):
+            with open(place + "/" + name, "w") as file:
+                file.write(text)
+            os.chmod(place + "/" + name, 0o755)
+        self.log = open(place + "/log", "w+")
+        self.process = subprocess.Popen([place + "/run"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        env=environment(PATH=place + ":" + os.path.dirname(tcpserver) + ":" + os.environ["PATH"]))
+        eventually(self.answers, "an answer of tcpserver")
+
+    def sample(self, login_socket):
+        with open(os.path.join(TOP, "conf", "checkpassword-run")) as file:
+            text = file.read()
+        for before, after in ((" 0.0.0.0 110 ", " 127.0.0.1 %d " % self.port),
+                              ("/usr/local/sbin/gatepost-pop3-login ", PROGRAM + " --socket " + login_socket + " ")):
+            expect(before in text, "conf/checkpassword-run has no" + before)
+            text = text.replace(before, after)
+        return text
+
+    def answers(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as client:
+            return client.recv(3) == b"+OK"
+
+    def login(self, source, user=ALICE, password=Server.password):
+        """Logs in from this address; seconds that it took."""
+        client = poplib.POP3.__new__(PopFrom)
+        client.source = source
+        poplib.POP3.__init__(client, "127.0.0.1", self.port, 60)
+        return timed_login(client, user, password)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+
+class PopFrom(poplib.POP3):
+    source = None
+
+    def _create_socket(self, timeout):
+        return socket.create_connection((self.host, self.port), timeout, source_address=(self.source, 0))
+
+
+def timed_login(client, user, password):
+    began = time.monotonic()
+    client.user(user)
+    client.pass_(password)
+    client.stat()
+    took = time.monotonic() - began
+    client.quit()
+    client.close()
+    return took
+
+
+def refused_login(login, *words):
+    try:
+        login(*words)
+    except poplib.error_proto:
+        return
+    raise Failure("%s logged in with a wrong password" % (words,))
+
+
+@case("a chain of tcpserver and checkpassword")
+def tcpserver():
+    # its clients are on loopback, which the owner of this one has listed
+    with Gatepost("chain", {"grant": {"enabled": True, "networks": ["127.0.0.0/8"]}}) as one:
+        chain = Chain(one.directory, one.login_socket)
+        try:
+            refused_login(chain.login, "127.0.0.5", ALICE, "wrong")
+            expect(not one.may_relay("127.0.0.5"), "granted to a wrong password")
+            usual = [chain.login("127.0.0.5") for _ in range(5)]
+            expect(one.may_relay("127.0.0.5"), "no grant after a login")
+            expect(not one.may_relay("127.0.0.6"), "from another address")
+            expect(not one.may_relay("127.0.0.5", BOB), "for another user")
+            os.unlink(one.login_socket)
+            quick([chain.login("127.0.0.6") for _ in range(5)], usual, "without the socket")
+            expect(not one.may_relay("127.0.0.6"), "granted without the socket")
+        finally:
+            chain.close()
+
+
+# ---- Dovecot
+
+class Dovecot(dovecot.Process):
+    """By the sample conf/dovecot-2.3-hooks.conf, for users of its own; a load balancer tells it where clients are."""
+
+    def __init__(self, one, policy=False, secret=SECRET):
+        super().__init__()
+        self.one, self.policy, self.secret, self.port = one, policy, secret, free_port()
+        owner = pwd.getpwnam(dovecot.MAIL_OWNER)
+        os.makedirs(self.directory + "/mail")
+        os.chown(self.directory + "/mail", owner.pw_uid, owner.pw_gid)
+        for name, users in (("users", ("alice", "bob", "carol")), ("masters", ("root",))):
+            with open("%s/%s" % (self.directory, name), "w") as file:
+                for user in users:
+                    file.write("%s%s:{PLAIN}%s:%d:%d::%s/mail/%s::\n" % (user, "" if name == "masters" else "@example.test",
+                                                                         Server.password, owner.pw_uid, owner.pw_gid,
+                                                                         self.directory, user))
+        self.start()
+
+    def sample(self):
+        with open(os.path.join(TOP, "conf", "dovecot-2.3-hooks.conf")) as file:
+            text = file.read()
+        if self.policy:
+            text = re.sub(r"(?m)^#(auth_policy_\w+ = .*)", r"\1", text)
+            expect(text.count("\nauth_policy_") == 6, "the sample's lines on policy")
+        for before, after in (("/usr/local/sbin/gatepost-pop3-login ", PROGRAM + " --socket " + self.one.login_socket + " "),
+                              (":8025/", ":%d/" % self.one.policy), ("Secret: SECRET", "Secret: " + self.secret),
+                              ("= NONCE", "= " + SECRET)):
+            expect(before in text, "the sample has no " + before)
+            text = text.replace(before, after)
+        return text
+
+    def configuration(self):
+        return self.common() + """
+protocols = pop3
+disable_plaintext_auth = no
+mail_location = maildir:~/
+auth_master_user_separator = *
+auth_failure_delay = 0
+haproxy_trusted_networks = 127.0.0.1
+passdb {{
+  driver = passwd-file
+  master = yes
+  args = {here}/masters
+}}
+passdb {{
+  driver = passwd-file
+  args = {here}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {here}/users
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {port}
+    haproxy = yes
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+""".format(here=self.directory, port=self.port) + self.sample()
+
+    def answers(self):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as client:
+            client.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 110\r\n")
+            return client.recv(3) == b"+OK"
+
+    def login(self, client, user=ALICE, password=Server.password):
+        """Logs in as a client at this address; seconds that it took."""
+        wire = poplib.POP3.__new__(PopVia)
+        wire.source = client
+        poplib.POP3.__init__(wire, "127.0.0.1", self.port, 60)
+        return timed_login(wire, user, password)
+
+    def logins(self, client, times=5, **rest):
+        return [self.login(client, **rest) for _ in range(times)]
+
+
+class PopVia(poplib.POP3):
+    source = None
+
+    def _create_socket(self, timeout):
+        wire = socket.create_connection((self.host, self.port), timeout)
+        family = "TCP6 %s 2001:db8::1" if ":" in self.source else "TCP4 %s 192.0.2.1"
+        wire.sendall(("PROXY %s 4711 110\r\n" % (family % self.source)).encode())
+        return wire
+
+
+def need_dovecot():
+    why = dovecot.missing()
+    if not why and not os.path.exists(os.path.join(dovecot.tree(), "usr/lib/dovecot/pop3-login")):
+        why = "Dovecot lacks its POP3 server; rm -r build/dovecot and conf/deps.sh --test fetches it"
+    if why:
+        raise Skipped(why)
+
+
+@case("Dovecot's post-login script")
+def dovecot_login():
+    need_dovecot()
+    with Dovecot(server()) as other:
+        for here, there in ((address(), address()), ("2001:db8:88::1", "2001:db8:88::2")):
+            refused_login(other.login, here, ALICE, "wrong")
+            expect(not server().may_relay(here), "granted to a wrong password")
+            other.login(here)
+            expect(server().may_relay(here), "no grant after a login")
+            expect(not server().may_relay(here, BOB), "for another user")
+            expect(not server().may_relay(there), "from another address")
+        here = address()
+        other.login(here, user="Alice@Example.test")
+        expect(server().may_relay(here), "no grant for a name in capitals")
+        here = address()
+        other.login(here, user=ALICE + "*root")
+        expect(not server().granted(here), "granted to a master user")
+        other.login(here, user="carol@example.test")
+        server().log_has(r"report-refused .*unknown user")
+        expect(not any(where == here for _, where in server().grants()), "granted to who is no user here")
+
+
+@case("Dovecot's users log in as ever while gatepost is away, deaf or dying")
+def dovecot_faults():
+    need_dovecot()
+    with Gatepost("faults") as one, Dovecot(one) as other:
+        usual = other.logins(address())
+        here = address()
+        for pid in one.pids("auth"):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            quick(other.logins(here), usual, "with auth deaf")
+        finally:
+            for pid in one.pids("auth"):
+                os.kill(pid, signal.SIGCONT)
+        one.log_has("report-refused .*nobody waits")
+        expect(not one.granted(here), "granted when the login was long over")
+
+        here = address()
+        stop, times = threading.Event(), []
+
+        def kill():
+            while not stop.wait(0.05):
+                for pid in one.pids("auth"):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            times = other.logins(here, 10)
+        finally:
+            stop.set()
+            killer.join()
+        quick(times, usual, "with auth killed again and again")
+
+        os.rename(one.login_socket, one.login_socket + ".away")
+        here = address()
+        quick(other.logins(here), usual, "without the socket")
+        os.rename(one.login_socket + ".away", one.login_socket)
+        eventually(lambda: len(one.pids("auth")) == 1 and one.command("user", "list", check=False).returncode == 0, "auth")
+        expect(not one.granted(here), "granted without the socket")
+        other.login(here)
+        expect(one.granted(here), "no grant when all is well again")
+        one.stop()
+        quick(other.logins(address()), usual, "with gatepost stopped")
+        one.start()
+
+
+@case("Dovecot's users log in as ever while the disk is full, and nothing is granted")
+def dovecot_full_disk():
+    need_dovecot()
+    with Gatepost("full", {"queue": {"retry": ["1s"], "reserve": "1M", "segment": "1M"}}, start=False) as one:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24M,mode=755", "tmpfs", one.state],
+                          capture_output=True).returncode != 0:
+            raise Skipped("no file system can be mounted here")
+        try:
+            one.add_user("alice")
+            one.start()
+            with Dovecot(one) as other:
+                usual = other.logins(address())
+                with contextlib.suppress(OSError), open(one.state + "/filler", "wb", buffering=0) as file:
+                    while file.write(b"x" * 4096):
+                        pass
+                # what the database has room for without the disk is taken first
+                for n in range(3000):
+                    done = report("--user", ALICE, "--address", "203.0.113.%d" % (n % 250), "--service", "x%d" % n,
+                                  socket_path=one.login_socket)
+                    if done.returncode != 0:
+                        break
+                expect("try again later" in done.stderr, "the last report: %r" % done.stderr)
+                here = address()
+                quick(other.logins(here), usual, "on a full disk")
+                os.unlink(one.state + "/filler")
+                expect(not one.granted(here), "granted on a full disk")
+                other.login(here)
+                expect(one.may_relay(here), "no grant when there is room again")
+            one.stop()
+        finally:
+            subprocess.run(["umount", "-l", one.state], check=False)
+
+
+# ---- Dovecot's reports of failed logins
+
+def counted(client, one=None):
+    return sum(row["failures"] for row in (one or server()).json("throttle", "list") if row["name"].startswith(client))
+
+
+def post(octets, secret=SECRET, command="report", one=None, header="X-Gatepost-Secret"):
+    connection = http.client.HTTPConnection("127.0.0.1", (one or server()).policy, timeout=60)
+    try:
+        headers = {header: secret} if secret is not None else {}
+        connection.request("POST", "/?command=" + command, octets, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def failed(client, login=ALICE, **rest):
+    return json.dumps(dict({"device_id": "", "login": login, "protocol": "imap", "pwhash": "0523", "remote": client,
+                            "session_id": "x", "success": False, "policy_reject": False, "tls": False}, **rest)).encode()
+
+
+def held(client, one):
+    """Whether a login from there is turned away before anybody looks at it."""
+    wire = Wire(one.ports["submissions"], tls=False, greet=False,
+                before=("PROXY TCP4 %s 192.0.2.1 4711 465\r\n" % client).encode())
+    wire.handshake()
+    banner = wire.reply()
+    if banner.code == 220:
+        wire.ehlo()
+        banner = wire.auth(ALICE, Server.password)
+    wire.close()
+    return banner.code not in (220, 235)
+
+
+@case("a report with the secret counts a failure, and nothing else")
+def policy_counts():
+    here = address()
+    for number in range(1, 4):
+        equal(post(failed(here, pwhash="%04x" % number)), (200, b'{"status":0,"msg":""}'), "the answer")
+        eventually(lambda: counted(here) == number, "%d failures at %s" % (number, here))
+    server().log_has(r"failure-reported .*login=%s .*client=%s .*service=imap" % (ALICE, here))
+    before = server().grants()
+    for octets, command in ((failed(here, success=True), "report"), (failed(here, policy_reject=True), "report"),
+                            (failed(here, fail_type="internal"), "report"), (failed(here), "allow"),
+                            (failed(here, success=True), "allow"), (failed(""), "report")):
+        equal(post(octets, command=command), (200, b'{"status":0,"msg":""}'), "the answer to %s %s" % (command, octets))
+    equal(counted(here), 3, "failures after what does not count")
+    equal(server().grants(), before, "grants")
+
+
+@case("without the secret nothing counts")
+def policy_secret():
+    here = address()
+    for secret in (None, "", SECRET[:-1], SECRET + "x", SECRET.lower(), "x" * len(SECRET)):
+        equal(post(failed(here), secret)[0], 401, "status for %r" % secret)
+    equal(post(failed(here), SECRET, header="Authorization")[0], 401, "in another header")
+    server().log_has("event=policy .*without the secret")
+    equal(post(failed(here))[0], 200, "status with the secret")
+    eventually(lambda: counted(here) == 1, "the one failure")
+
+
+@case("garbage and slow clients at the policy port harm nobody")
+def policy_garbage():
+    here, pids = address(), (server().pids("policy"), server().pids("auth"))
+
+    def dial():
+        return socket.create_connection(("127.0.0.1", server().policy), 60)
+    slow = [dial() for _ in range(40)]
+    for wire in slow[:20]:
+        with contextlib.suppress(OSError):
+            wire.sendall(b"POST /?command=report HTTP/1.1\r\nX-Gatepost-Secret: ")
+    for octets in (b"\xff" * 100000, b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+                   b"\r\n" * 5000, b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 4000):
+        with dial() as wire, contextlib.suppress(OSError):
+            wire.sendall(octets)
+            while wire.recv(65536):
+                pass
+    for octets in (b"", b"{", b"[" * 4000, b'{"success":false}x', failed(here, login="x" * 400), failed(here, login=["x"])):
+        equal(post(octets)[0], 400, "status for %r" % octets[:40])
+    equal(counted(here), 0, "failures")
+    equal(post(failed(here))[0], 200, "status of a report among them")
+    eventually(lambda: counted(here) == 1, "the one failure")
+    for wire in slow:
+        wire.close()
+    with dial() as wire:  # two reports in one packet, over one connection
+        text = failed(here, pwhash="1111"), failed(here, pwhash="2222")
+        wire.sendall(b"".join(b"POST /?command=report HTTP/1.1\r\nX-Gatepost-Secret: %s\r\nContent-Length: %d\r\n\r\n%s" %
+                              (SECRET.encode(), len(one), one) for one in text))
+        eventually(lambda: counted(here) == 3, "both")
+    equal((server().pids("policy"), server().pids("auth")), pids, "processes")
+
+
+@case("who guesses at Dovecot is held at SMTP")
+def policy_dovecot():
+    need_dovecot()
+    with Gatepost("guesses", {"throttle": {"network_failures": 10, "account_failures": 100}}) as one:
+        here, there, other_secret = address(), address(), "x" * len(SECRET)
+        with Dovecot(one, policy=True, secret=other_secret) as other:
+            for n in range(3):
+                refused_login(other.login, here, ALICE, "guess %d" % n)
+            one.log_has("event=policy .*without the secret")
+            equal(counted(here, one), 0, "failures reported without the secret")
+        with Dovecot(one, policy=True) as other:
+            other.login(there)
+            for _ in range(5):  # the same password: an old telephone, and no guess
+                refused_login(other.login, there, ALICE, "old password")
+            for n in range(12):
+                refused_login(other.login, here, ALICE, "guess %d" % n)
+            eventually(lambda: counted(here, one) >= 12, "failures that Dovecot reported: %d" % counted(here, one))
+            expect(held(here, one), "a login from where twelve passwords were guessed is looked at")
+            expect(not held(there, one), "a login from where one password was wrong five times is not looked at")
+            expect(one.granted(there) and not one.granted(here), "grants: %s" % one.grants())
+            for pid in one.pids("policy"):
+                os.kill(pid, signal.SIGKILL)
+            other.login(there)
+            one.log_has("child-restarted .*of=policy")
+            refused_login(other.login, there, ALICE, "another")
+            eventually(lambda: counted(there, one) >= 2, "a failure that the new process heard of")
 
 
 if __name__ == "__main__":
