@@ -27,7 +27,7 @@ enum grant_result {
 /* A login that keeps its grant alive as long as it lasts; a member of the session's struct. Zero: holds nothing. */
 struct grant_hold {
     struct grant_hold *next;
-    int64_t grant_id; /* 0: none */
+    int64_t grant_id;  /* 0: none */
     uint64_t until_ms; /* boot clock */
 };
 
@@ -36,7 +36,7 @@ struct grants {
     const struct grant_limits *limits;           /* as configured just now */
     uint64_t (*boot_ms)(void), (*wall_ms)(void); /* store/clock.h's, or a test's */
     struct grant_hold *holds;
-    uint64_t renew_at_ms, sweep_at_ms;           /* boot clock */
+    uint64_t renew_at_ms, sweep_at_ms; /* boot clock */
     /* Told of each grant that was ended before its time, so that what rests on it ends too; or NULL. */
     void (*ended)(void *context, int64_t grant_id);
     void *context;

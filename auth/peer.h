@@ -92,7 +92,8 @@ struct peer {
     bool tls_said, keys_given, queue_given;
     bool granted; /* a grant has let it send */
     uint8_t granted_login[ADDRESS_MAX];
-    size_t granted_login_n; /* whose, for the log */
+    size_t granted_login_n;  /* whose, for the log; 0: the MAIL before this was nobody's by a grant */
+    const char *granted_why; /* what the log says of grants where a stranger is refused; NULL: nothing */
     struct peer_count *same_address, *same_network;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;
