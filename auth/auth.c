@@ -311,7 +311,8 @@ static int open_all(struct auth *auth) {
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
     transaction_grant_watch(auth);
-    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) return -1;
+    /* A full disk keeps nobody from starting: it grants nothing. */
+    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);

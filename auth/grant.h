@@ -42,11 +42,11 @@ struct grants {
     void *context;
 };
 
-/* Begins with what the database has; sees to it that changes of accounts end grants (account_watch). -1: logged. */
+/* Begins with what the database has; sees to it that changes of accounts end grants (account_watch). -1: logged; the
+ * caller sets limits->enabled to false, and nothing is granted. */
 int grant_open(struct grants *grants, struct database *db, const struct grant_limits *limits) MUST_USE;
 
-/* The limits are others: no grant outlives the lifetime that is configured now. -1: logged, and to be called again
- * before anything else. */
+/* The limits are others: no grant outlives the lifetime that is configured now. -1: likewise. */
 int grant_limit(struct grants *grants) MUST_USE;
 
 /* A successful login of this user from this address: makes or renews its grant, with a fresh budget, and logs what
