@@ -322,6 +322,7 @@ Test(grant, ends_with_the_user) {
     cr_expect_eq(login(bob, "192.0.2.9"), GRANT_MADE);
     cr_assert_eq(account_remove(db, SPAN("bob@example.test")), ACCOUNT_CHANGED);
     cr_expect(!is_granted(bob, "192.0.2.9"));
+    cr_expect_eq(n_ended, 3);
     cr_expect_eq(login(bob, "192.0.2.9"), GRANT_USER_REFUSED);
 }
 
