@@ -10,6 +10,7 @@
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
+#include "auth/transaction_grant.h"
 #include "store/clock.h"
 
 #include <errno.h>
@@ -319,8 +320,9 @@ static int open_all(struct auth *auth) {
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
-    transaction_watch_grants(auth);
-    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) return -1;
+    transaction_grant_watch(auth);
+    /* A full disk keeps nobody from starting: it grants nothing. */
+    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);

@@ -120,10 +120,11 @@ static void forget_user(struct facts_sender *out) {
 }
 
 /* A grant's budget is a quota too. */
-static void budget_facts(const struct grant *grant, struct relay_facts *facts) {
+static void budget_facts(const struct grant *grant, struct facts_sender *out) {
     if (!grant->id) return;
-    if (!grant->messages_left) facts->message_quota_left = FACT_NO;
-    if (!grant->recipients_left) facts->recipient_quota_left = FACT_NO;
+    out->budget_used = !grant->messages_left && out->facts.message_quota_left == FACT_YES;
+    if (!grant->messages_left) out->facts.message_quota_left = FACT_NO;
+    if (!grant->recipients_left) out->facts.recipient_quota_left = FACT_NO;
 }
 
 /* A grant counts only for the user's own addresses, DESIGN 4: the client is a stranger otherwise, and <> is nobody's
@@ -144,7 +145,7 @@ static void granted_facts(const struct house *house, const struct facts_client *
         if (facts->granted != FACT_YES) continue;
         out->grant_id = candidates[i].id;
         quota_facts(house, out);
-        budget_facts(&candidates[i], facts);
+        budget_facts(&candidates[i], out);
     }
     out->granted_others = n && facts->granted == FACT_NO;
 }

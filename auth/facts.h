@@ -29,6 +29,7 @@ struct facts_sender {
     struct quota_principal payer; /* whose quota it is; views into the client's system user */
     int64_t grant_id;             /* by which facts.granted is YES; 0: none, or explain's */
     bool granted_others;          /* there is a live grant for this address, which is no good for this sender */
+    bool budget_used;             /* of the grant, and not of the quota: no more messages */
 };
 
 /* At MAIL: parses what follows "FROM:", looks up what the rules need, decides. */

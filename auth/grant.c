@@ -131,8 +131,8 @@ int grant_open(struct grants *grants, struct database *db, const struct grant_li
 
 int grant_limit(struct grants *grants) {
     struct grant_time now = time_of(grants);
-    bool ok = grant_row_sweep(grants->db, &now) >= 0 && finish_ended(grants) >= 0;
-    if (ok && !is_on(grants)) ok = grant_end(grants, 0, NULL, "grants were switched off") >= 0;
+    bool ok = is_on(grants) || grant_end(grants, 0, NULL, "grants were switched off") >= 0;
+    ok = ok && finish_ended(grants) >= 0 && grant_row_sweep(grants->db, &now) >= 0;
     if (ok && grant_row_cap(grants->db, &now, grants->limits->lifetime_ms) >= 0) return 0;
     log_fault("bringing grants up to date", 0);
     return -1;

@@ -27,7 +27,7 @@ enum grant_result {
 /* A login that keeps its grant alive as long as it lasts; a member of the session's struct. Zero: holds nothing. */
 struct grant_hold {
     struct grant_hold *next;
-    int64_t grant_id; /* 0: none */
+    int64_t grant_id;  /* 0: none */
     uint64_t until_ms; /* boot clock */
 };
 
@@ -36,17 +36,17 @@ struct grants {
     const struct grant_limits *limits;           /* as configured just now */
     uint64_t (*boot_ms)(void), (*wall_ms)(void); /* store/clock.h's, or a test's */
     struct grant_hold *holds;
-    uint64_t renew_at_ms, sweep_at_ms;           /* boot clock */
+    uint64_t renew_at_ms, sweep_at_ms; /* boot clock */
     /* Told of each grant that was ended before its time, so that what rests on it ends too; or NULL. */
     void (*ended)(void *context, int64_t grant_id);
     void *context;
 };
 
-/* Begins with what the database has; sees to it that changes of accounts end grants (account_watch). -1: logged. */
+/* Begins with what the database has; sees to it that changes of accounts end grants (account_watch). -1: logged; the
+ * caller sets limits->enabled to false, and nothing is granted. */
 int grant_open(struct grants *grants, struct database *db, const struct grant_limits *limits) MUST_USE;
 
-/* The limits are others: no grant outlives the lifetime that is configured now. -1: logged, and to be called again
- * before anything else. */
+/* The limits are others: no grant outlives the lifetime that is configured now. -1: likewise. */
 int grant_limit(struct grants *grants) MUST_USE;
 
 /* A successful login of this user from this address: makes or renews its grant, with a fresh budget, and logs what

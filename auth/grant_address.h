@@ -11,11 +11,11 @@ struct grant_limits {
     uint8_t enabled;
     uint8_t boot[GRANT_BOOT_BYTES]; /* of this boot of the host; zero: not known, and nothing is granted */
     uint64_t lifetime_ms;
-    uint32_t ipv6_bits;           /* what counts as one address in IPv6 */
+    uint32_t ipv6_bits;            /* what counts as one address in IPv6 */
     uint32_t messages, recipients; /* of one grant, until the next login; recipients elsewhere */
-    uint32_t users_per_address;   /* more of them within shared_ms: the address carries none */
+    uint32_t users_per_address;    /* more of them within shared_ms: the address carries none */
     uint64_t shared_ms;
-    struct network *networks;     /* whose addresses carry grants though they are of a kind that does not; */
+    struct network *networks; /* whose addresses carry grants though they are of a kind that does not; */
     struct network *own, *gateways, *proxies; /* of these only those that stand in it alone */
     uint32_t n_networks, n_own, n_gateways, n_proxies;
 };

@@ -80,8 +80,8 @@ int grant_row_put(struct database *db, const struct grant *grant, const struct g
 }
 
 int grant_row_renew(struct database *db, int64_t id, const struct grant_time *now, uint64_t lifetime_ms) {
-    struct statement *statement = database_statement(
-        db, "UPDATE grants SET until_boot = ?2 + ?4, until = ?3 + ?4 WHERE id = ?5 AND " LIVE);
+    struct statement *statement =
+        database_statement(db, "UPDATE grants SET until_boot = ?2 + ?4, until = ?3 + ?4 WHERE id = ?5 AND " LIVE);
     put_time(statement, now);
     statement_put_number(statement, 4, (int64_t)lifetime_ms);
     statement_put_number(statement, 5, id);
@@ -136,8 +136,7 @@ int grant_row_sweep(struct database *db, const struct grant_time *now) {
 
 struct statement *grant_row_of_user(struct database *db, int64_t user_id, const struct network *network,
                                     const struct grant_time *now) {
-    struct statement *statement =
-        database_statement(db, COLUMNS "WHERE network = ?4 AND user_id = ?5 AND " LIVE);
+    struct statement *statement = database_statement(db, COLUMNS "WHERE network = ?4 AND user_id = ?5 AND " LIVE);
     put_time(statement, now);
     put_network(statement, 4, network);
     statement_put_number(statement, 5, user_id);

@@ -7,6 +7,7 @@
 #include "auth/notice.h"
 #include "auth/route.h"
 #include "auth/suspend.h"
+#include "auth/transaction_grant.h"
 #include "store/message.h"
 #include "store/random.h"
 
@@ -69,21 +70,6 @@ void transaction_close(struct peer *peer) {
         !auth_tell(queue, TRANSACTION_CLOSE, span_of(transaction->name, TRANSACTION_BYTES), -1))
         log_fault("telling the queue of a closed transaction", errno);
     forget(peer);
-}
-
-/* The session hears of it with the next recipient, or when the queue does not know its commit. */
-static void grant_ended(void *context, int64_t grant_id) {
-    const struct auth *auth = context;
-    for (struct peer *peer = auth->peers; peer; peer = peer->next) {
-        if (!peer->transaction.open || peer->transaction.grant_id != grant_id) continue;
-        transaction_close(peer);
-        peer->transaction.broken = true;
-    }
-}
-
-void transaction_watch_grants(struct auth *auth) {
-    auth->grants.ended = grant_ended;
-    auth->grants.context = auth;
 }
 
 static enum reason limits_at_mail(const struct peer *peer) {
@@ -164,27 +150,19 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     return REASON_SENDER_ACCEPTED;
 }
 
-/* It waits for no login any more. */
-static void note_granted(struct peer *peer, const struct facts_sender *sender) {
-    peer->granted_login_n = sender->facts.granted == FACT_YES ? sender->login_n : 0;
-    memcpy(peer->granted_login, sender->login, peer->granted_login_n);
-    if (!peer->granted_login_n || peer->granted) return;
-    peer->granted = true;
-    peer_count_login(peer);
-}
-
 static enum reason decide_mail(struct peer *peer, struct span argument, struct span helo) {
     struct facts_sender sender;
     struct mail_parameters parameters;
     enum reason reason = limits_at_mail(peer);
     if (!reason_reply(reason)->accepts) return reason;
     reason = facts_mail(&peer->auth->house, &peer->client, argument, &sender);
+    transaction_grant_note(peer, &sender);
     if (reason == REASON_OVER_QUOTA) suspend_consider(peer, &sender.payer, QUOTA_MESSAGES);
     if (!reason_reply(reason)->accepts) return reason;
     reason = check_parameters(peer, &sender, peer->transaction.esmtp, &parameters);
     if (!reason_reply(reason)->accepts) return reason;
     reason = open_transaction(peer, &sender, &parameters, helo);
-    if (reason_reply(reason)->accepts) note_granted(peer, &sender);
+    if (reason_reply(reason)->accepts) transaction_grant_accepted(peer);
     return reason;
 }
 
@@ -274,19 +252,9 @@ static bool is_relayed(enum reason reason) {
     return reason == REASON_RELAY_AUTHENTICATED || reason == REASON_RELAY_LOCAL || reason == REASON_RELAY_GRANTED;
 }
 
-/* A message of the grant's budget with its first recipient, and the recipients elsewhere. */
-static enum fact take_of_grant(struct peer *peer, bool relayed) {
-    struct transaction *transaction = &peer->transaction;
-    bool message = !transaction->grant_paid;
-    if (!transaction->grant_id || (!message && !relayed)) return FACT_YES;
-    enum fact taken = grant_take(&peer->auth->grants, transaction->grant_id, message, relayed);
-    if (taken == FACT_YES) transaction->grant_paid = true;
-    return taken;
-}
-
 /* One recipient more of the principal's. */
 static enum reason take_recipient(struct peer *peer, enum reason reason, uint32_t coming) {
-    enum fact taken = take_of_grant(peer, is_relayed(reason));
+    enum fact taken = transaction_grant_take(peer, is_relayed(reason));
     if (taken == FACT_YES && is_relayed(reason))
         taken = quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming);
     switch (taken) {
@@ -315,12 +283,12 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t
     const char *why = NULL;
     if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
     if (transaction->broken) return REASON_STORAGE_FAULT;
+    if (transaction->grant_ended) return REASON_AUTH_REQUIRED;
     if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
     enum fact enabled = facts_enabled(&peer->auth->house, &peer->client, &transaction->payer);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
-    if (enabled == FACT_YES) {
-        if (transaction->grant_id)
-            transaction->facts.granted = grant_live(&peer->auth->grants, transaction->grant_id);
+    if (enabled == FACT_YES) reason = transaction_grant_judge(peer);
+    if (enabled == FACT_YES && reason_reply(reason)->accepts) {
         transaction->facts.recipient_quota_left =
             quota_left(&peer->auth->quota, &transaction->payer, QUOTA_RECIPIENTS);
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);

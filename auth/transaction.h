@@ -11,9 +11,6 @@ int transaction_rcpt(struct peer *peer, struct frame *frame) MUST_USE;
 /* The open transaction, when there is one, is dead. */
 void transaction_close(struct peer *peer);
 
-/* Once, before grants are opened: with a grant that is ended the transactions die that rest on it. */
-void transaction_watch_grants(struct auth *auth);
-
 /* Frames of the queue's; a malformed one is fatal. */
 void transaction_queue_frame(struct auth *auth, struct frame *frame);
 

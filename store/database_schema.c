@@ -72,11 +72,11 @@ static const char accounts_2[] =
 
 /* Times of grants are milliseconds: `since` and `until` of the wall clock, `until_boot` of the clock of the boot that
  * `boot` names. A network is its 16 octets and its bits. What ends a grant marks it in the same change (`ended`: why,
- * for the log); auth/grant.c takes the marked away. credential_renew deletes no row: the secret is the same. */
+ * for the log); auth/grant.c takes the marked away, also those of a user who is gone: what rests on them ends first.
+ * credential_renew deletes no row: the secret is the same. */
 static const char accounts_3[] =
     "DROP TABLE grants;"
-    "CREATE TABLE grants(id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
+    "CREATE TABLE grants(id INTEGER PRIMARY KEY AUTOINCREMENT, user_id INTEGER NOT NULL,"
     " network BLOB NOT NULL CHECK(length(network) = 17), source INTEGER NOT NULL,"
     " boot BLOB NOT NULL CHECK(length(boot) = 16), since INTEGER NOT NULL, until INTEGER NOT NULL,"
     " until_boot INTEGER NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL,"
@@ -92,7 +92,9 @@ static const char accounts_3[] =
     "CREATE TRIGGER grants_by_user AFTER UPDATE OF enabled, suspended ON users"
     " WHEN NEW.enabled = 0 OR NEW.suspended <> 0 BEGIN"
     " UPDATE grants SET ended = iif(NEW.enabled = 0, 'the user was disabled', 'the user was suspended')"
-    " WHERE user_id = NEW.id; END;";
+    " WHERE user_id = NEW.id; END;"
+    "CREATE TRIGGER grants_by_removal AFTER DELETE ON users BEGIN"
+    " UPDATE grants SET ended = 'the user was removed' WHERE user_id = OLD.id; END;";
 
 /* What Dovecot's passdb and userdb queries read. */
 static const char dovecot_1[] =

@@ -35,8 +35,7 @@ static bool read_own(struct host_addresses *out) {
         struct netaddr address;
         int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
         if (family != AF_INET && family != AF_INET6) continue;
-        memcpy(&storage, one->ifa_addr,
-               family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+        memcpy(&storage, one->ifa_addr, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
         if (netaddr_from_socket(&address, &storage)) ok = add(&out->own, &out->n_own, &address);
     }
     freeifaddrs(all);
