@@ -10,11 +10,13 @@
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
+#include "auth/transaction_grant.h"
 #include "store/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,6 +148,12 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
     case ROLE_VERIFIER:
         login_verifier_frame(link, frame);
         break;
+    case ROLE_POLICY: /* meets strangers: what is no report is the end of that process, not of this */
+        if (hook_policy_frame(link->auth, frame) == 0) break;
+        log_fault("bad frame from the policy process", 0);
+        link_lost(link);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     default:
         log_bug("a frame from a process that says nothing");
     }
@@ -162,7 +170,10 @@ static bool read_link(struct auth_link *link) {
     case FRAME_NONE:
         return false;
     case FRAME_MALFORMED:
-        log_bug("malformed frame from another process of ours");
+        if (link->kind != ROLE_POLICY) log_bug("malformed frame from another process of ours");
+        log_fault("malformed frame from the policy process", 0);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     case FRAME_CLOSED:
     case FRAME_ERROR:
         break;
@@ -243,6 +254,8 @@ static void take_setup(struct auth *auth) {
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
     guessing_limit(auth);
+    /* With limits that are not in force old grants could outlive them. */
+    if (grant_limit(&auth->grants) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
 }
 
@@ -316,11 +329,15 @@ static int open_all(struct auth *auth) {
         log_fault("the lock of the directory", errno);
         return -1;
     }
-    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
+    struct database *db = database_open("gatepost.db", DATABASE_ACCOUNTS);
+    auth->house = (struct house){db, &auth->setup, &auth->quota, &auth->grants};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
+    transaction_grant_watch(auth);
+    /* A full disk keeps nobody from starting: it grants nothing. */
+    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
@@ -360,6 +377,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
     auth.start = start;
     if (auth_setup_get(&auth.setup, start->payload) != 0) log_bug("setup does not parse");
     if (open_all(&auth) != 0 || open_control(&auth) != 0) return 1;
+    if (hook_open(&auth, role_descriptor(start, DESCRIPTOR_LOGIN, 0)) != 0) return 1;
     for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
     if (!auth.setup.stand_alone) auth_say_postmaster(&auth);
     role_ready(missing);
@@ -373,8 +391,10 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
         wait = earlier(wait, guessing_round(&auth));
+        wait = earlier(wait, grant_round(&auth.grants));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
+        wait = earlier(wait, hook_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);

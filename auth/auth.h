@@ -4,6 +4,8 @@
 
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
+#include "auth/grant.h"
+#include "auth/hook.h"
 #include "auth/login_cache.h"
 #include "auth/login_queue.h"
 #include "auth/notice.h"
@@ -43,10 +45,12 @@ struct auth {
     size_t n_links;
     struct control_server control;
     struct dovecot_export dovecot;
+    struct hook hook;
     struct login_queue logins;
     struct login_cache cache;
     struct queue_timers login_timers; /* of exchanges */
     struct quota quota;
+    struct grants grants;
     struct notices notices;
     struct peer *peers;
     uint32_t n_peers;

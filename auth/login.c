@@ -114,6 +114,7 @@ int login_accept(struct peer *peer) {
     peer->client.user_id = exchange->user_id;
     peer->client.credential_id = exchange->credential_id;
     peer_count_login(peer);
+    if (!peer_is_local(peer)) grant_note(&peer->auth->grants, exchange->user_id, &peer->client.address);
     peer_log(&line, LOG_LOGIN, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);

@@ -117,6 +117,10 @@ void peer_ended(const struct auth *auth, pid_t pid) {
 /* What becomes of a plain foreign recipient as long as there is no login: a session then need not ask. */
 static enum reason stranger_verdict(const struct peer *peer) {
     struct facts_sender sender;
+    struct grant grants[GRANT_CANDIDATES];
+    size_t n;
+    if (grant_find(&peer->auth->grants, &peer->client.address, grants, &n) != ACCOUNT_FOUND || n)
+        return REASON_NOT_DECIDED; /* it depends on the sender */
     if (peer->client.role != RELAY_ROLE_MX || peer->auth->no_space || !auth_find_link(peer->auth, ROLE_QUEUE, 0) ||
         facts_mail(&peer->auth->house, &peer->client, SPAN("<>"), &sender) != REASON_SENDER_ACCEPTED)
         return REASON_NOT_DECIDED;
@@ -147,6 +151,7 @@ static int welcome(struct peer *peer) {
     wire_put_span(&b, peer_name(peer));
     wire_put_span(&b, peer->client.system ? key_span(&peer->system.login) : span_of(NULL, 0));
     wire_put_u16(&b, (uint16_t)stranger_verdict(peer));
+    wire_put_u8(&b, grant_helps(&peer->auth->grants, &peer->client.address));
     return peer_answer(peer, SESSION_WELCOME, buf_span(&b), -1) ? 0 : -1;
 }
 
@@ -198,7 +203,8 @@ static int tls_begun(void *context, struct frame *frame) {
     if (!wire_end(&w) || peer->tls_said) return -1;
     transaction_close(peer);
     peer->state = PEER_IDLE;
-    peer->client.user_id = peer->client.credential_id = peer->client.granted_id = 0;
+    peer->client.user_id = peer->client.credential_id = 0;
+    peer->granted = false;
     peer_count_login(peer);
     peer->exchange.login_n = 0;
     peer->tls_said = true;
@@ -371,7 +377,7 @@ int peer_expire(struct auth *auth) {
     int next = -1;
     for (struct peer *peer = auth->peers, *following; peer && auth->setup.login_ms; peer = following) {
         following = peer->next;
-        if (peer->state == PEER_NEW || !peer_is_submission(peer) || peer->client.user_id) continue;
+        if (peer->state == PEER_NEW || !peer_is_submission(peer) || peer->client.user_id || peer->granted) continue;
         uint64_t age = now - peer->since_ms;
         if (age >= limit)
             peer_drop(peer);

@@ -30,6 +30,9 @@ struct transaction {
     bool over_quota;  /* a recipient was */
     struct relay_facts facts;
     struct quota_principal payer;
+    int64_t grant_id;                   /* it rests on this grant; 0: on none */
+    bool grant_paid;                    /* its message is counted there */
+    bool grant_ended;                   /* and it is dead with it, whatever the session thinks */
     struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
     uint32_t accepted;                  /* RCPT commands */
     size_t ends;                        /* recipients that these came to */
@@ -89,6 +92,10 @@ struct peer {
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given;
+    bool granted; /* a grant has let it send */
+    uint8_t granted_login[ADDRESS_MAX];
+    size_t granted_login_n;  /* whose, for the log; 0: the MAIL before this was nobody's by a grant */
+    const char *granted_why; /* what the log says of grants where a stranger is refused; NULL: nothing */
     struct peer_count *same_address, *same_network, *same_share;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;

@@ -164,7 +164,7 @@ static void wait(struct peer *peer, bool waits) {
 }
 
 void peer_count_login(struct peer *peer) {
-    wait(peer, peer->counted && peer_is_submission(peer) && !peer->client.user_id);
+    wait(peer, peer->counted && peer_is_submission(peer) && !peer->client.user_id && !peer->granted);
 }
 
 void peer_count_renew(struct auth *auth) {

@@ -108,6 +108,17 @@ struct conf {
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
 
+    struct {                           /* who checked the mail may send (POP before SMTP) */
+        bool enabled;                  /* default false */
+        uint64_t lifetime_ms;          /* after the login, default 15m */
+        uint32_t ipv6_bits;            /* what counts as one address in IPv6, default 128 */
+        uint32_t messages;             /* on one login, default 20 */
+        uint32_t recipients;           /* elsewhere, default 100 */
+        uint32_t users_per_address;    /* more of them, and it carries no grants; default 1 */
+        uint64_t shared_ms;            /* how long a login counts for that, default 1d */
+        struct conf_networks networks; /* private, loopback and the like that carry grants; empty by default */
+    } grant;
+
     struct {                         /* guessing passwords */
         bool enabled;                /* default true */
         uint32_t network_failures;   /* from one network, default 20 */
@@ -183,8 +194,16 @@ struct conf {
         size_t n_users;
     } local;
 
+    struct {                     /* logins at other servers */
+        struct conf_list users;  /* system users who may report them; empty: nobody, and there is no socket */
+        char *group;             /* that may reach the socket; empty: everybody may, and users counts alone */
+        struct netaddr *policy;  /* loopback only; where Dovecot reports failed logins */
+        size_t n_policy;
+        char *policy_secret_file; /* one line; must not be readable by others */
+    } hooks;
+
     struct { /* role users, needed only when started as root */
-        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log;
     } users;
 
     char **includes; /* files that were read besides the main one, as they were opened */

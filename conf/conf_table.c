@@ -119,6 +119,23 @@ const struct conf_key conf_keys[] = {
     {"auth.legacy_auth_line", SWITCH, FIELD(conf, auth.legacy_auth_line), .standard = "true",
      .doc = "also announce AUTH= for very old clients"},
 
+    {"grant.enabled", SWITCH, FIELD(conf, grant.enabled), .standard = "false",
+     .doc = "who has just checked the mail may send from there without AUTH (POP before SMTP)"},
+    {"grant.lifetime", TIME, FIELD(conf, grant.lifetime_ms), .standard = "15m", RANGE(SECOND, 3 * HOUR),
+     .doc = "for so long after the login, or after its end"},
+    {"grant.ipv6_bits", COUNT, FIELD(conf, grant.ipv6_bits), .standard = "128", RANGE(56, 128),
+     .doc = "what counts as one address in IPv6; 64 for clients with privacy addresses"},
+    {"grant.messages", COUNT, FIELD(conf, grant.messages), .standard = "20", RANGE(1, QUOTA_MAX),
+     .doc = "messages on one login; more get 450"},
+    {"grant.recipients", COUNT, FIELD(conf, grant.recipients), .standard = "100", RANGE(1, QUOTA_MAX),
+     .doc = "recipients elsewhere on one login; more get 450"},
+    {"grant.users_per_address", COUNT, FIELD(conf, grant.users_per_address), .standard = "1", RANGE(1, 16),
+     .doc = "an address from which more users logged in lately carries no grants"},
+    {"grant.shared", TIME, FIELD(conf, grant.shared_ms), .standard = "1d", RANGE(SECOND, 30 * DAY),
+     .doc = "lately: for so long a login counts for that"},
+    {"grant.networks", .kind = CONF_KIND_NETWORK, ITEMS(conf, grant.networks.items),
+     .doc = "loopback, private addresses and the like that carry grants all the same"},
+
     {"throttle.enabled", SWITCH, FIELD(conf, throttle.enabled), .standard = "true",
      .doc = "hold networks and accounts where passwords are guessed"},
     {"throttle.network_failures", COUNT, FIELD(conf, throttle.network_failures), .standard = "20",
@@ -237,6 +254,15 @@ const struct conf_key conf_keys[] = {
     {"log.socket", PATH, FIELD(conf, log.socket), .standard = "/dev/log", .doc = "where syslog listens"},
     {"log.json", SWITCH, FIELD(conf, log.json), .standard = "false", .doc = "one JSON object a line"},
 
+    {"hooks.users", .kind = CONF_KIND_LOGIN, ITEMS(conf, hooks.users.items),
+     .doc = "system users who may report logins at another server by gatepost-pop3-login"},
+    {"hooks.group", .kind = CONF_KIND_LOGIN, FIELD(conf, hooks.group),
+     .doc = "system group that may reach their socket; empty: everybody may, and is turned away there"},
+    {"hooks.policy", .kind = CONF_KIND_LISTEN, ITEMS(conf, hooks.policy),
+     .doc = "loopback address:port that takes Dovecot's reports of failed logins"},
+    {"hooks.policy_secret_file", PATH, FIELD(conf, hooks.policy_secret_file),
+     .doc = "file whose first line is the secret that Dovecot shows there, not readable by others"},
+
     {"users.session", USER, FIELD(conf, users.session), .standard = "_gatepost-session", .doc = "serves clients"},
     {"users.auth", USER, FIELD(conf, users.auth), .standard = "_gatepost-auth", .doc = "owns users and decides"},
     {"users.verifier", USER, FIELD(conf, users.verifier), .standard = "_gatepost-verifier",
@@ -245,6 +271,8 @@ const struct conf_key conf_keys[] = {
     {"users.queue", USER, FIELD(conf, users.queue), .standard = "_gatepost-queue", .doc = "owns the queue"},
     {"users.mail", USER, FIELD(conf, users.mail), .standard = "_gatepost-mail", .doc = "owns all Maildirs"},
     {"users.resolver", USER, FIELD(conf, users.resolver), .standard = "_gatepost-resolver", .doc = "asks the DNS"},
+    {"users.policy", USER, FIELD(conf, users.policy), .standard = "_gatepost-policy",
+     .doc = "hears Dovecot's reports"},
     {"users.log", USER, FIELD(conf, users.log), .standard = "_gatepost-log", .doc = "writes the log"},
 };
 /* clang-format on */

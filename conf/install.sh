@@ -8,7 +8,7 @@
 set -eu
 umask 022
 
-programs='session auth verifier keys queue delivery outbound resolver log'
+programs='session auth verifier keys queue delivery outbound resolver policy log'
 # One for each part, by the names that are the defaults: a user shared by two parts takes away the wall between them.
 users=$(sed -n '/^users = {/,/^};/s/^ *#\{0,1\}[a-z]* = "\(.*\)";.*/\1/p' conf/gatepost.conf)
 

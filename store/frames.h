@@ -77,7 +77,8 @@ enum frame_type {
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
                                  text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a
                                  plain foreign recipient of a foreign sender as long as there is no login
-                                 (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about) */
+                                 (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about), u8 checking
+                                 the mail from there would let the client send */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
     SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
     SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T, u8 the From field is to be
@@ -165,7 +166,11 @@ enum frame_type {
 
     /* ---- agent to outbound and back, where the destination is a Unix socket */
     DIAL_WANTED = 0x0e01, /* u32 request */
-    DIAL_RESULT = 0x0e81  /* u32 request, u32 errno (0: connected); +fd when connected */
+    DIAL_RESULT = 0x0e81, /* u32 request, u32 errno (0: connected); +fd when connected */
+
+    /* ---- policy to auth */
+    POLICY_FAILURE = 0x0f01 /* u8 enum policy_failure, netaddr client, text login, text that stands for the password
+                               (at most POLICY_HASH_MAX, may be empty), text service (at most POLICY_SERVICE_MAX) */
 };
 /* clang-format on */
 
@@ -289,6 +294,8 @@ enum job_outcome {
     JOB_FAILED,
     JOB_REPORTED /* delivered; who took it tells the sender, where that was asked for (RFC 3461 5.2.2) */
 };
+enum policy_failure { POLICY_FAILURE_PASSWORD = 0, POLICY_FAILURE_OTHER, POLICY_FAILURES };
+enum { POLICY_HASH_MAX = 64, POLICY_SERVICE_MAX = 32 };
 enum resolve_outcome { RESOLVE_TEMPORARY = 0, RESOLVE_FOUND, RESOLVE_NOT_FOUND };
 
 #endif

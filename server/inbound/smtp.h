@@ -53,7 +53,7 @@ struct smtp {
     bool ends_group; /* send its reply at once, RFC 2920 3.2 */
     int keys_fd;
     bool keys_asked;    /* auth answers that once */
-    bool quit; /* by the client's own word: it sends nothing more */
+    bool quit;          /* by the client's own word: it sends nothing more */
     const char *why;    /* it leaves, for the log */
     bool auth_has_mail; /* since the last reset auth may not have heard how a transaction ended */
 
@@ -63,6 +63,7 @@ struct smtp {
     uint8_t helo[SMTP_HELO_MAX];
     size_t helo_bytes;
 
+    bool mail_first;               /* a login to the mail would let it send: refusals say so */
     enum reason stranger;          /* what a plain foreign recipient is answered without a login */
     uint8_t mail[SMTP_UNTOLD_MAX]; /* of a stranger's MAIL that auth has not heard of: what follows "FROM:" */
     size_t mail_bytes;             /* 0: it has, or there is none */

@@ -24,11 +24,13 @@ enum {
 
 int family_check_users(const struct conf *conf, FILE *errors) {
     static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,
-                                      ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG};
+                                      ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG,
+                                      ROLE_POLICY};
     int result = 0;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         uint32_t uid, gid;
         const char *name;
+        if (roles[i] == ROLE_POLICY && !conf->hooks.n_policy) continue;
         if (setup_user(conf, roles[i], &uid, &gid, &name) == 0) continue;
         fprintf(
             errors,
@@ -56,10 +58,17 @@ static int open_log(struct family *family) {
     return 0;
 }
 
+static int open_hooks(struct family *family, const struct conf *conf) {
+    if (sockets_policy(&family->policy, conf, stderr) != 0) return -1;
+    if (!conf->hooks.users.n) return 0;
+    family->login = sockets_login(conf->run_directory, conf->hooks.group, stderr);
+    return family->login < 0 ? -1 : 0;
+}
+
 int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
-    family->auth_control = family->queue_control = family->submit = -1;
+    family->auth_control = family->queue_control = family->submit = family->login = -1;
     if (getrandom(&family->facts.verifier_keys, sizeof(struct verifier_keys), 0) != sizeof(struct verifier_keys))
         return -1;
     if (open_log(family) != 0) {
@@ -71,7 +80,7 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
     family->queue_control = sockets_control(conf->run_directory, "queue.sock");
     if (conf->local.submit) family->submit = sockets_submit(conf->run_directory);
     bool submits = family->submit >= 0 || !conf->local.submit;
-    if (family->auth_control >= 0 && family->queue_control >= 0 && submits) return 0;
+    if (family->auth_control >= 0 && family->queue_control >= 0 && submits) return open_hooks(family, conf);
     fprintf(stderr, "gatepost: cannot make a socket in %s: %s\n", conf->run_directory, strerrordesc_np(errno));
     return -1;
 }
@@ -81,6 +90,8 @@ void family_close(struct family *family) {
     if (family->auth_control >= 0) close(family->auth_control);
     if (family->queue_control >= 0) close(family->queue_control);
     if (family->submit >= 0) close(family->submit);
+    if (family->login >= 0) close(family->login);
+    sockets_close(&family->policy);
     material_close(&family->good);
     material_close(&family->fresh);
     explicit_bzero(&family->facts, sizeof family->facts);
@@ -143,6 +154,7 @@ int family_start(struct family *family) {
     if (wants_resolver(family->conf) && start_one(family, ROLE_RESOLVER, 0) != 0) return -1;
     if (wants_outbound(family->conf) && start_one(family, ROLE_OUTBOUND, 0) != 0) return -1;
     if (start_one(family, ROLE_QUEUE, 0) != 0 || start_one(family, ROLE_AUTH, 0) != 0) return -1;
+    if (family->policy.n && start_one(family, ROLE_POLICY, 0) != 0) return -1;
     if (start_one(family, ROLE_LISTENER, next_index(family)) != 0) return -1;
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (family->children[i].pid && family->children[i].role != ROLE_LOG) child_begin(&family->children[i]);
@@ -352,6 +364,15 @@ static bool same_capture(const struct conf *now, const struct conf *wanted) {
     return !captures || (a && b ? strcmp(a, b) == 0 : a == b);
 }
 
+static bool same_hooks(const struct conf *now, const struct conf *wanted) {
+    if (!now->hooks.users.n != !wanted->hooks.users.n || now->hooks.n_policy != wanted->hooks.n_policy) return false;
+    for (size_t i = 0; i < now->hooks.n_policy; i++) {
+        const struct netaddr *a = &now->hooks.policy[i], *b = &wanted->hooks.policy[i];
+        if (a->port != b->port || memcmp(a->octets, b->octets, sizeof a->octets) != 0) return false;
+    }
+    return strcmp(now->hooks.group, wanted->hooks.group) == 0;
+}
+
 bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors) {
     bool same = strcmp(now->state_directory, wanted->state_directory) == 0 &&
                 strcmp(now->run_directory, wanted->run_directory) == 0;
@@ -365,6 +386,11 @@ bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *
     if (!same) return false;
     same = now->local.submit == wanted->local.submit;
     if (!same) fprintf(errors, "local.submit cannot change while the server runs");
+    if (!same) return false;
+    same = same_hooks(now, wanted);
+    if (!same)
+        fprintf(errors, "hooks.group, hooks.policy, and whether hooks.users is empty cannot change while the server "
+                        "runs");
     return same;
 }
 

@@ -5,6 +5,7 @@
 
 #include "auth/auth_setup.h"
 #include "auth/relay.h"
+#include "server/inbound/policy.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
 #include "server/outbound/spawner.h"
@@ -33,7 +34,7 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
         [ROLE_VERIFIER] = conf->users.verifier, [ROLE_KEYS] = conf->users.keys,
         [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
         [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
-        [ROLE_LOG] = conf->users.log,
+        [ROLE_LOG] = conf->users.log,           [ROLE_POLICY] = conf->users.policy,
     };
     *name_out = names[role] ? names[role] : "";
     const struct passwd *user = getpwnam(*name_out);
@@ -69,6 +70,18 @@ out:
     free(p);
     if (fd >= 0) close(fd);
     return result;
+}
+
+/* The first line of a file. */
+static int read_secret(const char *path, struct secret *out) {
+    struct span file;
+    if (read_file(path, &file) != 0) return -1;
+    struct span line = span_part(file, 0, span_find(file, '\n'));
+    if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    bool fits = secret_set(out, line);
+    explicit_bzero((void *)(uintptr_t)file.p, file.n);
+    free((void *)(uintptr_t)file.p);
+    return fits ? 0 : -1;
 }
 
 static enum relay_role relay_role_of(enum conf_listener_role role) {
@@ -183,7 +196,6 @@ static void put_queue(const struct conf *conf, const struct setup_facts *facts, 
 
 static int put_outbound(const struct conf *conf, struct buf *b) {
     const struct conf_smarthost *smarthost = &conf->delivery.smarthost;
-    struct span file = {0};
     struct outbound_setup setup = {
         .hostname = span_text(conf->hostname),
         .host = span_text(smarthost->host),
@@ -194,18 +206,22 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
         .agents_max = AGENTS_TIMES * conf->delivery.agents,
         .clear_password_ok = smarthost->tls == CONF_SMARTHOST_TLS_NONE && smarthost->tls_insecure_ok,
     };
-    if (setup.user.n) {
-        if (read_file(smarthost->password_file, &file) != 0) return -1;
-        struct span line = span_part(file, 0, span_find(file, '\n'));
-        if (line.n && line.p[line.n - 1] == '\r') line.n--;
-        bool fits = secret_set(&setup.password, line);
-        explicit_bzero((void *)(uintptr_t)file.p, file.n);
-        free((void *)(uintptr_t)file.p);
-        if (!fits) return -1;
-    }
+    if (setup.user.n && read_secret(smarthost->password_file, &setup.password) != 0) return -1;
     outbound_setup_put(b, &setup);
     secret_wipe(&setup.password);
     return 0;
+}
+
+static int put_policy(const struct conf *conf, struct buf *b) {
+    struct policy_setup setup;
+    int result = read_secret(conf->hooks.policy_secret_file, &setup.secret);
+    if (result == 0 && !policy_secret_ok(secret_span(&setup.secret))) {
+        log_fault("hooks.policy_secret_file: its first line is not of 16 to 128 letters and digits", 0);
+        result = -1;
+    }
+    if (result == 0) policy_setup_put(b, &setup);
+    secret_wipe(&setup.secret);
+    return result;
 }
 
 static int get_nt_key(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) {
@@ -241,6 +257,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return put_outbound(conf, b);
     case ROLE_VERIFIER:
         return put_verifier(conf, facts, b);
+    case ROLE_POLICY:
+        return put_policy(conf, b);
     case ROLE_KEYS:
         if (!facts->material) return -1;
         keys_setup_put(b,

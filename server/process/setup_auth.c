@@ -4,6 +4,7 @@
 #include "server/process/setup_auth.h"
 
 #include "auth/auth_setup.h"
+#include "server/process/host_addresses.h"
 #include "server/process/system_users.h"
 
 #include <stdlib.h>
@@ -53,6 +54,18 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
 }
 
+/* Who is named and not there today may be there tomorrow, and is told of then. */
+static void auth_reporters(const struct conf *conf, const struct system_users *users, struct auth_setup *setup) {
+    setup->reporters = calloc(conf->hooks.users.n + 1, sizeof *setup->reporters);
+    if (!setup->reporters) abort();
+    for (size_t i = 0; i < conf->hooks.users.n && setup->n_reporters < AUTH_REPORTERS_MAX; i++)
+        for (size_t j = 0; j < users->n; j++) {
+            if (!span_equal(span_text(conf->hooks.users.items[i]), users->items[j].name)) continue;
+            setup->reporters[setup->n_reporters++] = users->items[j].uid;
+            break;
+        }
+}
+
 static uint8_t foreign_destination(const struct conf *conf) {
     switch (conf->delivery.foreign) {
     case CONF_FOREIGN_SMARTHOST:
@@ -63,6 +76,29 @@ static uint8_t foreign_destination(const struct conf *conf) {
         break;
     }
     return DESTINATION_NONE;
+}
+
+/* Without knowing which addresses mean nothing here nothing is granted. */
+static void auth_grants(const struct conf *conf, struct host_addresses *host, struct grant_limits *limits) {
+    if (!conf->grant.enabled || !host_addresses_read(host, HOST_PROC)) return;
+    *limits = (struct grant_limits){
+        .enabled = true,
+        .lifetime_ms = conf->grant.lifetime_ms,
+        .ipv6_bits = conf->grant.ipv6_bits,
+        .messages = conf->grant.messages,
+        .recipients = conf->grant.recipients,
+        .users_per_address = conf->grant.users_per_address,
+        .shared_ms = conf->grant.shared_ms,
+        .networks = conf->grant.networks.items,
+        .n_networks = (uint32_t)conf->grant.networks.n,
+        .own = host->own,
+        .n_own = host->n_own,
+        .gateways = host->gateways,
+        .n_gateways = host->n_gateways,
+        .proxies = conf->proxy_from.items,
+        .n_proxies = (uint32_t)conf->proxy_from.n,
+    };
+    memcpy(limits->boot, host->boot, sizeof limits->boot);
 }
 
 int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
@@ -118,6 +154,8 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .local_relay = conf->local.relay,
     };
     struct system_users users;
+    struct host_addresses host = {0};
+    auth_grants(conf, &host, &setup.grant);
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
     if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
@@ -125,10 +163,13 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     system_users_read(&users, conf, SYSTEM_USERS_FILE);
     setup.system_users = users.items;
     setup.n_system_users = (uint32_t)users.n;
+    auth_reporters(conf, &users, &setup);
     auth_setup_put(b, &setup);
     system_users_free(&users);
+    host_addresses_free(&host);
     free(setup.local_domains);
     free(setup.relay_domains);
     free(setup.relay_recipients);
+    free(setup.reporters);
     return 0;
 }
