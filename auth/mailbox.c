@@ -11,7 +11,7 @@ static enum mailbox_answer find(struct peer *peer, struct buf *destination_out) 
     struct key storage;
     struct recipient way = {0};
     if (account_of(peer->auth->house.db, peer->client.user_id, &account) != ACCOUNT_FOUND) return MAILBOX_FAULT;
-    if (!account.enabled || account.suspended_ms) return MAILBOX_FAULT; /* since the login */
+    if (!account.enabled || account.suspended_ms) return MAILBOX_NONE; /* it may be, since the login */
     expand_user(&account, &peer->auth->ends);
     expand_way(&peer->auth->house, &peer->auth->ends.entries[0], &storage, &way);
     if (way.kind != DESTINATION_MAILDIR) return MAILBOX_NONE;

@@ -78,7 +78,8 @@ static struct buf make(const struct mailbox *mailbox) {
 
 static int replace(int directory, struct span octets) {
     const struct disk_calls *disk = disk_calls();
-    int fd = disk->open(directory, FRESH_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (disk->unlink(directory, FRESH_NAME) != 0 && errno != ENOENT) return -1; /* of one that was killed */
+    int fd = disk->open(directory, FRESH_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (fd < 0) return -1;
     int error = disk_write_span(fd, octets, 0) != 0 ? errno : 0;
     if (disk->close(fd) != 0 && !error) error = errno;
