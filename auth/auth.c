@@ -60,7 +60,7 @@ static int pool_child(void *context, struct frame *frame) {
     if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    peer_add(link->auth, (pid_t)pid, fd);
+    peer_add(link->auth, (enum role)link->kind, (pid_t)pid, fd);
     return 0;
 }
 
@@ -89,7 +89,7 @@ static int pool_local(void *context, struct frame *frame) {
     struct auth_link *link = context;
     struct wire w = wire_over(frame->body);
     uint32_t pid = wire_get_u32(&w), uid = wire_get_u32(&w);
-    if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
+    if (!wire_end(&w) || pid == 0 || frame->fd < 0 || link->kind != ROLE_LISTENER) return -1;
     int fd = frame->fd;
     frame->fd = -1;
     peer_add_local(link->auth, (pid_t)pid, uid, fd);
@@ -104,11 +104,11 @@ static int pool_client(void *context, struct frame *frame) {
     unsigned role = wire_get_u8(&w);
     wire_get_netaddr(&w, &client);
     wire_get_netaddr(&w, &here);
-    if (w.bad || pid == 0 || frame->fd < 0 || role == RELAY_ROLE_UNKNOWN || role >= RELAY_ROLE_LOCAL) return -1;
+    if (w.bad || pid == 0 || frame->fd < 0 || !peer_role_fits((enum role)link->kind, role)) return -1;
     if (take_ends(link->auth, &w) != 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    peer_add_client(link->auth, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    peer_add_client(link->auth, (enum role)link->kind, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
     return 0;
 }
 
@@ -122,6 +122,7 @@ static const struct frame_row listener_rows[] = {{POOL_CHILD, 1, pool_child},
 static void take_frame(struct auth_link *link, struct frame *frame) {
     switch (link->kind) {
     case ROLE_LISTENER:
+    case ROLE_POP3:
         if (frame_dispatch(listener_rows, sizeof listener_rows / sizeof *listener_rows, 1, link, frame) != 0)
             log_bug("bad frame from a listener");
         break;
@@ -140,7 +141,7 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
 static bool read_link(struct auth_link *link) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
-    switch (frame_receive(link->watch.fd, storage, link->kind == ROLE_LISTENER, &frame)) {
+    switch (frame_receive(link->watch.fd, storage, role_listens((enum role)link->kind), &frame)) {
     case FRAME_RECEIVED:
         take_frame(link, &frame);
         return true;
@@ -234,7 +235,8 @@ static void take_setup(struct auth *auth) {
 static void read_listeners(struct auth *auth) {
     /* What a listener said before it was replaced would be lost with its channel. */
     for (size_t i = 0; i < auth->n_links; i++)
-        while (auth->links[i].kind == ROLE_LISTENER && auth->links[i].alive && read_link(&auth->links[i])) continue;
+        while (role_listens((enum role)auth->links[i].kind) && auth->links[i].alive && read_link(&auth->links[i]))
+            continue;
 }
 
 static void close_all(struct auth *auth) {

@@ -76,6 +76,7 @@ struct peer {
     struct auth *auth;
     struct peer *next, *previous, *pid_next;
     struct loop_watch watch;
+    enum role by; /* the listener whose child it is: those of ROLE_POP3 have frames of their own */
     pid_t pid;
     uint32_t state;
     uint64_t number, since_ms;
@@ -108,13 +109,16 @@ static inline struct span peer_name(const struct peer *peer) {
     return span_of(peer->name, peer->name_n);
 }
 
+/* Whether a session of that listener's may have this role (enum relay_role). */
+bool peer_role_fits(enum role by, unsigned role);
+
 /* The channel of a listener's child that will announce its client; takes over the descriptor. Where it cannot be
  * watched it is closed, and the child sees that. */
-void peer_add(struct auth *auth, pid_t pid, int fd);
+void peer_add(struct auth *auth, enum role by, pid_t pid, int fd);
 /* The same for a child whose client is known, and gets its welcome at once: who connected to the local socket with
  * this uid, or from that address. */
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
-void peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
+void peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role, const struct netaddr *client,
                      const struct netaddr *here, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
@@ -147,8 +151,9 @@ void peer_ended(const struct auth *auth, pid_t pid);
  * were not is in the line of its end. */
 bool peer_refusal_logged(struct peer *peer);
 
-/* It came by a port for submission; by the local socket. */
-bool peer_is_submission(const struct peer *peer);
+/* It came by a port where users log in, submission or POP3; by one for POP3; by the local socket. */
+bool peer_is_for_users(const struct peer *peer);
+bool peer_is_pop3(const struct peer *peer);
 bool peer_is_local(const struct peer *peer);
 
 /* One more failure; true when there were too many. */

@@ -97,7 +97,7 @@ enum reason peer_count_judge(const struct peer *newcomer) {
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && count_network(newcomer) >= setup->connections_per_network)
         return REASON_TOO_MANY_CONNECTIONS;
-    return peer_is_submission(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
+    return peer_is_for_users(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
 }
 
 bool peer_count_join(struct peer *peer) {
@@ -126,7 +126,7 @@ void peer_count_leave(struct peer *peer) {
 }
 
 void peer_count_login(struct peer *peer) {
-    bool waits = peer->counted && peer_is_submission(peer) && !peer->client.user_id;
+    bool waits = peer->counted && peer_is_for_users(peer) && !peer->client.user_id;
     if (waits && !peer->waiting) peer->auth->counts.waiting++;
     if (!waits && peer->waiting) peer->auth->counts.waiting--;
     peer->waiting = waits;

@@ -24,14 +24,20 @@ enum conf_listener_role {
     CONF_LISTENER_NONE = 0,
     CONF_LISTENER_MX,
     CONF_LISTENER_SUBMISSION,
-    CONF_LISTENER_SUBMISSIONS
+    CONF_LISTENER_SUBMISSIONS,
+    CONF_LISTENER_POP3,
+    CONF_LISTENER_POP3S
 };
+
+static inline bool conf_listener_is_pop3(enum conf_listener_role role) {
+    return role == CONF_LISTENER_POP3 || role == CONF_LISTENER_POP3S;
+}
 
 struct conf_listener {
     enum conf_listener_role role;
     struct netaddr *addresses; /* "*:25" becomes [::]:25 and 0.0.0.0:25 */
     size_t n_addresses;
-    bool auth; /* mx: offer AUTH after STARTTLS, default false; always true for submission */
+    bool auth; /* mx: offer AUTH after STARTTLS, default false; always true for all others */
 };
 
 struct conf_domain {
@@ -183,7 +189,7 @@ struct conf {
     } local;
 
     struct { /* role users, needed only when started as root */
-        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log;
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log, *pop3;
     } users;
 
     char **includes; /* files that were read besides the main one, as they were opened */

@@ -11,7 +11,7 @@
 #define DAY (24 * HOUR)
 #define QUOTA_MAX 1000000000
 
-static const char *const role_names[] = {"", "mx", "submission", "submissions", NULL};
+static const char *const role_names[] = {"", "mx", "submission", "submissions", "pop3", "pop3s", NULL};
 static const char *const foreign_names[] = {"refuse", "smarthost", "capture", NULL};
 static const char *const smarthost_tls_names[] = {"starttls", "implicit", "none", NULL};
 static const char *const log_names[] = {"stderr", "syslog", NULL};
@@ -35,7 +35,8 @@ static const char *const log_names[] = {"stderr", "syslog", NULL};
 /* clang-format off */
 static const struct conf_key listener_keys[] = {
     {"listen.role", .kind = CONF_KIND_CHOICE, FIELD(conf_listener, role), NEEDED, .choices = role_names,
-     .doc = "mx: mail from strangers; submission: users, STARTTLS; submissions: users, TLS from the first octet"},
+     .doc = "mx: mail from strangers; submission: users, STARTTLS; submissions: users, TLS from the first octet; "
+            "pop3: users fetch mail, STLS; pop3s: the same, TLS from the first octet"},
     {"listen.address", .kind = CONF_KIND_LISTEN, ITEMS(conf_listener, addresses), NEEDED,
      .doc = "address:port, [IPv6]:port or *:port, or a list of them"},
     {"listen.auth", SWITCH, FIELD(conf_listener, auth), .standard = "false",
@@ -244,6 +245,7 @@ const struct conf_key conf_keys[] = {
     {"users.mail", USER, FIELD(conf, users.mail), .standard = "_gatepost-mail", .doc = "owns all Maildirs"},
     {"users.resolver", USER, FIELD(conf, users.resolver), .standard = "_gatepost-resolver", .doc = "asks the DNS"},
     {"users.log", USER, FIELD(conf, users.log), .standard = "_gatepost-log", .doc = "writes the log"},
+    {"users.pop3", USER, FIELD(conf, users.pop3), .standard = "_gatepost-pop3", .doc = "serves POP3 clients"},
 };
 /* clang-format on */
 const size_t conf_keys_n = sizeof conf_keys / sizeof conf_keys[0];

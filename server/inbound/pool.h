@@ -2,7 +2,7 @@
 #ifndef SERVER_INBOUND_POOL_H
 #define SERVER_INBOUND_POOL_H
 
-#include "server/inbound/session_setup.h"
+#include "server/inbound/session.h"
 #include "store/role.h"
 
 #include <sys/types.h>
@@ -30,6 +30,7 @@ struct pool_child {
 struct pool {
     struct role_start *start;
     const struct session_setup *setup;
+    const struct session_protocol *protocol;
     struct pool_wires wires;
     uint32_t by_pid[POOL_BUCKETS]; /* the first: its index, and 1; 0: none */
     uint32_t n, auth_number;
@@ -42,7 +43,8 @@ struct pool {
 
 /* Before confinement: memory and descriptors; those of `start` that children share get other numbers. NULL with
  * errno. */
-struct pool *pool_open(struct role_start *start, const struct session_setup *setup) MUST_USE;
+struct pool *pool_open(struct role_start *start, const struct session_setup *setup,
+                       const struct session_protocol *protocol) MUST_USE;
 
 /* The channel to an auth that knows none of the children yet: -1: there is none. */
 int pool_find_auth(struct pool *pool) MUST_USE;

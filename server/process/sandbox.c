@@ -15,7 +15,7 @@
 #define BIT(role) (1U << (role))
 enum {
     ALL = ~0U,
-    LISTENER = BIT(ROLE_LISTENER),
+    LISTENER = BIT(ROLE_LISTENER) | BIT(ROLE_POP3),
     AUTH = BIT(ROLE_AUTH),
     VERIFIER = BIT(ROLE_VERIFIER),
     KEYS = BIT(ROLE_KEYS),

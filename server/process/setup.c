@@ -33,7 +33,7 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
         [ROLE_VERIFIER] = conf->users.verifier, [ROLE_KEYS] = conf->users.keys,
         [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
         [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
-        [ROLE_LOG] = conf->users.log,
+        [ROLE_LOG] = conf->users.log,           [ROLE_POP3] = conf->users.pop3,
     };
     *name_out = names[role] ? names[role] : "";
     const struct passwd *user = getpwnam(*name_out);
@@ -79,15 +79,21 @@ static enum relay_role relay_role_of(enum conf_listener_role role) {
         return RELAY_ROLE_SUBMISSION;
     case CONF_LISTENER_SUBMISSIONS:
         return RELAY_ROLE_SUBMISSIONS;
+    case CONF_LISTENER_POP3:
+        return RELAY_ROLE_POP3;
+    case CONF_LISTENER_POP3S:
+        return RELAY_ROLE_POP3S;
     case CONF_LISTENER_NONE:
         break;
     }
     return RELAY_ROLE_UNKNOWN;
 }
 
-static int listener_sockets(const struct conf *conf, struct session_setup *setup) {
+/* Those of one listener, in the order in which child.c hands them out. */
+static int listener_sockets(const struct conf *conf, bool pop3, struct session_setup *setup) {
     for (size_t i = 0; i < conf->n_listeners; i++)
         for (size_t j = 0; j < conf->listeners[i].n_addresses; j++) {
+            if (conf_listener_is_pop3(conf->listeners[i].role) != pop3) continue;
             if (setup->n_sockets == SESSION_SOCKETS_MAX) return -1;
             enum relay_role role = relay_role_of(conf->listeners[i].role);
             setup->sockets[setup->n_sockets++] = (struct session_socket){
@@ -124,7 +130,7 @@ static struct span *domain_names(const struct conf *conf, bool local, uint32_t *
     return names;
 }
 
-static int put_listener(const struct conf *conf, const struct material *material, struct buf *b) {
+static int put_listener(const struct conf *conf, const struct material *material, bool pop3, struct buf *b) {
     int result = -1;
     struct session_setup *setup = calloc(1, sizeof *setup);
     if (!setup) abort();
@@ -147,7 +153,7 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->scram = conf->auth.scram;
     setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
-    if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
+    if (listener_sockets(conf, pop3, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);
     result = 0;
 out:
@@ -236,7 +242,8 @@ static int put_verifier(const struct conf *conf, const struct setup_facts *facts
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
     case ROLE_LISTENER:
-        return put_listener(conf, facts->material, b);
+    case ROLE_POP3:
+        return put_listener(conf, facts->material, role == ROLE_POP3, b);
     case ROLE_AUTH:
         return setup_put_auth(conf, facts, b);
     case ROLE_QUEUE:
@@ -275,6 +282,7 @@ static void common_limits(const struct conf *conf, enum role role, struct role_s
         start->common.files_max = files_limit(conf);
         break;
     case ROLE_LISTENER:
+    case ROLE_POP3:
         start->common.files_max = 64 + SESSION_SOCKETS_MAX;
         break;
     case ROLE_OUTBOUND: /* a line to each agent */
