@@ -5,6 +5,7 @@
 
 #include "auth/from_field.h"
 #include "auth/login.h"
+#include "auth/mailbox.h"
 #include "auth/transaction.h"
 #include "store/clock.h"
 #include "store/random.h"
@@ -256,6 +257,10 @@ static int auth_go_on(void *context, struct frame *frame) {
     return login_next(context, frame);
 }
 
+static int mailbox(void *context, struct frame *frame) {
+    return mailbox_wanted(context, frame);
+}
+
 static const struct frame_row rows[] = {
     {SESSION_ANNOUNCE, PEER_NEW, announce},
     {SESSION_KEYS, PEER_IDLE | PEER_OPEN, want_keys},
@@ -276,6 +281,7 @@ static const struct frame_row pop3_rows[] = {
     {SESSION_TLS, PEER_IDLE, tls_begun},
     {SESSION_AUTH, PEER_IDLE, auth_begin},
     {SESSION_AUTH_NEXT, PEER_LOGIN, auth_go_on},
+    {SESSION_MAILBOX, PEER_IDLE, mailbox},
     {SESSION_FAILURE, PEER_IDLE | PEER_LOGIN | PEER_REFUSED, failure},
 };
 

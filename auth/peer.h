@@ -88,7 +88,7 @@ struct peer {
     struct netaddr here;       /* where it connected */
     uint8_t tls[128];
     size_t tls_n;
-    bool tls_said, keys_given, queue_given;
+    bool tls_said, keys_given, queue_given, mailbox_given;
     struct peer_count *same_address, *same_network;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;

@@ -54,7 +54,9 @@
     EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)                                                        \
     EVENT(LOG_QUOTA_NEAR, "quota-near", WARNING, SERVER)                                                             \
     EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
-    EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)
+    EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)                                                                      \
+    EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
+    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \

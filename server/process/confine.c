@@ -154,6 +154,10 @@ int confine_agent(const struct role_start *start) {
     return 0;
 }
 
+int confine_further(struct span filter) {
+    return filter.n && install_filter(filter) != 0 ? fault("seccomp") : 0;
+}
+
 int confine_session(unsigned descriptors) {
     struct rlimit most = {descriptors, descriptors};
     if (descriptors > ROLE_OWN_FD) errno = EINVAL;

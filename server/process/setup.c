@@ -187,6 +187,17 @@ static void put_queue(const struct conf *conf, const struct setup_facts *facts, 
     queue_setup_put(b, &setup);
 }
 
+static int put_delivery(const struct conf *conf, struct buf *b) {
+    uint8_t storage[4096];
+    struct buf filter = BUF_OVER(storage);
+    if (sandbox_mailbox_filter(&filter) != 0) return -1;
+    delivery_setup_put(b, &(struct delivery_setup){.hostname = span_text(conf->hostname),
+                                                   .agents_max = AGENTS_TIMES * conf->delivery.agents,
+                                                   .mailboxes_max = conf->limits.connections,
+                                                   .mailbox_filter = buf_span(&filter)});
+    return 0;
+}
+
 static int put_outbound(const struct conf *conf, struct buf *b) {
     const struct conf_smarthost *smarthost = &conf->delivery.smarthost;
     struct span file = {0};
@@ -254,9 +265,7 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
                        &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
     case ROLE_DELIVERY:
-        delivery_setup_put(b,
-                           &(struct delivery_setup){span_text(conf->hostname), AGENTS_TIMES * conf->delivery.agents});
-        return 0;
+        return put_delivery(conf, b);
     case ROLE_LOG:
         log_setup_put(b, &(struct log_setup){.syslog = conf->log.to == CONF_LOG_SYSLOG && !facts->stand_alone,
                                              .json = (conf->log.json || facts->log_json) && !facts->stand_alone,
