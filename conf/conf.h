@@ -96,6 +96,9 @@ struct conf {
     struct conf_networks trusted_networks;   /* may relay without AUTH; empty by default */
     struct conf_networks local_sender_hosts; /* may send as a local sender without AUTH; empty by default */
     struct conf_networks proxy_from;         /* peers that speak PROXY; empty by default */
+    struct {
+        struct conf_networks clear_login_from; /* may log in without TLS; empty by default */
+    } pop3;
     char *recipient_delimiter;               /* "+"; empty: no plus-addressing */
     char *postmaster;                        /* address that receives postmaster mail; a local user or alias */
 
@@ -152,6 +155,7 @@ struct conf {
         uint64_t login_ms;    /* 2m for a submission session to log in */
         uint64_t session_ms;  /* 2h in all */
         uint64_t shutdown_ms; /* 30s for sessions to finish at SIGTERM */
+        uint64_t pop3_ms;     /* 10m for the next command there, RFC 1939 3 */
     } timeouts;
 
     struct {

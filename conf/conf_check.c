@@ -59,6 +59,8 @@ static void check_networks(const struct check *check) {
                 "anybody could pose as one of your users");
     check_width(check, &conf->throttle.exempt, "throttle.exempt", 16, 32,
                 "from all of it passwords could be guessed without end");
+    check_width(check, &conf->pop3.clear_login_from, "pop3.clear_login_from", 16, 32,
+                "passwords would cross networks that are not yours");
     check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
 }
 

@@ -98,6 +98,9 @@ const struct conf_key conf_keys[] = {
     {"proxy_from", .kind = CONF_KIND_NETWORK, ITEMS(conf, proxy_from.items),
      .doc = "load balancers that must send a PROXY header, and are believed"},
 
+    {"pop3.clear_login_from", .kind = CONF_KIND_NETWORK, ITEMS(conf, pop3.clear_login_from.items),
+     .doc = "POP3 clients there may log in without TLS; their passwords cross the network readable"},
+
     {"tls.certificates", GROUPS(certificate_keys, false), ITEMS(conf, certificates),
      .doc = "the first is for clients that name no server"},
 
@@ -179,6 +182,8 @@ const struct conf_key conf_keys[] = {
      .doc = "for a connection in all"},
     {"timeouts.shutdown", TIME, FIELD(conf, timeouts.shutdown_ms), .standard = "30s", RANGE(100, HOUR),
      .doc = "for connections to finish when the server stops"},
+    {"timeouts.pop3", TIME, FIELD(conf, timeouts.pop3_ms), .standard = "10m", RANGE(100, DAY),
+     .doc = "for the next command of a POP3 client that has logged in; RFC 1939 asks for 10 minutes at least"},
 
     {"queue.retry", TIME, ITEMS(conf, queue.retry_ms), .standard = "5m 15m 30m 1h 2h 4h", RANGE(SECOND, 7 * DAY),
      .doc = "pauses between attempts to deliver; the last repeats"},

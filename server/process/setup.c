@@ -137,8 +137,13 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->hostname = span_text(conf->hostname);
     setup->proxy_from = conf->proxy_from.items;
     setup->n_proxy_from = (uint32_t)conf->proxy_from.n;
-    setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
-    setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
+    if (pop3) {
+        setup->clear_login_from = conf->pop3.clear_login_from.items;
+        setup->n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n;
+    } else {
+        setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
+        setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
+    }
     setup->connections = conf->limits.connections;
     setup->recipients_per_message = conf->limits.recipients_per_message;
     setup->messages_per_session = conf->limits.messages_per_session;
@@ -150,6 +155,7 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->login_ms = conf->timeouts.login_ms;
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->idle_ms = conf->timeouts.pop3_ms;
     setup->scram = conf->auth.scram;
     setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
