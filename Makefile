@@ -43,9 +43,10 @@ LIBRARY  := $(BUILD)/libgatepost.a
 
 # Each role's program is its main and what that main pulls out of the library; a program that reaches for a library
 # not named here does not link. That is the wall.
-PROGRAMS := session auth verifier keys queue delivery outbound resolver policy log
+PROGRAMS := session pop3 auth verifier keys queue delivery outbound resolver policy log
 LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lnettle
 LIBS_session  := -lssl -lcrypto
+LIBS_pop3     := -lssl -lcrypto
 LIBS_auth     := -lsqlite3 -lidn2
 LIBS_verifier := -lsodium -lunistring -lcrypt -lnettle
 LIBS_keys     := -lcrypto
@@ -92,8 +93,8 @@ $(GATEPOST): $(BUILD)/server/process/main.o $(LIBRARY)
 
 # libcrypto.a asks for names that a static program resolves through the C library; the linker notes it, nothing here
 # uses it.
-$(BUILD)/gatepost-session: $(BUILD)/server/process/main_session.o $(LIBRARY)
-	$(LINK_SESSION) -o $@ $^ $(LIBS_session)
+$(BUILD)/gatepost-session $(BUILD)/gatepost-pop3: $(BUILD)/gatepost-%: $(BUILD)/server/process/main_%.o $(LIBRARY)
+	$(LINK_SESSION) -o $@ $^ $(LIBS_$*)
 
 # Other servers run it at each login: nothing to look for, nothing to load.
 $(BUILD)/gatepost-pop3-login: $(BUILD)/server/process/main_pop3_login.o

@@ -62,7 +62,7 @@ static int pool_child(void *context, struct frame *frame) {
     if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    peer_add(link->auth, (pid_t)pid, fd);
+    peer_add(link->auth, (enum role)link->kind, (pid_t)pid, fd);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int pool_local(void *context, struct frame *frame) {
     struct auth_link *link = context;
     struct wire w = wire_over(frame->body);
     uint32_t pid = wire_get_u32(&w), uid = wire_get_u32(&w);
-    if (!wire_end(&w) || pid == 0 || frame->fd < 0) return -1;
+    if (!wire_end(&w) || pid == 0 || frame->fd < 0 || link->kind != ROLE_LISTENER) return -1;
     int fd = frame->fd;
     frame->fd = -1;
     peer_add_local(link->auth, (pid_t)pid, uid, fd);
@@ -119,12 +119,14 @@ static int pool_client(void *context, struct frame *frame) {
     unsigned role = wire_get_u8(&w);
     wire_get_netaddr(&w, &client);
     wire_get_netaddr(&w, &here);
-    if (w.bad || pid == 0 || frame->fd < 0 || role == RELAY_ROLE_UNKNOWN || role >= RELAY_ROLE_LOCAL) return -1;
+    if (w.bad || pid == 0 || frame->fd < 0 || !peer_role_fits((enum role)link->kind, role)) return -1;
     if (take_ends(link->auth, &w) != 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    enum reason reason = peer_add_client(link->auth, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
-    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS;
+    enum reason reason =
+        peer_add_client(link->auth, (enum role)link->kind, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS || role == RELAY_ROLE_POP3 ||
+                   role == RELAY_ROLE_POP3S;
     if (logs_in && reason != REASON_COUNT && reason != REASON_NOT_DECIDED) turn_away(link, &client, reason);
     return 0;
 }
@@ -139,6 +141,7 @@ static const struct frame_row listener_rows[] = {{POOL_CHILD, 1, pool_child},
 static void take_frame(struct auth_link *link, struct frame *frame) {
     switch (link->kind) {
     case ROLE_LISTENER:
+    case ROLE_POP3:
         if (frame_dispatch(listener_rows, sizeof listener_rows / sizeof *listener_rows, 1, link, frame) != 0)
             log_bug("bad frame from a listener");
         break;
@@ -163,7 +166,7 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
 static bool read_link(struct auth_link *link) {
     static uint8_t storage[FRAME_MAX];
     struct frame frame;
-    switch (frame_receive(link->watch.fd, storage, link->kind == ROLE_LISTENER, &frame)) {
+    switch (frame_receive(link->watch.fd, storage, role_listens((enum role)link->kind), &frame)) {
     case FRAME_RECEIVED:
         take_frame(link, &frame);
         return true;
@@ -262,7 +265,8 @@ static void take_setup(struct auth *auth) {
 static void read_listeners(struct auth *auth) {
     /* What a listener said before it was replaced would be lost with its channel. */
     for (size_t i = 0; i < auth->n_links; i++)
-        while (auth->links[i].kind == ROLE_LISTENER && auth->links[i].alive && read_link(&auth->links[i])) continue;
+        while (role_listens((enum role)auth->links[i].kind) && auth->links[i].alive && read_link(&auth->links[i]))
+            continue;
 }
 
 static void close_all(struct auth *auth) {

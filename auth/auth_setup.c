@@ -57,6 +57,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     put_domains(b, setup);
     wire_put_networks(b, setup->trusted_networks, setup->n_trusted_networks);
     wire_put_networks(b, setup->local_sender_hosts, setup->n_local_sender_hosts);
+    wire_put_networks(b, setup->clear_login_from, setup->n_clear_login_from);
     wire_put_u8(b, setup->mx_auth);
     wire_put_u8(b, setup->foreign);
     wire_put_u8(b, setup->stand_alone);
@@ -205,6 +206,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     get_domains(&w, setup);
     setup->trusted_networks = wire_get_networks(&w, AUTH_NETWORKS_MAX, &setup->n_trusted_networks);
     setup->local_sender_hosts = wire_get_networks(&w, AUTH_NETWORKS_MAX, &setup->n_local_sender_hosts);
+    setup->clear_login_from = wire_get_networks(&w, AUTH_NETWORKS_MAX, &setup->n_clear_login_from);
     setup->mx_auth = wire_get_u8(&w);
     setup->foreign = wire_get_u8(&w);
     setup->stand_alone = wire_get_u8(&w);
@@ -241,6 +243,7 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->grant.proxies);
     free(setup->trusted_networks);
     free(setup->local_sender_hosts);
+    free(setup->clear_login_from);
     *setup = (struct auth_setup){0};
 }
 

@@ -43,6 +43,8 @@ struct auth_setup {
     struct auth_relay_domain *relay_domains;
     struct span *relay_recipients; /* full addresses, lower case */
     struct network *trusted_networks, *local_sender_hosts;
+    struct network *clear_login_from; /* whose POP3 clients may log in without TLS */
+    uint32_t n_clear_login_from;
     uint32_t n_local_domains, n_relay_domains, n_relay_recipients, n_trusted_networks, n_local_sender_hosts;
     uint8_t mx_auth; /* AUTH may be used on mx */
     uint8_t foreign; /* enum destination_kind for foreign mail: SMARTHOST, CAPTURE, or NONE: refuse as relay-denied

@@ -138,6 +138,15 @@ static void keep_binding(uint8_t into[CHANNEL_BINDING_MAX], size_t *n_out, struc
     *n_out = binding.n;
 }
 
+/* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. Where the owner says so,
+ * POP3 clients of before TLS 1.2 are let in. */
+static bool may_be_clear(const struct peer *peer) {
+    const struct auth_setup *setup = &peer->auth->setup;
+    for (uint32_t i = 0; peer_is_pop3(peer) && i < setup->n_clear_login_from; i++)
+        if (network_holds(&setup->clear_login_from[i], &peer->client.address)) return true;
+    return false;
+}
+
 int login_start(struct peer *peer, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     struct exchange *exchange = &peer->exchange;
@@ -161,8 +170,7 @@ int login_start(struct peer *peer, struct frame *frame) {
         return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "no AUTH on this listener");
     if (!mechanism || !may_be_used(peer, mechanism))
         return login_refuse(peer, AUTH_UNKNOWN_MECHANISM, "mechanism not offered");
-    /* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. */
-    if (!tls || !peer->tls_said) {
+    if ((!tls || !peer->tls_said) && !may_be_clear(peer)) {
         tell_form(peer);
         return login_refuse(peer, AUTH_REJECTED, "no TLS");
     }

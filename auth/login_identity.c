@@ -39,7 +39,8 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     exchange->attempt.client = peer->client.address;
     exchange->attempt.account = guessing_account(peer->auth, name);
     exchange->attempt.user_id = 0;
-    enum account_found found = identity_find(house, name, CREDENTIAL_SMTP, clock_wall_ms(), out);
+    enum credential_scope scope = peer_is_pop3(peer) ? CREDENTIAL_POP3 : CREDENTIAL_SMTP;
+    enum account_found found = identity_find(house, name, scope, clock_wall_ms(), out);
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE;
     exchange->login_n = out->account.login_n;
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);

@@ -5,6 +5,7 @@
 
 #include "auth/from_field.h"
 #include "auth/login.h"
+#include "auth/mailbox.h"
 #include "auth/transaction.h"
 #include "store/clock.h"
 #include "store/random.h"
@@ -40,8 +41,18 @@ bool peer_failed(struct peer *peer) {
     return peer_failed_too_often(peer);
 }
 
-bool peer_is_submission(const struct peer *peer) {
-    return peer->client.role == RELAY_ROLE_SUBMISSION || peer->client.role == RELAY_ROLE_SUBMISSIONS;
+bool peer_is_pop3(const struct peer *peer) {
+    return peer->by == ROLE_POP3;
+}
+
+bool peer_is_for_users(const struct peer *peer) {
+    enum relay_role role = peer->client.role;
+    return role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS || peer_is_pop3(peer);
+}
+
+bool peer_role_fits(enum role by, unsigned role) {
+    if (by == ROLE_POP3) return role == RELAY_ROLE_POP3 || role == RELAY_ROLE_POP3S;
+    return by == ROLE_LISTENER && role > RELAY_ROLE_UNKNOWN && role < RELAY_ROLE_LOCAL;
 }
 
 /* ---- answers */
@@ -96,8 +107,10 @@ static bool draw_name(struct peer *peer) {
 }
 
 static const char *role_word(enum relay_role role) {
-    if (role == RELAY_ROLE_LOCAL) return "local";
-    return role == RELAY_ROLE_MX ? "mx" : role == RELAY_ROLE_SUBMISSION ? "submission" : "submissions";
+    static const char *const words[] = {
+        [RELAY_ROLE_MX] = "mx",       [RELAY_ROLE_SUBMISSION] = "submission", [RELAY_ROLE_SUBMISSIONS] = "submissions",
+        [RELAY_ROLE_LOCAL] = "local", [RELAY_ROLE_POP3] = "pop3",             [RELAY_ROLE_POP3S] = "pop3s"};
+    return role > RELAY_ROLE_UNKNOWN && role <= RELAY_ROLE_POP3S ? words[role] : "none";
 }
 
 static void name_in_log(const struct peer *peer) {
@@ -173,7 +186,7 @@ static int announce(void *context, struct frame *frame) {
     wire_get_netaddr(&w, &peer->client.address);
     wire_get_netaddr(&w, &peer->here);
     unsigned proxied = wire_get_u8(&w);
-    if (!wire_end(&w) || proxied > 1 || role == RELAY_ROLE_UNKNOWN || role >= RELAY_ROLE_LOCAL) return -1;
+    if (!wire_end(&w) || proxied > 1 || !peer_role_fits(peer->by, role)) return -1;
     if (frame->sender != peer->pid) return -1; /* somebody else holds the child's end */
     peer->client.role = (enum relay_role)role;
     return begin(peer);
@@ -251,6 +264,10 @@ static int auth_go_on(void *context, struct frame *frame) {
     return login_next(context, frame);
 }
 
+static int mailbox(void *context, struct frame *frame) {
+    return mailbox_wanted(context, frame);
+}
+
 static const struct frame_row rows[] = {
     {SESSION_ANNOUNCE, PEER_NEW, announce},
     {SESSION_KEYS, PEER_IDLE | PEER_OPEN, want_keys},
@@ -263,6 +280,23 @@ static const struct frame_row rows[] = {
     {SESSION_RESET, PEER_IDLE | PEER_OPEN, reset},
     {SESSION_FAILURE, PEER_IDLE | PEER_OPEN | PEER_LOGIN | PEER_REFUSED, failure},
 };
+
+/* Who fetches mail sends none: no frame of a transaction's is there. */
+static const struct frame_row pop3_rows[] = {
+    {SESSION_ANNOUNCE, PEER_NEW, announce},
+    {SESSION_KEYS, PEER_IDLE, want_keys},
+    {SESSION_TLS, PEER_IDLE, tls_begun},
+    {SESSION_AUTH, PEER_IDLE, auth_begin},
+    {SESSION_AUTH_NEXT, PEER_LOGIN, auth_go_on},
+    {SESSION_MAILBOX, PEER_IDLE, mailbox},
+    {SESSION_FAILURE, PEER_IDLE | PEER_LOGIN | PEER_REFUSED, failure},
+};
+
+static int dispatch(struct peer *peer, struct frame *frame) {
+    uint32_t state = peer->parked.waits ? (uint32_t)PEER_WAITING : peer->state;
+    return peer_is_pop3(peer) ? frame_dispatch(pop3_rows, sizeof pop3_rows / sizeof *pop3_rows, state, peer, frame)
+                              : frame_dispatch(rows, sizeof rows / sizeof *rows, state, peer, frame);
+}
 
 /* ---- life */
 
@@ -287,8 +321,7 @@ static void ready(void *context, uint32_t events) {
     if (status == FRAME_RECEIVED && peer_failed_too_often(peer) && ++peer->overtime > OVERTIME_FRAMES) {
         bad = true; /* RFC 5321 3.8: 421 has been said, and a session of ours has left */
     } else if (status == FRAME_RECEIVED) {
-        uint32_t state = peer->parked.waits ? (uint32_t)PEER_WAITING : peer->state;
-        result = frame_dispatch(rows, sizeof rows / sizeof *rows, state, peer, &frame);
+        result = dispatch(peer, &frame);
         bad = result != 0 && result != PEER_ENDS;
         if (frame.type == SESSION_AUTH || frame.type == SESSION_AUTH_NEXT) explicit_bzero(storage, sizeof storage);
     }
@@ -321,20 +354,21 @@ failed:
     return NULL;
 }
 
-void peer_add(struct auth *auth, pid_t pid, int fd) {
-    if (!add(auth, (struct peer){.pid = pid}, fd)) return; /* it has been logged */
+void peer_add(struct auth *auth, enum role by, pid_t pid, int fd) {
+    if (!add(auth, (struct peer){.by = by, .pid = pid}, fd)) return; /* it has been logged */
 }
 
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd) {
-    struct peer *peer = add(auth, (struct peer){.pid = pid, .uid = uid, .client.role = RELAY_ROLE_LOCAL}, fd);
+    struct peer made = {.by = ROLE_LISTENER, .pid = pid, .uid = uid, .client.role = RELAY_ROLE_LOCAL};
+    struct peer *peer = add(auth, made, fd);
     if (!peer) return;
     if (system_user_of(&auth->house, uid, &peer->system)) peer->client.system = &peer->system;
     if (begin(peer) != 0) peer_drop(peer);
 }
 
-enum reason peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
-                            const struct netaddr *here, int fd) {
-    struct peer made = {.pid = pid, .client = {.role = role, .address = *client}, .here = *here};
+enum reason peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role,
+                            const struct netaddr *client, const struct netaddr *here, int fd) {
+    struct peer made = {.by = by, .pid = pid, .client = {.role = role, .address = *client}, .here = *here};
     struct peer *peer = add(auth, made, fd);
     if (!peer) return REASON_NOT_DECIDED;
     if (begin(peer) == 0) return peer->refusal;
@@ -377,7 +411,7 @@ int peer_expire(struct auth *auth) {
     int next = -1;
     for (struct peer *peer = auth->peers, *following; peer && auth->setup.login_ms; peer = following) {
         following = peer->next;
-        if (peer->state == PEER_NEW || !peer_is_submission(peer) || peer->client.user_id || peer->granted) continue;
+        if (peer->state == PEER_NEW || !peer_is_for_users(peer) || peer->client.user_id || peer->granted) continue;
         uint64_t age = now - peer->since_ms;
         if (age >= limit)
             peer_drop(peer);

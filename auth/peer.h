@@ -79,6 +79,7 @@ struct peer {
     struct auth *auth;
     struct peer *next, *previous, *pid_next;
     struct loop_watch watch;
+    enum role by; /* the listener whose child it is: those of ROLE_POP3 have frames of their own */
     pid_t pid;
     uint32_t state;
     uint64_t number, since_ms;
@@ -91,7 +92,7 @@ struct peer {
     struct netaddr here;       /* where it connected */
     uint8_t tls[128];
     size_t tls_n;
-    bool tls_said, keys_given, queue_given;
+    bool tls_said, keys_given, queue_given, mailbox_given;
     bool granted; /* a grant has let it send */
     uint8_t granted_login[ADDRESS_MAX];
     size_t granted_login_n;  /* whose, for the log; 0: the MAIL before this was nobody's by a grant */
@@ -116,14 +117,17 @@ static inline struct span peer_name(const struct peer *peer) {
     return span_of(peer->name, peer->name_n);
 }
 
+/* Whether a session of that listener's may have this role (enum relay_role). */
+bool peer_role_fits(enum role by, unsigned role);
+
 /* The channel of a listener's child that will announce its client; takes over the descriptor. Where it cannot be
  * watched it is closed, and the child sees that. */
-void peer_add(struct auth *auth, pid_t pid, int fd);
+void peer_add(struct auth *auth, enum role by, pid_t pid, int fd);
 /* The same for a child whose client is known, and gets its welcome at once: who connected to the local socket with
  * this uid, or from that address (REASON_COUNT, or the reason for a refusal). */
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
-enum reason peer_add_client(struct auth *auth, pid_t pid, enum relay_role role, const struct netaddr *client,
-                            const struct netaddr *here, int fd);
+enum reason peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role,
+                            const struct netaddr *client, const struct netaddr *here, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
 void peer_drop(struct peer *peer);
@@ -155,8 +159,9 @@ void peer_ended(const struct auth *auth, pid_t pid);
  * were not is in the line of its end. */
 bool peer_refusal_logged(struct peer *peer);
 
-/* It came by a port for submission; by the local socket. */
-bool peer_is_submission(const struct peer *peer);
+/* It came by a port where users log in, submission or POP3; by one for POP3; by the local socket. */
+bool peer_is_for_users(const struct peer *peer);
+bool peer_is_pop3(const struct peer *peer);
 bool peer_is_local(const struct peer *peer);
 
 /* One more failure; true when there were too many. */

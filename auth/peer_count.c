@@ -121,7 +121,7 @@ enum reason peer_count_judge(const struct peer *newcomer) {
     if (!peer_is_local(newcomer) && most &&
         has_its_share(newcomer->auth, look(newcomer->auth, key_of_share(newcomer)), newcomer->auth->counts.all, most))
         return REASON_TOO_MANY_CONNECTIONS;
-    return peer_is_submission(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
+    return peer_is_for_users(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
 }
 
 static void leave_all(struct peer *peer) {
@@ -164,7 +164,7 @@ static void wait(struct peer *peer, bool waits) {
 }
 
 void peer_count_login(struct peer *peer) {
-    wait(peer, peer->counted && peer_is_submission(peer) && !peer->client.user_id && !peer->granted);
+    wait(peer, peer->counted && peer_is_for_users(peer) && !peer->client.user_id && !peer->granted);
 }
 
 void peer_count_renew(struct auth *auth) {

@@ -55,6 +55,8 @@ static enum fact role_is(const struct relay_facts *facts, enum relay_role role) 
     case RELAY_ROLE_SUBMISSIONS:
     case RELAY_ROLE_LOCAL:
         return is(facts->role == role);
+    case RELAY_ROLE_POP3:
+    case RELAY_ROLE_POP3S:
     case RELAY_ROLE_UNKNOWN:
         break;
     }

@@ -15,7 +15,10 @@ enum relay_role {
     RELAY_ROLE_MX,
     RELAY_ROLE_SUBMISSION,
     RELAY_ROLE_SUBMISSIONS,
-    RELAY_ROLE_LOCAL
+    RELAY_ROLE_LOCAL,
+    /* Sessions that send nothing: to the rules these are no members, so whatever is asked for one is not decided. */
+    RELAY_ROLE_POP3,
+    RELAY_ROLE_POP3S
 };
 
 /* What the classifier found of an address (auth/address.h) after the look-up in the store. */

@@ -24,14 +24,20 @@ enum conf_listener_role {
     CONF_LISTENER_NONE = 0,
     CONF_LISTENER_MX,
     CONF_LISTENER_SUBMISSION,
-    CONF_LISTENER_SUBMISSIONS
+    CONF_LISTENER_SUBMISSIONS,
+    CONF_LISTENER_POP3,
+    CONF_LISTENER_POP3S
 };
+
+static inline bool conf_listener_is_pop3(enum conf_listener_role role) {
+    return role == CONF_LISTENER_POP3 || role == CONF_LISTENER_POP3S;
+}
 
 struct conf_listener {
     enum conf_listener_role role;
     struct netaddr *addresses; /* "*:25" becomes [::]:25 and 0.0.0.0:25 */
     size_t n_addresses;
-    bool auth; /* mx: offer AUTH after STARTTLS, default false; always true for submission */
+    bool auth; /* mx: offer AUTH after STARTTLS, default false; always true for all others */
 };
 
 struct conf_domain {
@@ -90,6 +96,9 @@ struct conf {
     struct conf_networks trusted_networks;   /* may relay without AUTH; empty by default */
     struct conf_networks local_sender_hosts; /* may send as a local sender without AUTH; empty by default */
     struct conf_networks proxy_from;         /* peers that speak PROXY; empty by default */
+    struct {
+        struct conf_networks clear_login_from; /* may log in without TLS; empty by default */
+    } pop3;
     char *recipient_delimiter;               /* "+"; empty: no plus-addressing */
     char *postmaster;                        /* address that receives postmaster mail; a local user or alias */
 
@@ -158,6 +167,7 @@ struct conf {
         uint64_t login_ms;    /* 2m for a submission session to log in */
         uint64_t session_ms;  /* 2h in all */
         uint64_t shutdown_ms; /* 30s for sessions to finish at SIGTERM */
+        uint64_t pop3_ms;     /* 10m for the next command there, RFC 1939 3 */
     } timeouts;
 
     struct {
@@ -203,7 +213,7 @@ struct conf {
     } hooks;
 
     struct { /* role users, needed only when started as root */
-        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log;
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log, *pop3;
     } users;
 
     char **includes; /* files that were read besides the main one, as they were opened */

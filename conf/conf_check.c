@@ -61,18 +61,20 @@ static void check_networks(const struct check *check) {
                 "from all of it passwords could be guessed without end");
     check_width(check, &conf->grant.networks, "grant.networks", 8, 7,
                 "no network that says nothing of who is in it is so wide");
+    check_width(check, &conf->pop3.clear_login_from, "pop3.clear_login_from", 16, 32,
+                "passwords would cross networks that are not yours");
     check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
 }
 
 static void check_listener(const struct check *check, const struct conf_listener *listener) {
-    bool users = listener->role == CONF_LISTENER_SUBMISSION || listener->role == CONF_LISTENER_SUBMISSIONS;
+    bool users = listener->role != CONF_LISTENER_MX && listener->role != CONF_LISTENER_NONE;
     bool certificate = check->conf->n_certificates || !is_sound(check, &check->conf->certificates);
     if (users && !certificate)
         MISTAKE_ITEM(check, listener,
                      "listen: users log in here under TLS only, and there is no certificate; set tls.certificates");
     if (users && !listener->auth)
         MISTAKE(check, &listener->auth,
-                "listen.auth: submission always asks for a login; remove this, or use role \"mx\"");
+                "listen.auth: submission and POP3 always ask for a login; remove this, or use role \"mx\"");
     if (listener->role == CONF_LISTENER_MX && listener->auth && !certificate)
         MISTAKE(check, &listener->auth,
                 "listen.auth: a mx with login needs a certificate, or passwords would cross the net in "

@@ -11,7 +11,7 @@
 #define DAY (24 * HOUR)
 #define QUOTA_MAX 1000000000
 
-static const char *const role_names[] = {"", "mx", "submission", "submissions", NULL};
+static const char *const role_names[] = {"", "mx", "submission", "submissions", "pop3", "pop3s", NULL};
 static const char *const foreign_names[] = {"refuse", "smarthost", "capture", NULL};
 static const char *const smarthost_tls_names[] = {"starttls", "implicit", "none", NULL};
 static const char *const log_names[] = {"stderr", "syslog", NULL};
@@ -35,7 +35,8 @@ static const char *const log_names[] = {"stderr", "syslog", NULL};
 /* clang-format off */
 static const struct conf_key listener_keys[] = {
     {"listen.role", .kind = CONF_KIND_CHOICE, FIELD(conf_listener, role), NEEDED, .choices = role_names,
-     .doc = "mx: mail from strangers; submission: users, STARTTLS; submissions: users, TLS from the first octet"},
+     .doc = "mx: mail from strangers; submission: users, STARTTLS; submissions: users, TLS from the first octet; "
+            "pop3: users fetch mail, STLS; pop3s: the same, TLS from the first octet"},
     {"listen.address", .kind = CONF_KIND_LISTEN, ITEMS(conf_listener, addresses), NEEDED,
      .doc = "address:port, [IPv6]:port or *:port, or a list of them"},
     {"listen.auth", SWITCH, FIELD(conf_listener, auth), .standard = "false",
@@ -96,6 +97,9 @@ const struct conf_key conf_keys[] = {
      .doc = "may use our sender addresses towards us without login"},
     {"proxy_from", .kind = CONF_KIND_NETWORK, ITEMS(conf, proxy_from.items),
      .doc = "load balancers that must send a PROXY header, and are believed"},
+
+    {"pop3.clear_login_from", .kind = CONF_KIND_NETWORK, ITEMS(conf, pop3.clear_login_from.items),
+     .doc = "POP3 clients there may log in without TLS; their passwords cross the network readable"},
 
     {"tls.certificates", GROUPS(certificate_keys, false), ITEMS(conf, certificates),
      .doc = "the first is for clients that name no server"},
@@ -197,6 +201,8 @@ const struct conf_key conf_keys[] = {
      .doc = "for a connection in all"},
     {"timeouts.shutdown", TIME, FIELD(conf, timeouts.shutdown_ms), .standard = "30s", RANGE(100, HOUR),
      .doc = "for connections to finish when the server stops"},
+    {"timeouts.pop3", TIME, FIELD(conf, timeouts.pop3_ms), .standard = "10m", RANGE(100, DAY),
+     .doc = "for the next command of a POP3 client that has logged in; RFC 1939 asks for 10 minutes at least"},
 
     {"queue.retry", TIME, ITEMS(conf, queue.retry_ms), .standard = "5m 15m 30m 1h 2h 4h", RANGE(SECOND, 7 * DAY),
      .doc = "pauses between attempts to deliver; the last repeats"},
@@ -274,6 +280,7 @@ const struct conf_key conf_keys[] = {
     {"users.policy", USER, FIELD(conf, users.policy), .standard = "_gatepost-policy",
      .doc = "hears Dovecot's reports"},
     {"users.log", USER, FIELD(conf, users.log), .standard = "_gatepost-log", .doc = "writes the log"},
+    {"users.pop3", USER, FIELD(conf, users.pop3), .standard = "_gatepost-pop3", .doc = "serves POP3 clients"},
 };
 /* clang-format on */
 const size_t conf_keys_n = sizeof conf_keys / sizeof conf_keys[0];

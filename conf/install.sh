@@ -8,9 +8,9 @@
 set -eu
 umask 022
 
-programs='session auth verifier keys queue delivery outbound resolver policy log'
+programs='session pop3 auth verifier keys queue delivery outbound resolver policy log'
 # One for each part, by the names that are the defaults: a user shared by two parts takes away the wall between them.
-users=$(sed -n '/^users = {/,/^};/s/^ *#\{0,1\}[a-z]* = "\(.*\)";.*/\1/p' conf/gatepost.conf)
+users=$(sed -n '/^users = {/,/^};/s/^ *#\{0,1\}[a-z0-9]* = "\(.*\)";.*/\1/p' conf/gatepost.conf)
 
 make_users() {
     for user in ${users:?are not in conf/gatepost.conf}; do

@@ -73,6 +73,8 @@ enum frame_type {
     SESSION_FAILURE,           /* u8 enum session_failure: a fault of the client that auth cannot see; no answer */
     SESSION_FROM,              /* u16 n, at most FROM_ADDRESSES_MAX, n times: span address of the From field; before
                                   the commit where SESSION_MAIL_RESULT asked for it */
+    SESSION_MAILBOX = 0x0340,  /* empty: wants a channel to the agent of its user's mailbox; POP3, after the login,
+                                  once */
     /* auth to session; each answers the one request that is open */
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
                                  text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a
@@ -85,6 +87,7 @@ enum frame_type {
                                  asked about */
     SESSION_RCPT_RESULT,      /* u16 n, n times: u16 reason; +fd with the first accepted one: channel to the queue */
     SESSION_FROM_RESULT,      /* u16 reason: REASON_SENDER_ACCEPTED, or the refusal of the message */
+    SESSION_MAILBOX_RESULT = 0x03c0, /* u8 enum mailbox_answer; +fd when MAILBOX_READY: the agent speaks first */
 
     /* ---- session to queue, over the channel that auth handed out */
     BODY_DATA = 0x0401, /* T, span octets: dot-unstuffed, CRLF line ends */
@@ -169,8 +172,30 @@ enum frame_type {
     DIAL_RESULT = 0x0e81, /* u32 request, u32 errno (0: connected); +fd when connected */
 
     /* ---- policy to auth */
-    POLICY_FAILURE = 0x0f01 /* u8 enum policy_failure, netaddr client, text login, text that stands for the password
+    POLICY_FAILURE = 0x0f01, /* u8 enum policy_failure, netaddr client, text login, text that stands for the password
                                (at most POLICY_HASH_MAX, may be empty), text service (at most POLICY_SERVICE_MAX) */
+
+    /* ---- auth to delivery */
+    MAILBOX_WANTED = 0x1001, /* text session name, text destination as in AGENT_WANTED for a Maildir; +fd: the agent's
+                                end of the session's channel */
+
+    /* ---- session to mailbox agent, over the channel that auth handed out: one question at a time. Messages are
+     * known by their index, from 0, the oldest first; what an index means does not change while the channel lasts */
+    MAILBOX_LIST = 0x1101, /* u32 first, u16 most (0: as many as fit into the answer) */
+    MAILBOX_READ,          /* u32 index, u32 lines of the body (MAILBOX_WHOLE: all of the message) */
+    MAILBOX_MARK,          /* u32 first (a multiple of 8), to the end: bitmap, bit 0 of its first octet is `first`:
+                              these are to be removed. Any number of frames; no answer */
+    MAILBOX_QUIT,          /* u32 how many are marked in all: removes them. The last question */
+    /* agent to session */
+    MAILBOX_OPENED = 0x1181, /* u8 enum mailbox_answer, u32 messages, u64 bytes of them all; once, unasked, first. When
+                                sizes are to be found out first it may take minutes. Not MAILBOX_READY: the last frame */
+    MAILBOX_ENTRIES,         /* u32 first, u16 n (0 only behind the last message), n times: u64 bytes, span unique id
+                                (RFC 1939 7: 1 to MAILBOX_UNIQUE_ID_MAX octets 0x21 to 0x7e) */
+    MAILBOX_BODY,            /* octets to the end, at least one; lines end with CRLF, dots are not stuffed. As many
+                                frames as it takes */
+    MAILBOX_END,             /* u8 1: that was all, and it ended with CRLF unless it was empty; 0: it cannot be read (to
+                                its end, where a MAILBOX_BODY came before) */
+    MAILBOX_DONE             /* u32 removed, u32 failed: still there; the last frame */
 };
 /* clang-format on */
 
@@ -296,6 +321,20 @@ enum job_outcome {
 };
 enum policy_failure { POLICY_FAILURE_PASSWORD = 0, POLICY_FAILURE_OTHER, POLICY_FAILURES };
 enum { POLICY_HASH_MAX = 64, POLICY_SERVICE_MAX = 32 };
+
+/* Whether a POP3 session gets its mailbox. */
+enum mailbox_answer {
+    MAILBOX_FAULT = 0, /* a fault of ours: [SYS/TEMP] */
+    MAILBOX_READY,
+    MAILBOX_IN_USE, /* by another session: [IN-USE] */
+    MAILBOX_NONE    /* the user's mail goes elsewhere, or no directory can have the name: [SYS/PERM] */
+};
+enum {
+    MAILBOX_UNIQUE_ID_MAX = 70,
+    MAILBOX_MESSAGES_MAX = 400000 /* of more the oldest are served; a bitmap of all fits a frame */
+};
+#define MAILBOX_WHOLE UINT32_MAX
+
 enum resolve_outcome { RESOLVE_TEMPORARY = 0, RESOLVE_FOUND, RESOLVE_NOT_FOUND };
 
 #endif

@@ -61,7 +61,9 @@
     EVENT(LOG_POLICY, "policy", WARNING, AGENT)                                                                      \
     EVENT(LOG_GRANTED, "granted", INFO, SERVER)                                                                      \
     EVENT(LOG_GRANT_REFUSED, "grant-refused", NOTICE, SERVER)                                                        \
-    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)
+    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)                                                   \
+    EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
+    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \

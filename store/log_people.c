@@ -46,7 +46,7 @@ static struct person *make_room(uint32_t pid) {
 
 /* Of these roles one process runs at a time: a new one means that the one before is gone. */
 static bool is_single(enum role role) {
-    return role != ROLE_VERIFIER && role != ROLE_LISTENER;
+    return role != ROLE_VERIFIER && !role_listens(role);
 }
 
 static void end(struct person *person) {
@@ -129,7 +129,5 @@ struct log_speaker log_people_speaker(uint32_t pid) {
                                     .client = &person->client};
     if (person->role == ROLE_POLICY) /* it has met strangers by then, as an agent has */
         return (struct log_speaker){.who = LOG_WHO_AGENT, .process = role_name(ROLE_POLICY)};
-    bool listener = person->role == ROLE_LISTENER;
-    return (struct log_speaker){.who = LOG_WHO_SERVER,
-                                .process = listener ? "listener" : role_name((enum role)person->role)};
+    return (struct log_speaker){.who = LOG_WHO_SERVER, .process = role_name((enum role)person->role)};
 }

@@ -9,7 +9,7 @@
 enum role {
     ROLE_NONE = 0,
     ROLE_MASTER,
-    ROLE_LISTENER, /* and its sessions */
+    ROLE_LISTENER, /* for SMTP, and its sessions */
     ROLE_AUTH,
     ROLE_VERIFIER,
     ROLE_KEYS,
@@ -19,11 +19,17 @@ enum role {
     ROLE_RESOLVER,
     ROLE_LOG,
     ROLE_POLICY, /* hears another server's reports of failed logins */
+    ROLE_POP3,    /* the listener for POP3, and its sessions */
     ROLE_COMMAND, /* the command line, in the master's place when no server runs */
     ROLE_COUNT
 };
 
 const char *role_name(enum role role);
+
+/* Whether it accepts connections and forks sessions: ROLE_LISTENER, ROLE_POP3. */
+static inline bool role_listens(enum role role) {
+    return role == ROLE_LISTENER || role == ROLE_POP3;
+}
 
 enum role_descriptor {
     DESCRIPTOR_NONE = 0,
@@ -42,8 +48,9 @@ enum role_descriptor {
 /* Hardening that could not be had; CHILD_READY tells the master. */
 enum role_missing { MISSING_USER = 1, MISSING_ROOT = 2, MISSING_LANDLOCK = 4, MISSING_SECCOMP = 8 };
 
-/* Channels of auth: 64 verifiers, the listeners of the last 60 starts, keys, queue. */
-enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 136, ROLE_DESCRIPTORS = 80 };
+/* Channels of auth: 64 verifiers, the listeners of the last 60 starts for SMTP and for POP3, keys, queue, delivery.
+ */
+enum { ROLE_CONTROL_FD = 3, ROLE_CHANNELS = 200, ROLE_DESCRIPTORS = 80 };
 #define ROLE_LIMIT_NONE UINT64_MAX
 
 /* A listener's own descriptors lie from here on, where its sessions can have none: so its filter, which they inherit,

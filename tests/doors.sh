@@ -81,7 +81,7 @@ links() {
         case " $allowed " in *" $short "*) ;; *) breach "$path links $library" ;; esac
     done
     [ -n "$names" ] || names=' nothing but the C library'
-    if [ "$program" = session ]; then
+    if [ "$program" = session ] || [ "$program" = pop3 ]; then
         case $build in
         *sanitize*) ;;
         *)
@@ -101,6 +101,7 @@ ssl=
 case $build in *sanitize*) ssl='libssl libcrypto' ;; esac
 links gatepost 'libconfig libseccomp libsodium libidn2 libunistring libnettle'
 links session "$ssl"
+links pop3 "$ssl"
 links auth 'libsqlite3 libidn2'
 links verifier 'libsodium libunistring libcrypt libnettle'
 links keys 'libcrypto'

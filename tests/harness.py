@@ -26,7 +26,7 @@ BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 GATEPOST = os.path.join(TOP, "gatepost") if BUILD == os.path.join(TOP, "build") else os.path.join(BUILD, "gatepost")
 SANITIZED = "sanitize" in os.path.basename(BUILD)
 PATIENCE = 120.0 if SANITIZED else 60.0  # for things that happen at once on an idle machine
-ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver", "policy", "log")
+ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver", "policy", "log", "pop3")
 HOSTNAME = "mx.example.test"
 NO_QUOTA = {"messages_per_hour": 1000000, "messages_per_day": 1000000, "recipients_per_hour": 1000000,
             "recipients_per_day": 1000000, "suspend_after": 0}  # one that does not bind
@@ -293,7 +293,7 @@ class Server:
     running = []
     password = "correct horse battery"
 
-    def __init__(self, name, config=None, users=("alice", "bob"), start=True, environment=None):
+    def __init__(self, name, config=None, users=("alice", "bob"), start=True, environment=None, pop3=False):
         make_users()
         self.name, self.process, self.notify = name, None, None
         self.environment = own_environment(environment)
@@ -303,7 +303,8 @@ class Server:
         self.state, self.run = self.directory + "/state", self.directory + "/run"
         self.certificate, self.key = make_certificate(self.directory)
         self.config_path, self.log_path = self.directory + "/gatepost.conf", self.directory + "/log"
-        self.ports = {"mx": free_port(), "submission": free_port(), "submissions": free_port()}
+        self.roles = ("mx", "submission", "submissions") + (("pop3", "pop3s") if pop3 else ())
+        self.ports = {role: free_port() for role in self.roles}
         self.config = merge(self.standard(), config)
         self.write_config()
         Server.running.append(self)
@@ -318,7 +319,7 @@ class Server:
         return {
             "hostname": HOSTNAME, "state_directory": self.state, "run_directory": self.run,
             "local_domains": ["example.test"],
-            "listen": [listener("mx"), listener("submission"), listener("submissions")],
+            "listen": [listener(role) for role in self.roles],
             "tls": {"certificates": [{"certificate_file": self.certificate, "key_file": self.key}]},
             "auth": {"argon2_memory": "19M", "argon2_passes": 2},
             "limits": {"connections_per_address": 500, "connections_per_network": 500},
@@ -528,7 +529,7 @@ class Server:
     # -- clients
 
     def dial(self, role="mx", tls=None, host="127.0.0.1", greet=True, **rest):
-        return Wire(self.ports[role], host=host, tls=role == "submissions" if tls is None else tls, greet=greet, **rest)
+        return Wire(self.ports[role], host=host, tls=role in ("submissions", "pop3s") if tls is None else tls, greet=greet, **rest)
 
     def login(self, role="submission", user="alice@example.test", password=None):
         """A session that has logged in over TLS."""

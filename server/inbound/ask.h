@@ -1,4 +1,4 @@
-/* ask.h - what a session asks of auth and queue, one question at a time. Each function returns false when the answer
+/* ask.h - what a session asks of auth and queue (of a mailbox's agent: ask_mailbox.h), one question at a time. Each function returns false when the answer
  * did not come or made no sense: the process behind the channel is gone or restarting, and the session has to end. */
 #ifndef SERVER_INBOUND_ASK_H
 #define SERVER_INBOUND_ASK_H
@@ -27,8 +27,8 @@ struct ask_body {
 /* The channel to auth, and how long an answer may take. */
 void ask_open(int auth_fd, uint64_t wait_ms);
 
-/* The queue's channel, or -1 as long as auth has not handed out one. */
-int ask_queue_fd(void);
+/* The channel that auth has handed out, to the queue or to a mailbox's agent; -1: none yet. */
+int ask_other_fd(void);
 
 /* Tells who the client is, by the word of a listed proxy; once, first. */
 bool ask_announce(uint8_t role, const struct netaddr *client, const struct netaddr *local, bool by_proxy) MUST_USE;

@@ -51,13 +51,14 @@ bool client_under_tls(void) {
     return client.tls;
 }
 
-/* No question is open while the client is waited for: whatever stirs on the channels is their end. */
+/* No question to auth is open while the client is waited for: whatever stirs there is its end. On the other channel
+ * a mailbox's agent may be ahead of the client. */
 static enum client_status wait_for(short events, uint64_t deadline_ms, bool stoppable) {
     for (;;) {
         bool stopping = client.stop_deadline_ms != 0;
         struct pollfd waits[] = {{client.fd, events, 0},
                                  {client.auth_fd, POLLIN, 0},
-                                 {ask_queue_fd(), POLLIN, 0},
+                                 {ask_other_fd(), 0, 0},
                                  {stopping ? -1 : client.stop_fd, POLLIN, 0}};
         uint64_t now = clock_ms(), until = deadline_ms;
         if (stopping && client.stop_deadline_ms < until) until = client.stop_deadline_ms;

@@ -56,12 +56,12 @@ static void leave_signals_to_the_master(void) {
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
 }
 
-int listener_prepare(struct role_start *start) {
+int listener_prepare(struct role_start *start, const struct session_protocol *protocol) {
     leave_signals_to_the_master();
     settle_setup(start->memory);
     if (session_setup_get(&setup, start->payload) != 0) log_bug("session setup does not parse");
     if (setup.connections == 0) setup.connections = 1;
-    if (prepare_sockets(start) != 0 || !(listener.pool = pool_open(start, &setup))) {
+    if (prepare_sockets(start) != 0 || !(listener.pool = pool_open(start, &setup, protocol))) {
         log_fault("preparing the listener", errno);
         return -1;
     }
@@ -210,7 +210,7 @@ static int local_socket(void) {
 static void accept_from(unsigned socket) {
     for (int i = 0; i < ACCEPTS_A_ROUND && serves() && !is_full(); i++)
         if (!pool_serve(listener.pool, socket, listener.auth_channel)) return;
-    if (serves() && is_full()) overflow_refuse(&setup.sockets[socket], listener.pool->wires.sockets[socket]);
+    if (serves() && is_full()) overflow_refuse(listener.pool, socket);
 }
 
 /* One round; false: the master is gone. */

@@ -3,14 +3,13 @@
 #include "server/inbound/overflow.h"
 
 #include "auth/relay.h"
-#include "server/inbound/reply.h"
 #include "store/clock.h"
 #include "store/log.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PER_SECOND = 500, LOG_EVERY_MS = 10000, SOME_OCTETS = 1 << 20 };
+enum { LINE_BYTES = 512, PER_SECOND = 500, LOG_EVERY_MS = 10000, SOME_OCTETS = 1 << 20 };
 
 static CHILD_PARENT struct {
     uint64_t second_began_ms;
@@ -50,32 +49,37 @@ bool overflow_may_refuse(void) {
 }
 
 /* Before TLS nothing can be said where TLS comes first: a client takes the end for "try again later". */
-static void refuse(int fd, bool say, enum reason reason) {
-    uint8_t storage[REPLY_LINE_MAX];
+static void refuse(const struct session_protocol *protocol, int fd, bool say, enum reason reason) {
+    uint8_t storage[LINE_BYTES];
     struct buf out = BUF_OVER(storage);
-    reply_put_reason(&out, reason);
+    protocol->put_refusal(&out, reason);
     if (say && send(fd, out.p, out.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) (void)0; /* it has gone */
     /* Dropped in the kernel: a close with octets unread is a reset, which could overtake the line. */
     if (recv(fd, NULL, SOME_OCTETS, MSG_DONTWAIT | MSG_TRUNC) < 0) (void)0;
     close(fd);
 }
 
-void overflow_refuse(const struct session_socket *socket, int fd) {
+static bool has_tls_first(const struct pool *pool, unsigned socket) {
+    uint8_t role = pool->setup->sockets[socket].role;
+    return role == RELAY_ROLE_SUBMISSIONS || role == RELAY_ROLE_POP3S;
+}
+
+void overflow_refuse(const struct pool *pool, unsigned socket) {
     while (overflow_may_refuse()) {
         struct sockaddr_storage address;
         socklen_t n = sizeof address;
         overflow.in_second++; /* also a failure, so that none is tried for ever */
-        int client = accept4(fd, (struct sockaddr *)&address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int client = accept4(pool->wires.sockets[socket], (struct sockaddr *)&address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client < 0) return;
-        refuse(client, socket->role != RELAY_ROLE_SUBMISSIONS, REASON_SERVER_BUSY);
+        refuse(pool->protocol, client, !has_tls_first(pool, socket), REASON_SERVER_BUSY);
         struct netaddr who;
         if (netaddr_from_socket(&who, &address)) note(REASON_SERVER_BUSY, &who);
     }
 }
 
-void overflow_turn_away(const struct session_socket *socket, int fd, const struct netaddr *client,
+void overflow_turn_away(const struct pool *pool, unsigned socket, int fd, const struct netaddr *client,
                         enum reason reason) {
-    refuse(fd, socket->role != RELAY_ROLE_SUBMISSIONS, reason);
+    refuse(pool->protocol, fd, !has_tls_first(pool, socket), reason);
     note(reason, client);
 }
 

@@ -4,7 +4,6 @@
 #include "server/inbound/pool.h"
 
 #include "server/inbound/overflow.h"
-#include "server/inbound/session.h"
 #include "server/inbound/stack.h"
 #include "server/inbound/tls.h"
 #include "server/process/confine.h"
@@ -83,11 +82,13 @@ static struct pool *allocate(uint32_t children) {
     return madvise(pool, n, MADV_DONTFORK) == 0 ? pool : NULL;
 }
 
-struct pool *pool_open(struct role_start *start, const struct session_setup *setup) {
+struct pool *pool_open(struct role_start *start, const struct session_setup *setup,
+                       const struct session_protocol *protocol) {
     struct pool *pool = allocate(setup->connections + SESSION_LOCAL_PLACES);
     if (!pool) return NULL;
     pool->start = start;
     pool->setup = setup;
+    pool->protocol = protocol;
     pool->ended = BUF_OVER(pool->ended_storage);
     pool->door = door_open(setup, setup->connections + SESSION_LOCAL_PLACES);
     if (!pool->door) return NULL;
@@ -124,7 +125,7 @@ static int child(void *context) {
     place->stop_fd = SESSION_STOP_FD;
     if (take_places(place) == 0 && close(ROLE_CONTROL_FD) == 0 && close_range(SESSION_FREE_FD, ~0U, 0) == 0 &&
         confine_session(most_descriptors()) == 0)
-        result = session_run(place);
+        result = place->protocol->run(place);
     _exit((int)result);
 }
 
@@ -281,7 +282,7 @@ static enum reason judge(const struct pool *pool) {
 static void serve(struct pool *pool, int auth_channel) {
     enum reason refusal = judge(pool);
     if (refusal != REASON_COUNT) {
-        overflow_turn_away(&pool->setup->sockets[place.socket], place.fd, &place.client, refusal);
+        overflow_turn_away(pool, place.socket, place.fd, &place.client, refusal);
         return;
     }
     if (!add(pool, auth_channel, &place, NULL))
@@ -292,7 +293,7 @@ static void serve(struct pool *pool, int auth_channel) {
 bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) {
     struct sockaddr_storage client;
     socklen_t n = sizeof client;
-    place = (struct session_place){.setup = pool->setup, .socket = socket};
+    place = (struct session_place){.protocol = pool->protocol, .setup = pool->setup, .socket = socket};
     place.fd = accept4(pool->wires.sockets[socket], (struct sockaddr *)&client, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (place.fd < 0) return false;
     if (find_ends(pool, &place, &client))
@@ -305,7 +306,7 @@ bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) {
 void pool_serve_local(struct pool *pool, int auth_channel) {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    place = (struct session_place){.setup = pool->setup, .local_user = true};
+    place = (struct session_place){.protocol = pool->protocol, .setup = pool->setup, .local_user = true};
     place.fd = accept4(pool->wires.submit, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (place.fd < 0) return;
     if (getsockopt(place.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || n != sizeof peer)

@@ -3,6 +3,7 @@
 #define SERVER_INBOUND_POOL_H
 
 #include "server/inbound/door.h"
+#include "server/inbound/session.h"
 #include "store/role.h"
 
 #include <sys/types.h>
@@ -31,6 +32,7 @@ struct pool_child {
 struct pool {
     struct role_start *start;
     const struct session_setup *setup;
+    const struct session_protocol *protocol;
     struct pool_wires wires;
     struct door *door;
     uint32_t by_pid[POOL_BUCKETS]; /* the first: its index, and 1; 0: none */
@@ -44,7 +46,8 @@ struct pool {
 
 /* Before confinement: memory and descriptors; those of `start` that children share get other numbers. NULL with
  * errno. */
-struct pool *pool_open(struct role_start *start, const struct session_setup *setup) MUST_USE;
+struct pool *pool_open(struct role_start *start, const struct session_setup *setup,
+                       const struct session_protocol *protocol) MUST_USE;
 
 /* The channel to an auth that knows none of the children yet: -1: there is none. */
 int pool_find_auth(struct pool *pool) MUST_USE;

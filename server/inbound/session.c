@@ -1,4 +1,4 @@
-/* session.c - the life of one connection: who it is, TLS, then lines and bodies until one side leaves.
+/* session.c - the life of one SMTP connection: who it is, TLS, then lines and bodies until one side leaves.
  * Runs in: session. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet of the
  * client's before auth knows who it is. */
 #include "server/inbound/session.h"
@@ -6,7 +6,9 @@
 #include "auth/relay.h"
 #include "server/inbound/body.h"
 #include "server/inbound/client.h"
-#include "server/inbound/proxy.h"
+#include "server/inbound/handshake.h"
+#include "server/inbound/line.h"
+#include "server/inbound/proxy_read.h"
 #include "server/inbound/smtp.h"
 #include "server/inbound/tls.h"
 #include "store/clock.h"
@@ -14,7 +16,7 @@
 
 #include <unistd.h>
 
-enum { PROXY_MS = 3000, ASK_MS = 120000, LAST_WORD_MS = 2000, OUT_BYTES = 40 << 10 };
+enum { ASK_MS = 120000, LAST_WORD_MS = 2000, OUT_BYTES = 40 << 10 };
 
 static CHILD_FIRST struct {
     const struct session_setup *setup;
@@ -92,43 +94,6 @@ static enum session_exit end_by(enum client_status status) {
 
 /* ---- before the first line */
 
-static bool read_proxy_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms) {
-    uint8_t line[PROXY_V1_MAX];
-    size_t n = PROXY_START;
-    memcpy(line, start, PROXY_START);
-    while (n < sizeof line && (line[n - 1] != '\n')) {
-        if (client_read_exactly(line + n, 1, deadline_ms) != CLIENT_FINE) return false;
-        n++;
-    }
-    return line[n - 1] == '\n' && line[n - 2] == '\r' &&
-           proxy_v1(span_of(line, n - 2), &session.client, &session.local);
-}
-
-static bool read_proxy_v2(const uint8_t start[PROXY_START], uint64_t deadline_ms) {
-    uint8_t head[PROXY_V2_HEAD], rest[PROXY_V2_REST_MAX];
-    memcpy(head, start, PROXY_START);
-    if (client_read_exactly(head + PROXY_START, sizeof head - PROXY_START, deadline_ms) != CLIENT_FINE) return false;
-    size_t n = proxy_v2_rest(head);
-    return n <= sizeof rest && client_read_exactly(rest, n, deadline_ms) == CLIENT_FINE &&
-           proxy_v2(head, span_of(rest, n), &session.client, &session.local);
-}
-
-/* The header of a listed peer says who the client is; it is not the client's own. */
-static bool read_proxy(void) {
-    uint8_t start[PROXY_START];
-    uint64_t deadline = clock_ms() + PROXY_MS;
-    if (client_read_exactly(start, sizeof start, deadline) != CLIENT_FINE) return false;
-    switch (proxy_version(start)) {
-    case PROXY_V1:
-        return read_proxy_v1(start, deadline);
-    case PROXY_V2:
-        return read_proxy_v2(start, deadline);
-    case PROXY_NONE:
-        break;
-    }
-    return false;
-}
-
 static bool refused(enum session_exit *exit_out) {
     struct ask_welcome welcome;
     if ((session.by_proxy && !ask_announce(session.smtp.role, &session.client, &session.local, true)) ||
@@ -146,41 +111,21 @@ static bool refused(enum session_exit *exit_out) {
     return true;
 }
 
-static void log_tls(enum log_event event, enum log_key key, const char *text) {
-    struct log_line line;
-    log_open(&line, event);
-    log_text(&line, key, text);
-    log_send(&line);
-}
-
-/* The keys process is needed for the handshake alone: its channel is closed right after. */
+/* False: it is over. */
 static bool shake_hands(int keys_fd, enum session_exit *exit_out) {
-    enum client_status status = client_start_tls(keys_fd, deadline_in(session.setup->tls_ms));
-    close(keys_fd);
+    enum handshake_end end = handshake(keys_fd, deadline_in(session.setup->tls_ms));
     session.smtp.keys_fd = -1;
-    if (status == CLIENT_FINE) {
-        log_tls(LOG_TLS, KEY_TLS, tls_description());
-        if (ask_tls(tls_description())) return true;
-        *exit_out = end_by(CLIENT_ALONE);
-        return false;
-    }
-    log_tls(LOG_TLS_FAILED, KEY_WHY, status == CLIENT_LATE ? "timeout" : tls_reason());
-    if (!ask_failure(SESSION_FAILURE_TLS)) status = CLIENT_ALONE;
-    *exit_out = leave("no TLS", status == CLIENT_ALONE ? SESSION_EXIT_FAULT : SESSION_EXIT_FINE);
-    return false;
+    if (end == HANDSHAKE_ALONE) *exit_out = end_by(CLIENT_ALONE);
+    if (end == HANDSHAKE_FAILED) *exit_out = leave("no TLS", SESSION_EXIT_FINE);
+    return end == HANDSHAKE_DONE;
 }
 
 static bool begin_with_tls(enum session_exit *exit_out) {
-    int keys_fd;
-    if (!tls_available() || !ask_keys(&keys_fd)) {
-        *exit_out = leave("TLS is not available", SESSION_EXIT_FAULT);
-        return false;
-    }
-    if (keys_fd < 0) {
-        *exit_out = leave("keys are not available", SESSION_EXIT_FAULT);
-        return false;
-    }
-    return shake_hands(keys_fd, exit_out);
+    int keys_fd = -1;
+    const char *why = handshake_keys(&keys_fd);
+    if (!why) return shake_hands(keys_fd, exit_out);
+    *exit_out = leave(why, SESSION_EXIT_FAULT);
+    return false;
 }
 
 /* ---- lines */
@@ -190,45 +135,6 @@ static enum client_status send_out(void) {
     if (out.n) status = client_send(buf_span(&out), deadline_in(session.setup->command_ms));
     buf_clear(&out);
     return status;
-}
-
-/* Drops octets up to the end of a line that is too long; true when that end was there. */
-static bool skip_line(void) {
-    struct span rest = client_rest();
-    for (size_t at = 0; at < rest.n;) {
-        size_t n = at + span_find(span_from(rest, at), '\n');
-        if (n == rest.n) break;
-        at = n + 1;
-        if (n == 0 || rest.p[n - 1] != '\r') continue;
-        client_take(at);
-        client_wipe(span_part(rest, 0, at));
-        session.skipping = false;
-        return true;
-    }
-    size_t keep = rest.n && rest.p[rest.n - 1] == '\r';
-    client_take(rest.n - keep);
-    client_wipe(span_part(rest, 0, rest.n - keep));
-    return false;
-}
-
-enum line_kind { LINE_NONE = 0, LINE_GOOD, LINE_BAD, LINE_ENDLESS };
-
-/* The next line, without its CRLF; *used_out counts it. ENDLESS: an LF that ends nothing, and no CRLF after it. */
-static enum line_kind find_line(struct span rest, struct span *line_out, size_t *used_out) {
-    bool bare = false;
-    for (size_t at = 0; at < rest.n;) {
-        size_t n = at + span_find(span_from(rest, at), '\n');
-        if (n == rest.n) break;
-        if (n > 0 && rest.p[n - 1] == '\r') {
-            *line_out = span_part(rest, 0, n - 1);
-            *used_out = n + 1;
-            bool clean = !bare && !memchr(rest.p, '\0', n - 1) && !memchr(rest.p, '\r', n - 1);
-            return clean ? LINE_GOOD : LINE_BAD;
-        }
-        bare = true;
-        at = n + 1;
-    }
-    return bare ? LINE_ENDLESS : LINE_NONE;
 }
 
 static enum reply long_reply(struct span start) {
@@ -241,11 +147,12 @@ static bool handle_line(enum smtp_next *next_out) {
     struct span rest = client_rest(), line;
     size_t used = 0;
     if (session.skipping) {
-        if (!skip_line()) return false;
+        if (!line_skip()) return false;
+        session.skipping = false;
         *next_out = smtp_bad_line(&session.smtp, session.skip_reply, &out);
         return true;
     }
-    switch (find_line(rest, &line, &used)) {
+    switch (line_find(rest, &line, &used)) {
     case LINE_NONE:
         if (rest.n > SMTP_AUTH_LINE_MAX) {
             session.skipping = true;
@@ -360,7 +267,7 @@ static enum session_exit begin(const struct session_place *place) {
     smtp_start(&session.smtp, place->setup, socket->role, socket->auth, tls_available() && !place->local_user,
                session.implicit_tls);
     session.by_proxy = place->by_proxy;
-    if (session.by_proxy && !read_proxy()) return without_proxy(place);
+    if (session.by_proxy && !proxy_read(&session.client, &session.local)) return without_proxy(place);
     if (refused(&result)) return result;
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
     buf_clear(&out);
@@ -377,7 +284,7 @@ static void log_end(void) {
     log_send(&line);
 }
 
-enum session_exit session_run(const struct session_place *place) {
+static enum session_exit run(const struct session_place *place) {
     uint64_t now = clock_ms();
     out = BUF_OVER(out_storage);
     session.setup = place->setup;
@@ -396,3 +303,5 @@ enum session_exit session_run(const struct session_place *place) {
     log_flush();
     return result;
 }
+
+const struct session_protocol session_smtp = {run, reply_put_reason};

@@ -2,9 +2,13 @@
 #ifndef SERVER_INBOUND_SESSION_H
 #define SERVER_INBOUND_SESSION_H
 
+#include "auth/reason.h"
 #include "server/inbound/session_setup.h"
 
+struct session_protocol;
+
 struct session_place {
+    const struct session_protocol *protocol;
     const struct session_setup *setup;
     unsigned socket;      /* of the setup's list: where the client came in */
     bool local_user;      /* by the local socket instead: there are no addresses */
@@ -14,7 +18,13 @@ struct session_place {
     struct netaddr client, local;
 };
 
-/* From the welcome to the last word; closes the connection. The result is the process's exit status. */
-enum session_exit session_run(const struct session_place *place);
+/* What the sessions of one program speak: each main has one of these two. */
+struct session_protocol {
+    /* From the welcome to the last word; closes the connection. The result is the process's exit status. */
+    enum session_exit (*run)(const struct session_place *place);
+    /* Appends the line for who is turned away before there is a session. */
+    void (*put_refusal)(struct buf *out, enum reason reason);
+};
+extern const struct session_protocol session_smtp, session_pop3;
 
 #endif

@@ -24,6 +24,7 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
         put_spans(b, setup->certificates[i].names, setup->certificates[i].n_names);
     }
     wire_put_networks(b, setup->proxy_from, setup->n_proxy_from);
+    wire_put_networks(b, setup->clear_login_from, setup->n_clear_login_from);
     put_spans(b, setup->local_domains, setup->n_local_domains);
     put_spans(b, setup->relay_domains, setup->n_relay_domains);
     wire_put_u32(b, setup->connections);
@@ -42,6 +43,7 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
     wire_put_u64(b, setup->login_ms);
     wire_put_u64(b, setup->session_ms);
     wire_put_u64(b, setup->shutdown_ms);
+    wire_put_u64(b, setup->idle_ms);
     wire_put_u8(b, setup->scram);
     wire_put_u8(b, setup->scram_plus);
     wire_put_u8(b, setup->ntlm);
@@ -82,6 +84,7 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->n_certificates = get_count(&w, SESSION_CERTIFICATES_MAX);
     for (uint32_t i = 0; i < setup->n_certificates; i++) get_certificate(&w, &setup->certificates[i]);
     setup->proxy_from = wire_get_networks(&w, SETUP_NETWORKS_MAX, &setup->n_proxy_from);
+    setup->clear_login_from = wire_get_networks(&w, SETUP_NETWORKS_MAX, &setup->n_clear_login_from);
     setup->local_domains = get_spans(&w, &setup->n_local_domains);
     setup->relay_domains = get_spans(&w, &setup->n_relay_domains);
     setup->connections = wire_get_u32(&w);
@@ -100,6 +103,7 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->login_ms = wire_get_u64(&w);
     setup->session_ms = wire_get_u64(&w);
     setup->shutdown_ms = wire_get_u64(&w);
+    setup->idle_ms = wire_get_u64(&w);
     setup->scram = wire_get_u8(&w);
     setup->scram_plus = wire_get_u8(&w);
     setup->ntlm = wire_get_u8(&w);

@@ -1,7 +1,7 @@
 /* smtp_auth.c - AUTH: base64 and the order of lines; what is in them is for the verifiers. RFC 4954.
  * Runs in: session. Trusts: auth for every verdict. Never: looks into a SASL message, keeps one. */
+#include "server/inbound/mechanism.h"
 #include "server/inbound/smtp.h"
-#include "server/inbound/tls.h"
 #include "store/base64.h"
 
 static BUF_LARGE uint8_t response_storage[SMTP_AUTH_LINE_MAX];
@@ -37,52 +37,9 @@ static enum smtp_next put_outcome(struct smtp *smtp, const struct ask_auth *answ
     return smtp_say(REPLY_AUTH_LATER, out);
 }
 
-enum need { NEEDS_PLUS = 1, NEEDS_SCRAM = 2, NEEDS_NTLM = 4, USES_BINDING = 8 };
-
-static const struct offer {
-    const char *name;
-    unsigned flags;
-} offers[] = {
-    {"SCRAM-SHA-256-PLUS", NEEDS_SCRAM | NEEDS_PLUS | USES_BINDING},
-    {"SCRAM-SHA-256", NEEDS_SCRAM | USES_BINDING},
-    {"PLAIN", 0},
-    {"LOGIN", 0},
-    {"NTLM", NEEDS_NTLM | USES_BINDING},
-};
-
-static bool is_offered(const struct smtp *smtp, const struct offer *offer) {
-    if ((offer->flags & NEEDS_SCRAM) && !smtp->setup->scram) return false;
-    if ((offer->flags & NEEDS_NTLM) && !smtp->setup->ntlm) return false;
-    return !(offer->flags & NEEDS_PLUS) || (smtp->setup->scram_plus && tls_binds());
-}
-
-static const struct offer *find_offer(const struct smtp *smtp, struct span name) {
-    for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
-        if (span_equal_nocase(name, span_text(offers[i].name)))
-            return is_offered(smtp, &offers[i]) ? &offers[i] : NULL;
-    return NULL;
-}
-
 void smtp_put_mechanisms(const struct smtp *smtp, const char *start, struct buf *out) {
-    for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
-        if (!is_offered(smtp, &offers[i])) continue;
-        buf_put_text(out, start);
-        buf_put_text(out, offers[i].name);
-        start = " ";
-    }
+    mechanism_put(smtp->setup, start, " ", out);
     buf_put_text(out, "\r\n");
-}
-
-/* Asks auth; what the connection is bound to goes with it where the mechanism has a use for it. */
-static bool ask(const struct smtp *smtp, const struct offer *offer, bool initial, struct span response,
-                struct ask_auth *out) {
-    struct ask_auth_start start = {
-        .tls = smtp->tls, .initial = initial, .mechanism = span_text(offer->name), .response = response};
-    if (offer->flags & USES_BINDING) {
-        start.exporter = tls_exporter();
-        start.end_point = tls_end_point();
-    }
-    return ask_auth(&start, out);
 }
 
 enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *out) {
@@ -94,13 +51,13 @@ enum smtp_next smtp_auth(struct smtp *smtp, struct span argument, struct buf *ou
     if (!smtp->esmtp) return smtp_fail(smtp, REPLY_AUTH_NEEDS_EHLO, out);
     if (smtp->authenticated) return smtp_fail(smtp, REPLY_AUTH_TWICE, out);
     if (argument.n == 0) return smtp_fail(smtp, REPLY_BAD_AUTH, out);
-    const struct offer *offer = find_offer(smtp, span_part(argument, 0, end));
+    const struct mechanism_offer *offer = mechanism_find(smtp->setup, span_part(argument, 0, end));
     if (!offer) return smtp_fail_login(smtp, REPLY_AUTH_MECHANISM, out);
     if (smtp->auth_has_mail && !ask_reset()) return smtp_broken(smtp, out);
     smtp->auth_has_mail = false;
     /* "=" is an empty response; none at all is something else. */
     bool well_formed = span_equal(text, SPAN("=")) || base64_decode(text, &response);
-    bool heard = well_formed && ask(smtp, offer, text.n > 0, buf_span(&response), &answer);
+    bool heard = well_formed && mechanism_ask(offer, smtp->tls, text.n > 0, buf_span(&response), &answer);
     explicit_bzero(response_storage, response.n);
     if (!well_formed) return smtp_fail_login(smtp, REPLY_AUTH_MALFORMED, out);
     return heard ? put_outcome(smtp, &answer, out) : smtp_broken(smtp, out);

@@ -187,7 +187,7 @@ enum smtp_next smtp_rcpt(struct smtp *smtp, struct span argument, struct buf *ou
 }
 
 static enum reply body_forbidden(const struct smtp *smtp) {
-    if (smtp->accepted) return ask_queue_fd() >= 0 ? REPLY_NONE : REPLY_FAULT; /* ours: never a 5xx */
+    if (smtp->accepted) return ask_other_fd() >= 0 ? REPLY_NONE : REPLY_FAULT; /* ours: never a 5xx */
     return smtp->tried ? REPLY_NO_RECIPIENTS : REPLY_RCPT_FIRST;
 }
 

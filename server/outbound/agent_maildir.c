@@ -120,17 +120,6 @@ static int refuse_all(const struct job_answer *answer) {
     return 0;
 }
 
-/* The user's directory below the mail directory, made when missing; takes the place of `directory`. */
-static int open_user(const char *domain, const char *local, int directory) {
-    int outer = maildir_directory(directory, domain);
-    int inner = outer < 0 ? -1 : maildir_directory(outer, local);
-    int error = errno;
-    if (outer >= 0) close(outer);
-    close(directory);
-    errno = error;
-    return inner;
-}
-
 int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbox, int *directory) {
     static char domain[MAILDIR_NAME_SIZE], local[MAILDIR_NAME_SIZE];
     static uint8_t results[16 << 10];
@@ -138,7 +127,7 @@ int agent_maildir_open(const struct agent_maildir *agent, struct job_inbox *inbo
     job_gather(inbox, results, sizeof results);
     if (!agent->capture) {
         if (!maildir_path(agent->destination, domain, local)) return NO_NAME;
-        *directory = open_user(domain, local, *directory);
+        *directory = maildir_user(*directory, domain, local);
     }
     return *directory < 0 || maildir_open(&room.maildir, *directory) != 0 ? errno : 0;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 64 << 10, LOCAL_BYTES_MAX = 240 };
+enum { BUFFER_BYTES = 64 << 10, LOCAL_BYTES_MAX = 240, SIZES_BYTES = 48 };
 
 static bool domain_octet(uint8_t c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
@@ -76,6 +76,13 @@ int maildir_directory(int parent, const char *name) {
     return -1;
 }
 
+int maildir_user(int directory, const char *domain, const char *local) {
+    int outer = maildir_directory(directory, domain), inner = outer < 0 ? -1 : maildir_directory(outer, local);
+    close_one(&outer);
+    close_one(&directory);
+    return inner;
+}
+
 int maildir_open(struct maildir *maildir, int directory) {
     *maildir = (struct maildir){directory, -1, -1, -1};
     if ((maildir->tmp = maildir_directory(directory, "tmp")) >= 0 &&
@@ -129,7 +136,32 @@ static bool name_file(struct maildir_file *file, const struct maildir_key *key) 
     buf_put_octet(&tmp, 'P');
     buf_put_number(&tmp, (uint64_t)getpid());
     buf_put_octet(&tmp, 0);
-    return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) && name.n < sizeof file->name - 32;
+    return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) && name.n < sizeof file->name - SIZES_BYTES;
+}
+
+/* What lies before the last `mark`; *after_out is what lies behind it. Nothing where there is none. */
+static struct span cut(struct span s, struct span mark, struct span *after_out) {
+    for (size_t n = s.n; n >= mark.n; n--) {
+        if (!span_equal(span_part(s, n - mark.n, mark.n), mark)) continue;
+        *after_out = span_from(s, n);
+        return span_part(s, 0, n - mark.n);
+    }
+    return *after_out = span_of(NULL, 0);
+}
+
+bool maildir_name_read(struct span base, uint64_t *crlf_bytes_out) {
+    struct span crlf_bytes, bytes, index;
+    uint64_t arrival, number, stored, size;
+    struct span rest = cut(cut(base, SPAN(",W="), &crlf_bytes), SPAN(",S="), &bytes);
+    size_t dot = span_find(rest, '.');
+    struct span unique = span_from(rest, dot + 1);
+    unique = span_part(unique, 0, span_find(unique, '.'));
+    if (!cut(unique, SPAN("R"), &index).n || !span_number(span_part(rest, 0, dot), UINT64_MAX, &arrival) ||
+        !span_number(index, UINT16_MAX, &number) || !span_number(bytes, INT64_MAX, &stored) ||
+        !span_number(crlf_bytes, INT64_MAX, &size) || size < stored)
+        return false;
+    *crlf_bytes_out = size;
+    return true;
 }
 
 static void remove_tmp(int directory, const char *name) {
@@ -165,8 +197,15 @@ size_t maildir_begin(struct maildir_batch *batch, const struct maildir_key *key,
     return number;
 }
 
+static uint64_t count_lines(struct span s) {
+    uint64_t lines = 0;
+    for (size_t at; (at = span_find(s, '\n')) < s.n; s = span_from(s, at + 1)) lines++;
+    return lines;
+}
+
 static void flush(struct maildir_batch *batch, size_t number) {
     struct maildir_file *file = &batch->files[number];
+    if (file->buffered) file->lines += count_lines(span_of(file->buffer, file->buffered));
     if (!file->error && file->buffered &&
         disk_write_span(file->fd, span_of(file->buffer, file->buffered), file->bytes) != 0)
         maildir_abandon(batch, number, errno);
@@ -177,6 +216,7 @@ static void flush(struct maildir_batch *batch, size_t number) {
 void maildir_write(struct maildir_batch *batch, size_t number, const void *p, size_t n) {
     struct maildir_file *file = &batch->files[number];
     const uint8_t *octets = p;
+    if (n) file->line_open = octets[n - 1] != '\n';
     while (n && !file->error) {
         size_t part = BUFFER_BYTES - file->buffered < n ? BUFFER_BYTES - file->buffered : n;
         memcpy(file->buffer + file->buffered, octets, part);
@@ -192,7 +232,8 @@ void maildir_end(struct maildir_batch *batch, size_t number) {
     free(file->buffer);
     file->buffer = NULL;
     if (file->error) return;
-    (void)snprintf(file->name + n, sizeof file->name - n, ",S=%llu", (unsigned long long)file->bytes);
+    unsigned long long bytes = file->bytes, crlf_bytes = bytes + file->lines + (file->line_open ? 2 : 0);
+    (void)snprintf(file->name + n, sizeof file->name - n, ",S=%llu,W=%llu", bytes, crlf_bytes);
     /* What is large begins its way to the disk at once; commit waits for each. */
     if (file->bytes > BUFFER_BYTES) (void)disk_calls()->begin_sync(file->fd);
 }

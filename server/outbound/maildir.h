@@ -23,6 +23,10 @@ bool maildir_path(struct span destination, char domain_out[MAILDIR_NAME_SIZE],
  * A descriptor, or -1 with errno. */
 int maildir_directory(int parent, const char *name) MUST_USE;
 
+/* Opens the user's directory below `directory`, which is closed, making what is missing. A descriptor, or -1 with
+ * errno. */
+int maildir_user(int directory, const char *domain, const char *local) MUST_USE;
+
 /* Opens tmp, new and cur in `directory` (which it owns from then on), making what is missing. 0, or -1 with errno. */
 int maildir_open(struct maildir *maildir, int directory) MUST_USE;
 void maildir_close(struct maildir *maildir);
@@ -38,7 +42,8 @@ struct maildir_file {
     char prefix[MAILDIR_NAME_MAX]; /* up to the hostname, with the dot before it */
     char tmp[MAILDIR_NAME_SIZE], name[MAILDIR_NAME_SIZE];
     int fd;
-    uint64_t bytes;
+    uint64_t bytes, lines;
+    bool line_open; /* the last octet ends no line */
     bool maybe_delivered;
     int error;       /* errno of what failed, 0: well so far */
     bool there;      /* it had been delivered before */
@@ -60,8 +65,12 @@ void maildir_write(struct maildir_batch *batch, size_t file, const void *p, size
 /* Gives a file up. */
 void maildir_abandon(struct maildir_batch *batch, size_t file, int error);
 
-/* The file is written: syncs it, and names it by its size. */
+/* The file is written: syncs it, and names it by its size, in octets and as it is with CRLF line ends. */
 void maildir_end(struct maildir_batch *batch, size_t file);
+
+/* Whether a file of that base name is a delivery of ours whose name says its size with CRLF line ends: all of its line
+ * ends are LF then. */
+bool maildir_name_read(struct span base, uint64_t *crlf_bytes_out);
 
 /* Moves all files of the batch into new, syncs the directory once. Then files[].error says for each: 0, it is
  * durable (or was there). The caller reads the errors and sets batch->n to 0. */

@@ -4,17 +4,21 @@
 
 #include "store/wire.h"
 
-enum { HOST_MAX = 255, USER_MAX = 512 };
+enum { HOST_MAX = 255, USER_MAX = 512, FILTER_BYTES_MAX = 8192 };
 
 void delivery_setup_put(struct buf *b, const struct delivery_setup *setup) {
     wire_put_span(b, setup->hostname);
     wire_put_u32(b, setup->agents_max);
+    wire_put_u32(b, setup->mailboxes_max);
+    wire_put_span(b, setup->mailbox_filter);
 }
 
 int delivery_setup_get(struct delivery_setup *setup, struct span payload) {
     struct wire w = wire_over(payload);
     setup->hostname = wire_get_span(&w, HOST_MAX);
     setup->agents_max = wire_get_u32(&w);
+    setup->mailboxes_max = wire_get_u32(&w);
+    setup->mailbox_filter = wire_get_span(&w, FILTER_BYTES_MAX);
     return wire_end(&w) ? 0 : -1;
 }
 

@@ -10,6 +10,8 @@ struct delivery_setup { /* DESCRIPTOR_DIRECTORY 0: mail directory (domain/local/
                            Maildir, if any */
     struct span hostname;
     uint32_t agents_max;
+    uint32_t mailboxes_max;     /* mailbox agents, besides those */
+    struct span mailbox_filter; /* of system calls, for these; may be empty */
 };
 
 enum smarthost_tls { SMARTHOST_TLS_STARTTLS = 0, SMARTHOST_TLS_IMPLICIT, SMARTHOST_TLS_NONE };

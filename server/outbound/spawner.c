@@ -88,17 +88,47 @@ static void children_ready(void *context, uint32_t events) {
     if (read(spawner->children.fd, &info, sizeof info) < 0 && errno != EAGAIN) log_bug("signal descriptor");
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         log_end(pid, status);
-        for (size_t i = 0; i < spawner->n_agents; i++)
-            if (spawner->agents[i] == pid) spawner->agents[i] = spawner->agents[--spawner->n_agents];
+        for (size_t i = 0; i < spawner->n_agents; i++) {
+            if (spawner->agents[i].pid != pid) continue;
+            spawner->n_mailboxes -= spawner->agents[i].mailbox;
+            spawner->agents[i] = spawner->agents[--spawner->n_agents];
+            break;
+        }
     }
+}
+
+static bool is_full(const struct spawner *spawner, bool mailbox) {
+    size_t most = spawner->agents_max < SPAWNER_AGENTS_MAX ? spawner->agents_max : SPAWNER_AGENTS_MAX;
+    size_t most_mailboxes =
+        spawner->mailboxes_max < SPAWNER_MAILBOXES_MAX ? spawner->mailboxes_max : SPAWNER_MAILBOXES_MAX;
+    return mailbox ? spawner->n_mailboxes >= most_mailboxes : spawner->n_agents - spawner->n_mailboxes >= most;
 }
 
 /* An agent whose channel the queue has closed may still be on its way out: its place is waited for, shortly. */
 static bool has_place(struct spawner *spawner) {
-    size_t most = spawner->agents_max < SPAWNER_AGENTS_MAX ? spawner->agents_max : SPAWNER_AGENTS_MAX;
     struct pollfd wait = {spawner->children.fd, POLLIN, 0};
-    if (spawner->n_agents >= most && poll(&wait, 1, ENDING_MS) > 0) children_ready(spawner, POLLIN);
-    return spawner->n_agents < most;
+    if (is_full(spawner, false) && poll(&wait, 1, ENDING_MS) > 0) children_ready(spawner, POLLIN);
+    return !is_full(spawner, false);
+}
+
+static bool fork_agent(struct spawner *spawner, const struct spawner_order *order, int channel, int keep) {
+    pid_t pid = fork();
+    if (pid == 0) be_agent(spawner, order, channel, keep);
+    if (pid < 0) {
+        log_fault("forking an agent", errno);
+        return false;
+    }
+    spawner->agents[spawner->n_agents++] = (struct spawner_agent){pid, order->mailbox};
+    spawner->n_mailboxes += order->mailbox;
+    return true;
+}
+
+bool spawner_fork_mailbox(struct spawner *spawner, const struct spawner_order *order, int channel, int keep) {
+    bool full = is_full(spawner, true);
+    if (full) log_fault("too many mailbox agents", 0);
+    bool forked = !full && fork_agent(spawner, order, channel, keep);
+    close(channel);
+    return forked;
 }
 
 void spawner_fork(struct spawner *spawner, const struct spawner_order *order, int keep) {
@@ -114,17 +144,13 @@ void spawner_fork(struct spawner *spawner, const struct spawner_order *order, in
         spawner_refuse(spawner, order, "no channel");
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0) be_agent(spawner, order, pair[0], keep);
-    close(pair[0]);
-    if (pid < 0) {
-        log_fault("forking an agent", errno);
-        spawner_refuse(spawner, order, "no process");
-    } else {
-        spawner->agents[spawner->n_agents++] = pid;
+    if (fork_agent(spawner, order, pair[0], keep)) {
         wire_put_u32(&b, order->agent);
         say(spawner, AGENT_READY, &b, pair[1]);
+    } else {
+        spawner_refuse(spawner, order, "no process");
     }
+    close(pair[0]);
     close(pair[1]);
 }
 

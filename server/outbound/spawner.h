@@ -7,11 +7,12 @@
 #include "store/loop.h"
 #include "store/role.h"
 
-enum { SPAWNER_AGENTS_MAX = 2048, SPAWNER_DESTINATION_MAX = 1024 };
+enum { SPAWNER_AGENTS_MAX = 2048, SPAWNER_MAILBOXES_MAX = 2048, SPAWNER_DESTINATION_MAX = 1024 };
 
-struct spawner_order { /* one AGENT_WANTED */
+struct spawner_order { /* one AGENT_WANTED, or a mailbox agent */
     uint32_t agent;
     uint8_t kind; /* enum destination_kind */
+    bool mailbox; /* by spawner_fork_mailbox: its channel is not the queue's */
     uint16_t destination_bytes;
     uint8_t destination[SPAWNER_DESTINATION_MAX];
 };
@@ -19,7 +20,7 @@ struct spawner_order { /* one AGENT_WANTED */
 struct spawner {
     struct role_start *start;
     struct loop loop;
-    uint32_t agents_max; /* the owner keeps it as its setup says */
+    uint32_t agents_max, mailboxes_max; /* the owner keeps them as its setup says */
     /* Takes an order: spawner_fork, now or later, or spawner_refuse. */
     void (*wanted)(const struct spawner_order *order);
     /* In the agent, which has only inbox, log socket and descriptor `keep` (6 then). Returns the exit status. */
@@ -33,8 +34,11 @@ struct spawner {
     struct loop_watch control, queue, children;
     struct frame_backlog backlog;
     int lifeline[2];
-    pid_t agents[SPAWNER_AGENTS_MAX];
-    size_t n_agents;
+    struct spawner_agent {
+        pid_t pid;
+        bool mailbox;
+    } agents[SPAWNER_AGENTS_MAX + SPAWNER_MAILBOXES_MAX];
+    size_t n_agents, n_mailboxes; /* in all; of them mailbox agents */
     bool draining;
 };
 
@@ -44,6 +48,11 @@ int spawner_open(struct spawner *spawner) MUST_USE;
 
 /* Forks an agent for the order and tells the queue. `keep`: a descriptor for it (it gets a copy), or -1. */
 void spawner_fork(struct spawner *spawner, const struct spawner_order *order, int keep);
+
+/* Forks an agent that serves over `channel`, which is closed here whatever comes of it; nobody is told. The number of
+ * these takes nothing from the queue's. False: there is none (it has been logged). */
+bool spawner_fork_mailbox(struct spawner *spawner, const struct spawner_order *order, int channel,
+                          int keep) MUST_USE;
 
 /* Agents end after the message that they have now; those forked from here on stay. */
 void spawner_retire(struct spawner *spawner);

@@ -21,6 +21,7 @@ static const char *const programs[ROLE_COUNT] = {
     [ROLE_QUEUE] = "gatepost-queue",       [ROLE_DELIVERY] = "gatepost-delivery",
     [ROLE_OUTBOUND] = "gatepost-outbound", [ROLE_RESOLVER] = "gatepost-resolver",
     [ROLE_LOG] = "gatepost-log",           [ROLE_POLICY] = "gatepost-policy",
+    [ROLE_POP3] = "gatepost-pop3",
 };
 
 /* Who speaks with whom. Sessions' own channels are made by auth. */
@@ -28,8 +29,9 @@ static const struct {
     enum role a, b;
 } links[] = {
     {ROLE_AUTH, ROLE_QUEUE},        {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
-    {ROLE_AUTH, ROLE_LISTENER},     {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND},
-    {ROLE_OUTBOUND, ROLE_RESOLVER}, {ROLE_AUTH, ROLE_POLICY},
+    {ROLE_AUTH, ROLE_LISTENER},     {ROLE_AUTH, ROLE_POP3},      {ROLE_AUTH, ROLE_DELIVERY},
+    {ROLE_QUEUE, ROLE_DELIVERY},    {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+    {ROLE_AUTH, ROLE_POLICY},
 };
 
 struct child *child_add(struct family *family, enum role role, uint8_t index) {
@@ -73,7 +75,7 @@ const char *child_programs(void) {
 
 /* Listener and sessions, and the parents of agents with theirs. */
 static bool meets_strangers(enum role role) {
-    return role == ROLE_LISTENER || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER ||
+    return role_listens(role) || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER ||
            role == ROLE_POLICY;
 }
 
@@ -132,6 +134,15 @@ static void tell_file(struct child *child, enum role_descriptor kind, uint8_t in
     close(fd);
 }
 
+/* The listening sockets that are this listener's, in the order of its setup (setup.c). */
+static void tell_sockets(struct child *child) {
+    const struct family *family = child->family;
+    uint8_t index = 0;
+    for (size_t i = 0; family->sockets && i < family->sockets->n; i++)
+        if (family->sockets->roles[i] == child->role)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, index++, family->sockets->fds[i]);
+}
+
 /* What a role keeps for its life, and would lose if it came a second time: a new one closes the one before. */
 static void tell_lasting_descriptors(struct child *child) {
     const struct family *family = child->family;
@@ -145,9 +156,11 @@ static void tell_lasting_descriptors(struct child *child) {
     }
     switch (child->role) {
     case ROLE_LISTENER:
-        for (size_t i = 0; family->sockets && i < family->sockets->n; i++)
-            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, (uint8_t)i, family->sockets->fds[i]);
+        tell_sockets(child);
         if (family->submit >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SUBMIT, 0, family->submit);
+        break;
+    case ROLE_POP3:
+        tell_sockets(child);
         break;
     case ROLE_AUTH:
         if (family->auth_control >= 0)

@@ -7,7 +7,7 @@
 #include "server/process/sockets.h"
 #include "store/loop.h"
 
-enum { CHILDREN_MAX = 128, CHILD_DEATHS = 3, FAMILY_KEYS_MAX = 256 };
+enum { CHILDREN_MAX = 192, CHILD_DEATHS = 3, FAMILY_KEYS_MAX = 256 };
 
 struct child {
     enum role role;               /* ROLE_NONE: the slot is free */
@@ -28,6 +28,8 @@ struct child {
     struct family *family;
 };
 
+enum { FAMILY_PLANS = 2 };
+
 /* All children and what is needed to start one. */
 struct family {
     struct child children[CHILDREN_MAX];
@@ -45,9 +47,11 @@ struct family {
     uint8_t next_listener;
     struct material good, fresh; /* certificates in service; those of the last reload, while they are being judged */
     uint32_t generation;         /* of the last material that was read */
-    bool listener_wanted;        /* a new listener is due at listener_at_ms */
-    bool listener_late;          /* it could not be had, which was logged */
-    uint64_t listener_at_ms;
+    struct family_plan {         /* a new listener: for SMTP, for POP3 */
+        bool wanted;             /* is due at at_ms */
+        bool late;               /* it could not be had, which was logged */
+        uint64_t at_ms;
+    } plans[FAMILY_PLANS];
     struct { /* what the keys process holds, each of the last generation that brought it */
         uint32_t generation;
         uint8_t name[KEY_NAME_BYTES];

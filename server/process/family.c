@@ -13,24 +13,18 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum {
-    LOG_BUFFER_BYTES = 4 << 20,
-    RESTART_PAUSE_MS = 1000,
-    DEATHS_WINDOW_MS = 1000,
-    LISTENER_INDEXES = 60,
-    LISTENERS_MAX = 50,
-    LISTENER_AGAIN_MS = 10000
-};
+enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000 };
 
 int family_check_users(const struct conf *conf, FILE *errors) {
     static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,
                                       ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG,
-                                      ROLE_POLICY};
+                                      ROLE_POLICY,   ROLE_POP3};
     int result = 0;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         uint32_t uid, gid;
         const char *name;
         if (roles[i] == ROLE_POLICY && !conf->hooks.n_policy) continue;
+        if (roles[i] == ROLE_POP3 && !family_wants_pop3(conf)) continue;
         if (setup_user(conf, roles[i], &uid, &gid, &name) == 0) continue;
         fprintf(
             errors,
@@ -104,21 +98,6 @@ static int start_one(struct family *family, enum role role, uint8_t index) {
     return 0;
 }
 
-/* Of no listener that runs: auth would take the new channel for the other's. There are fewer listeners than
- * numbers. */
-static uint8_t next_index(struct family *family) {
-    for (;;) {
-        uint8_t index = family->next_listener;
-        bool used = false;
-        family->next_listener = (uint8_t)((index + 1) % LISTENER_INDEXES);
-        for (size_t i = 0; i < CHILDREN_MAX; i++) {
-            const struct child *child = &family->children[i];
-            if (child->role == ROLE_LISTENER && child->pid && child->index == index) used = true;
-        }
-        if (!used) return index;
-    }
-}
-
 /* What LMTP servers need: bits. */
 enum { WANTS_OUTBOUND = 1, WANTS_RESOLVER = 2 };
 static unsigned wants_for(const char *delivery) {
@@ -155,7 +134,10 @@ int family_start(struct family *family) {
     if (wants_outbound(family->conf) && start_one(family, ROLE_OUTBOUND, 0) != 0) return -1;
     if (start_one(family, ROLE_QUEUE, 0) != 0 || start_one(family, ROLE_AUTH, 0) != 0) return -1;
     if (family->policy.n && start_one(family, ROLE_POLICY, 0) != 0) return -1;
-    if (start_one(family, ROLE_LISTENER, next_index(family)) != 0) return -1;
+    if (start_one(family, ROLE_LISTENER, family_listener_index(family, ROLE_LISTENER)) != 0) return -1;
+    if (family_wants_pop3(family->conf) &&
+        start_one(family, ROLE_POP3, family_listener_index(family, ROLE_POP3)) != 0)
+        return -1;
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (family->children[i].pid && family->children[i].role != ROLE_LOG) child_begin(&family->children[i]);
     return 0;
@@ -182,7 +164,7 @@ void family_plan_restart(struct child *child) {
 }
 
 uint64_t family_next_restart(const struct family *family) {
-    uint64_t next = family->listener_wanted ? family->listener_at_ms : UINT64_MAX;
+    uint64_t next = family_listeners_next(family);
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         const struct child *child = &family->children[i];
         if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms < next) next = child->restart_at_ms;
@@ -192,7 +174,7 @@ uint64_t family_next_restart(const struct family *family) {
 
 static void restart(struct child *child) {
     struct log_line line;
-    if (child->role == ROLE_LISTENER) child->index = next_index(child->family);
+    if (role_listens(child->role)) child->index = family_listener_index(child->family, child->role);
     child->restarts++;
     if (child_spawn(child) != 0) {
         if (child->pid) return; /* killed, and will be waited for */
@@ -207,14 +189,6 @@ static void restart(struct child *child) {
     log_number(&line, KEY_PID, (uint64_t)child->pid);
     log_number(&line, KEY_COUNT, child->restarts);
     log_send(&line);
-}
-
-bool family_other_listener(struct family *family, const struct child *but) {
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        const struct child *child = &family->children[i];
-        if (child->role == ROLE_LISTENER && child != but && child->ready && !child->draining) return true;
-    }
-    return false;
 }
 
 static int take_names(struct span body, uint8_t (*names_out)[KEY_NAME_BYTES], size_t max, size_t *n_out) {
@@ -239,7 +213,7 @@ int family_hear_keys(struct child *child, struct span body) {
 }
 
 int family_hear_certificates(struct child *child, struct span body) {
-    if (child->role != ROLE_LISTENER || child->said_ready || child->n_certificates) return -1;
+    if (!role_listens(child->role) || child->said_ready || child->n_certificates) return -1;
     return take_names(body, child->certificates, MATERIAL_MAX, &child->n_certificates);
 }
 
@@ -265,60 +239,22 @@ const struct material *family_material(const struct family *family, const struct
 }
 
 void family_serve(struct family *family, struct child *listener) {
-    family->listener_wanted = family->listener_late = false;
+    family_listener_had(family, listener->role);
     if (family->fresh.generation && listener->generation == family->fresh.generation) {
         material_close(&family->good);
         family->good = family->fresh;
         family->fresh = (struct material){0};
     }
     child_tell(listener, MASTER_ACCEPT, (struct span){0}, -1);
-    family_retire_listeners(family, listener);
+    family_retire_listeners(family, listener->role, listener);
 }
 
 bool family_refuse_material(struct family *family, const struct child *listener) {
     bool is_fresh = family->fresh.generation && listener->generation == family->fresh.generation;
     if (!is_fresh || !family->good.generation) return false;
     material_close(&family->fresh);
+    family_drop_unready_listeners(family);
     return true;
-}
-
-void family_want_listener(struct family *family) {
-    family->listener_wanted = true;
-    family->listener_at_ms = clock_ms();
-}
-
-/* Who serves goes on meanwhile. */
-static void no_listener(struct family *family, const char *why) {
-    if (family->listener_late) return;
-    family->listener_late = true;
-    struct log_line line;
-    log_open(&line, LOG_FAULT);
-    log_text(&line, KEY_WHAT, "a new listener cannot be started yet");
-    log_text(&line, KEY_WHY, why);
-    log_send(&line);
-}
-
-static void start_listener(struct family *family) {
-    size_t n = 0;
-    family->listener_at_ms = clock_ms() + LISTENER_AGAIN_MS; /* until one serves */
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        const struct child *child = &family->children[i];
-        if (child->role != ROLE_LISTENER) continue;
-        if (!child->ready && !child->draining) return; /* one successor at a time */
-        n++;
-    }
-    struct child *child = n < LISTENERS_MAX ? child_add(family, ROLE_LISTENER, next_index(family)) : NULL;
-    if (!child) {
-        no_listener(family, "too many that were replaced still have sessions");
-        return;
-    }
-    if (child_spawn(child) != 0) {
-        if (child->pid == 0) child->role = ROLE_NONE;
-        no_listener(family, "the process could not be made");
-        return; /* where there is one, it was killed, and will be waited for */
-    }
-    child_link(child);
-    child_begin(child);
 }
 
 void family_restart_due(struct family *family) {
@@ -327,28 +263,18 @@ void family_restart_due(struct family *family) {
         struct child *child = &family->children[i];
         if (child->role != ROLE_NONE && child->pid == 0 && child->restart_at_ms <= now) restart(child);
     }
-    if (family->listener_wanted && family->listener_at_ms <= now) start_listener(family);
-}
-
-void family_retire_listeners(struct family *family, const struct child *but) {
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *child = &family->children[i];
-        if (child->role != ROLE_LISTENER || child == but || child->draining) continue;
-        child->draining = child->removed = true;
-        child_tell(child, MASTER_DRAIN, (struct span){0}, -1);
-        if (child->pid == 0) child->role = ROLE_NONE;
-    }
+    family_listeners_due(family);
 }
 
 void family_forget(struct family *family, struct child *child) {
     uint32_t oldest = family->good.generation ? family->good.generation : family->generation;
     uint8_t storage[4];
     struct buf b = BUF_OVER(storage);
-    bool was_listener = child->role == ROLE_LISTENER;
+    bool was_listener = role_listens(child->role);
     child->role = ROLE_NONE;
     if (!was_listener) return;
     for (size_t i = 0; i < CHILDREN_MAX; i++)
-        if (family->children[i].role == ROLE_LISTENER && family->children[i].generation < oldest)
+        if (role_listens(family->children[i].role) && family->children[i].generation < oldest)
             oldest = family->children[i].generation;
     struct child *keys = child_find(family, ROLE_KEYS, 0);
     if (!keys || oldest == 0) return;
@@ -394,28 +320,20 @@ bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *
     return same;
 }
 
-static void drop_unready_listeners(struct family *family) {
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *child = &family->children[i];
-        if (child->role != ROLE_LISTENER || !child->pid || child->ready || child->draining) continue;
-        child->draining = child->removed = true;
-        kill(child->pid, SIGKILL);
-    }
-}
-
 void family_reconfigure(struct family *family, const struct conf *conf, const struct material *fresh) {
     family->conf = conf;
     material_close(&family->fresh);
     family->fresh = *fresh;
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *child = &family->children[i];
-        if (child->role == ROLE_NONE || child->role == ROLE_LISTENER || child->pid == 0) continue;
+        if (child->role == ROLE_NONE || role_listens(child->role) || child->pid == 0) continue;
         if (child_setup(child) != 0) log_fault("handing out the new configuration", errno);
     }
     if (wants_resolver(conf) && !child_find(family, ROLE_RESOLVER, 0) && start_one(family, ROLE_RESOLVER, 0) == 0)
         child_begin(child_find(family, ROLE_RESOLVER, 0));
     if (wants_outbound(conf) && !child_find(family, ROLE_OUTBOUND, 0) && start_one(family, ROLE_OUTBOUND, 0) == 0)
         child_begin(child_find(family, ROLE_OUTBOUND, 0));
-    drop_unready_listeners(family); /* they began with the configuration before */
-    family_want_listener(family);
+    family_drop_unready_listeners(family); /* they began with the configuration before */
+    family_want_listeners(family);
+    if (!family_wants_pop3(conf)) family_retire_listeners(family, ROLE_POP3, NULL);
 }

@@ -27,10 +27,21 @@ void family_plan_restart(struct child *child);
 uint64_t family_next_restart(const struct family *family);
 void family_restart_due(struct family *family);
 
-/* Has a new listener start beside those that run, again and again until one serves; the old ones are retired then. */
-void family_want_listener(struct family *family);
-void family_retire_listeners(struct family *family, const struct child *but);
-/* Whether another one serves. */
+/* Has a new listener of that role start beside those that run, again and again until one serves; the old ones of that
+ * role are retired then. */
+void family_want_listener(struct family *family, enum role role);
+/* The same for each role that the configuration asks for. */
+void family_want_listeners(struct family *family);
+void family_retire_listeners(struct family *family, enum role role, const struct child *but);
+/* For family.c: whether there is to be one for POP3; a number that no listener of the role has; one has been had; when
+ * (clock_ms) the next is due, and starting those that are; ending those that do not serve yet. */
+bool family_wants_pop3(const struct conf *conf);
+uint8_t family_listener_index(struct family *family, enum role role);
+void family_listener_had(struct family *family, enum role role);
+uint64_t family_listeners_next(const struct family *family);
+void family_listeners_due(struct family *family);
+void family_drop_unready_listeners(struct family *family);
+/* Whether another one of its role serves. */
 bool family_other_listener(struct family *family, const struct child *but);
 
 /* What the keys process and a listener say of the keys that they hold and need. -1: malformed, or not theirs to
@@ -43,7 +54,8 @@ int family_hear_certificates(struct child *child, struct span body) MUST_USE;
 enum family_pairs { FAMILY_PAIRS_UNKNOWN = 0, FAMILY_PAIRS_WHOLE, FAMILY_PAIRS_BROKEN };
 enum family_pairs family_pairs(const struct child *listener, size_t *wrong_out) MUST_USE;
 
-/* The listener was found good: it may take connections, its certificates are those in service, the others retire. */
+/* The listener was found good: it may take connections, its certificates are those in service, the others of its role
+ * retire. */
 void family_serve(struct family *family, struct child *listener);
 /* New certificates are of no use: those in service stay. False when the listener's are not new, or none is in
  * service. */

@@ -40,7 +40,7 @@ static void put_process(const struct child *child, struct control_peer *peer) {
     control_row_time(&row, "since", child->started_wall_ms);
     control_row_number(&row, "restarts", child->restarts);
     control_row_text(&row, "missing", buf_span(&missing));
-    if (child->role == ROLE_LISTENER) {
+    if (role_listens(child->role)) {
         control_row_number(&row, "sessions", child->busy);
         control_row_number(&row, "accepted", child->accepted);
     }

@@ -1,4 +1,4 @@
-/* main_session.c - the program gatepost-session: the listener and the sessions that it forks.
+/* main_session.c - the program gatepost-session: the listener for SMTP and the sessions that it forks.
  * Runs in: listener. Trusts: the master, for its setup. Never: accepts before it is confined. */
 #include "server/inbound/listener.h"
 #include "server/inbound/stack.h"
@@ -7,7 +7,9 @@
 static int serve(void *context) {
     struct role_start *start = context;
     uint32_t missing;
-    if (role_receive(start) != 0 || listener_prepare(start) != 0 || role_confine(start, &missing) != 0) return 1;
+    if (role_receive(start) != 0 || listener_prepare(start, &session_smtp) != 0 ||
+        role_confine(start, &missing) != 0)
+        return 1;
     return listener_run(start, missing);
 }
 

@@ -153,7 +153,7 @@ static void bury(pid_t pid, int status) {
     if (!child) return;
     bool expected = child->removed || child->draining;
     if (!expected || status != 0) family_log_end(child, status, expected);
-    bool listener_failed = child->role == ROLE_LISTENER && !child->ready && !expected;
+    bool listener_failed = role_listens(child->role) && !child->ready && !expected;
     child_gone(child);
     if (expected) {
         family_forget(&master.family, child);
@@ -167,7 +167,7 @@ static void bury(pid_t pid, int status) {
     } else if (listener_failed && family_refuse_material(&master.family, child)) {
         master_say(LOG_RELOAD_FAILED, "the listener with the new certificates did not start; those before stay");
         child->role = ROLE_NONE;
-        family_want_listener(&master.family);
+        family_want_listeners(&master.family);
     } else if (listener_failed && family_other_listener(&master.family, child)) {
         master_say(LOG_RELOAD_FAILED, "the new listener did not start; the one before goes on");
         child->role = ROLE_NONE; /* it is tried again */

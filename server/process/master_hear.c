@@ -11,7 +11,7 @@
 
 static void served(struct child *child) {
     child->ready = true;
-    if (child->role == ROLE_LISTENER) family_serve(&master.family, child);
+    if (role_listens(child->role)) family_serve(&master.family, child);
     if (master.phase == PHASE_STARTING && family_ready(&master.family)) master_ready();
 }
 
@@ -41,7 +41,7 @@ static void broken_pair(struct child *listener, size_t wrong) {
         master_stop("a certificate without its key");
     } else if (family_refuse_material(&master.family, listener)) {
         send_away(listener);
-        family_want_listener(&master.family);
+        family_want_listeners(&master.family);
     } else if (family_other_listener(&master.family, listener)) {
         send_away(listener);
     } else {
@@ -68,7 +68,7 @@ static void listener_ready(struct child *listener) {
 static void keys_heard(void) {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *listener = &master.family.children[i];
-        if (listener->role == ROLE_LISTENER && listener->pid && !listener->draining) listener_ready(listener);
+        if (role_listens(listener->role) && listener->pid && !listener->draining) listener_ready(listener);
     }
 }
 
@@ -84,7 +84,7 @@ static void child_ready(struct child *child, uint32_t missing) {
                                            : "no Landlock, or one that forbids to rename (before Linux 5.19)");
         log_send(&line);
     }
-    if (child->role == ROLE_LISTENER)
+    if (role_listens(child->role))
         listener_ready(child);
     else
         served(child);
@@ -124,8 +124,8 @@ void master_hear(struct child *child, const struct frame *frame) {
         return;
     }
     case CHILD_RENEW:
-        if (!child->draining && child->role == ROLE_LISTENER && master.phase == PHASE_SERVING)
-            family_want_listener(&master.family);
+        if (!child->draining && role_listens(child->role) && master.phase == PHASE_SERVING)
+            family_want_listener(&master.family, child->role);
         return;
     case CHILD_STATUS:
         child->busy = wire_get_u32(&w);

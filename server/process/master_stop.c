@@ -23,10 +23,10 @@ static void kill_children(bool (*which)(const struct child *)) {
 }
 
 static bool is_listener(const struct child *child) {
-    return child->role == ROLE_LISTENER;
+    return role_listens(child->role);
 }
 static bool is_other(const struct child *child) {
-    return child->role != ROLE_LISTENER && child->role != ROLE_LOG;
+    return !role_listens(child->role) && child->role != ROLE_LOG;
 }
 static bool is_any(const struct child *child) {
     return child->role != ROLE_NONE;

@@ -15,7 +15,7 @@
 #define BIT(role) (1U << (role))
 enum {
     ALL = ~0U,
-    LISTENER = BIT(ROLE_LISTENER),
+    LISTENER = BIT(ROLE_LISTENER) | BIT(ROLE_POP3),
     AUTH = BIT(ROLE_AUTH),
     VERIFIER = BIT(ROLE_VERIFIER),
     KEYS = BIT(ROLE_KEYS),
@@ -157,7 +157,7 @@ static const struct row {
     {FILES, "getdents64", ALWAYS, "recovery; looking for a message already delivered"},
     {QUEUE, "fallocate", ALWAYS, "a segment"},
     {QUEUE, "fstatfs", ALWAYS, "free space"},
-    {AUTH | QUEUE, "flock", ALWAYS, "the lock on its directory"},
+    {AUTH | QUEUE | DELIVERY, "flock", ALWAYS, "the lock on its directory; on a mailbox that is open by POP3"},
     {AUTH | QUEUE, "clock_nanosleep", ALWAYS, "waiting for that lock"},
     {DELIVERY | QUEUE, "sync_file_range", ALWAYS, "large messages start on their way to the disk early"},
     {DELIVERY, "io_setup", ALWAYS, "the files of a batch are synced together"},
@@ -237,6 +237,17 @@ static const char *const parent_only[] = {
     "clone",     "wait4", "socketpair", "setrlimit", "seccomp", "dup2", "dup3", "pipe2", "getrlimit",
 #ifndef GATEPOST_SANITIZED
     "prlimit64",
+#endif
+};
+
+/* All that is left to a mailbox agent, as far as delivery's filter allows it; nothing that is its parent's only. */
+static const char *const mailbox_calls[] = {
+    "recvmsg", "sendmsg", "poll", "ppoll", "close", "read", "write", "writev", "pread64", "pwritev", "openat", "fstat",
+    "newfstatat", "getdents64", "unlinkat", "rename", "renameat", "fsync", "clock_gettime", "brk", "mmap", "munmap",
+    "mremap", "mprotect", "madvise", "futex", "sysinfo", "fcntl", "exit_group", "rt_sigreturn", "restart_syscall",
+    "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek", "getrandom",
+#ifdef GATEPOST_SANITIZED
+    "prctl", "sigaltstack", "sched_yield", "uname", "prlimit64", "readlink", "open", "ioctl",
 #endif
 };
 
@@ -368,6 +379,24 @@ int sandbox_child_filter(enum role role, struct buf *out) {
         int call = seccomp_syscall_resolve_name(parent_only[i]);
         if (call < 0 && call != __NR_SCMP_ERROR) continue;
         int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0);
+        if (error == 0) continue;
+        errno = -error;
+        goto out;
+    }
+    result = export_filter(filter, out);
+out:
+    seccomp_release(filter);
+    return result;
+}
+
+int sandbox_mailbox_filter(struct buf *out) {
+    int result = -1;
+    scmp_filter_ctx filter = empty_filter(SCMP_ACT_KILL_PROCESS, NULL);
+    if (!filter) return -1;
+    for (size_t i = 0; i < sizeof mailbox_calls / sizeof *mailbox_calls; i++) {
+        int call = seccomp_syscall_resolve_name(mailbox_calls[i]);
+        if (call < 0 && call != __NR_SCMP_ERROR) continue; /* another architecture's */
+        int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
         if (error == 0) continue;
         errno = -error;
         goto out;

@@ -35,6 +35,7 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
         [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
         [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
         [ROLE_LOG] = conf->users.log,           [ROLE_POLICY] = conf->users.policy,
+        [ROLE_POP3] = conf->users.pop3,
     };
     *name_out = names[role] ? names[role] : "";
     const struct passwd *user = getpwnam(*name_out);
@@ -92,15 +93,21 @@ static enum relay_role relay_role_of(enum conf_listener_role role) {
         return RELAY_ROLE_SUBMISSION;
     case CONF_LISTENER_SUBMISSIONS:
         return RELAY_ROLE_SUBMISSIONS;
+    case CONF_LISTENER_POP3:
+        return RELAY_ROLE_POP3;
+    case CONF_LISTENER_POP3S:
+        return RELAY_ROLE_POP3S;
     case CONF_LISTENER_NONE:
         break;
     }
     return RELAY_ROLE_UNKNOWN;
 }
 
-static int listener_sockets(const struct conf *conf, struct session_setup *setup) {
+/* Those of one listener, in the order in which child.c hands them out. */
+static int listener_sockets(const struct conf *conf, bool pop3, struct session_setup *setup) {
     for (size_t i = 0; i < conf->n_listeners; i++)
         for (size_t j = 0; j < conf->listeners[i].n_addresses; j++) {
+            if (conf_listener_is_pop3(conf->listeners[i].role) != pop3) continue;
             if (setup->n_sockets == SESSION_SOCKETS_MAX) return -1;
             enum relay_role role = relay_role_of(conf->listeners[i].role);
             setup->sockets[setup->n_sockets++] = (struct session_socket){
@@ -137,15 +144,20 @@ static struct span *domain_names(const struct conf *conf, bool local, uint32_t *
     return names;
 }
 
-static int put_listener(const struct conf *conf, const struct material *material, struct buf *b) {
+static int put_listener(const struct conf *conf, const struct material *material, bool pop3, struct buf *b) {
     int result = -1;
     struct session_setup *setup = calloc(1, sizeof *setup);
     if (!setup) abort();
     setup->hostname = span_text(conf->hostname);
     setup->proxy_from = conf->proxy_from.items;
     setup->n_proxy_from = (uint32_t)conf->proxy_from.n;
-    setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
-    setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
+    if (pop3) {
+        setup->clear_login_from = conf->pop3.clear_login_from.items;
+        setup->n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n;
+    } else {
+        setup->local_domains = domain_names(conf, true, &setup->n_local_domains);
+        setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
+    }
     setup->connections = conf->limits.connections;
     setup->connections_per_network = conf->limits.connections_per_network;
     setup->network_ipv4_bits = conf->limits.network_ipv4_bits;
@@ -162,11 +174,12 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->login_ms = conf->timeouts.login_ms;
     setup->session_ms = conf->timeouts.session_ms;
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
+    setup->idle_ms = conf->timeouts.pop3_ms;
     setup->scram = conf->auth.scram;
     setup->scram_plus = conf->auth.scram && conf->auth.scram_plus;
     setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
-    if (listener_sockets(conf, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
+    if (listener_sockets(conf, pop3, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
     session_setup_put(b, setup);
     result = 0;
 out:
@@ -192,6 +205,17 @@ static void put_queue(const struct conf *conf, const struct setup_facts *facts, 
     for (size_t i = 0; i < conf->queue.n_retry && i < QUEUE_RETRIES_MAX; i++)
         setup.retry_ms[setup.n_retry++] = conf->queue.retry_ms[i];
     queue_setup_put(b, &setup);
+}
+
+static int put_delivery(const struct conf *conf, struct buf *b) {
+    uint8_t storage[4096];
+    struct buf filter = BUF_OVER(storage);
+    if (sandbox_mailbox_filter(&filter) != 0) return -1;
+    delivery_setup_put(b, &(struct delivery_setup){.hostname = span_text(conf->hostname),
+                                                   .agents_max = AGENTS_TIMES * conf->delivery.agents,
+                                                   .mailboxes_max = conf->limits.connections,
+                                                   .mailbox_filter = buf_span(&filter)});
+    return 0;
 }
 
 static int put_outbound(const struct conf *conf, struct buf *b) {
@@ -247,7 +271,8 @@ static int put_verifier(const struct conf *conf, const struct setup_facts *facts
 static int put_payload(const struct conf *conf, const struct setup_facts *facts, enum role role, struct buf *b) {
     switch (role) {
     case ROLE_LISTENER:
-        return put_listener(conf, facts->material, b);
+    case ROLE_POP3:
+        return put_listener(conf, facts->material, role == ROLE_POP3, b);
     case ROLE_AUTH:
         return setup_put_auth(conf, facts, b);
     case ROLE_QUEUE:
@@ -265,9 +290,7 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
                        &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
     case ROLE_DELIVERY:
-        delivery_setup_put(b,
-                           &(struct delivery_setup){span_text(conf->hostname), AGENTS_TIMES * conf->delivery.agents});
-        return 0;
+        return put_delivery(conf, b);
     case ROLE_LOG:
         log_setup_put(b, &(struct log_setup){.syslog = conf->log.to == CONF_LOG_SYSLOG && !facts->stand_alone,
                                              .json = (conf->log.json || facts->log_json) && !facts->stand_alone,
@@ -290,6 +313,7 @@ static void common_limits(const struct conf *conf, enum role role, struct role_s
         start->common.files_max = files_limit(conf);
         break;
     case ROLE_LISTENER:
+    case ROLE_POP3:
         start->common.files_max = 64 + SESSION_SOCKETS_MAX;
         break;
     case ROLE_OUTBOUND: /* a line to each agent */

@@ -114,6 +114,8 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
         .local_sender_hosts = conf->local_sender_hosts.items,
         .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
+        .clear_login_from = conf->pop3.clear_login_from.items,
+        .n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n,
         .foreign = foreign_destination(conf),
         .stand_alone = facts->stand_alone,
         .verifiers = setup_verifiers(conf),

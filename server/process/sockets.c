@@ -78,7 +78,8 @@ bad:
     return -1;
 }
 
-static int open_one(struct sockets *out, const struct netaddr *address, const struct sockets *before, FILE *errors) {
+static int open_one(struct sockets *out, enum role role, const struct netaddr *address, const struct sockets *before,
+                    FILE *errors) {
     char text[NETADDR_TEXT_MAX];
     int fd = held_socket(before, address);
     if (fd < 0) fd = bind_socket(address);
@@ -89,18 +90,22 @@ static int open_one(struct sockets *out, const struct netaddr *address, const st
         return -1;
     }
     out->addresses[out->n] = *address;
+    out->roles[out->n] = role;
     out->fds[out->n++] = fd;
     return 0;
 }
 
 int sockets_open(struct sockets *out, const struct conf *conf, const struct sockets *before, FILE *errors) {
     *out = (struct sockets){0};
-    for (size_t i = 0; i < conf->n_listeners; i++)
-        for (size_t j = 0; j < conf->listeners[i].n_addresses; j++)
-            if (open_one(out, &conf->listeners[i].addresses[j], before, errors) != 0) {
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        const struct conf_listener *listener = &conf->listeners[i];
+        enum role role = conf_listener_is_pop3(listener->role) ? ROLE_POP3 : ROLE_LISTENER;
+        for (size_t j = 0; j < listener->n_addresses; j++)
+            if (open_one(out, role, &listener->addresses[j], before, errors) != 0) {
                 sockets_close(out);
                 return -1;
             }
+    }
     if (check_passed(out, errors) == 0) return 0;
     sockets_close(out);
     return -1;

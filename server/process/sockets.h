@@ -4,11 +4,13 @@
 #define SERVER_PROCESS_SOCKETS_H
 
 #include "conf/conf.h"
+#include "store/role.h"
 
 enum { SOCKETS_MAX = 32 };
 
 struct sockets {
     struct netaddr addresses[SOCKETS_MAX];
+    enum role roles[SOCKETS_MAX]; /* of the listener whose it is */
     int fds[SOCKETS_MAX];
     size_t n;
 };

@@ -1,7 +1,7 @@
 """run.py - transcripts against the real server: every *.chat beside this file, or those named on the command line.
 
 A transcript is read line by line; the part after # at the start of a line is a comment.
-    @port mx|submission|submissions     where to connect (mx unless said), at the start
+    @port mx|submission|submissions|pop3|pop3s     where to connect (mx unless said), at the start
     @source ADDRESS                     connect from this loopback address
     @auth-on-mx                         mx offers AUTH (a server of its own)
     @config KEY.KEY = VALUE             configuration for this transcript (it gets a server of its own)
@@ -72,8 +72,9 @@ def server_for(config):
     key = repr(sorted(config.items()))
     if key not in servers:
         config = dict(config)
-        auth_on_mx = config.pop("auth-on-mx", False)
-        server = Server("dialog %d" % (len(servers) + 1), config=config, users=("alice", "bob"), start=False)
+        auth_on_mx, pop3 = config.pop("auth-on-mx", False), config.pop("a-pop3-listener", False)
+        server = Server("dialog %d" % (len(servers) + 1), config=config, users=("alice", "bob"), start=False,
+                        pop3=pop3)
         if auth_on_mx:
             server.config["listen"][0]["auth"] = True
             server.write_config()
@@ -93,6 +94,8 @@ class Chat:
                     continue
                 if line.startswith("@port "):
                     self.port = line[6:].strip()
+                    if self.port.startswith("pop3"):
+                        self.config["a-pop3-listener"] = True
                 elif line.startswith("@source "):
                     self.source = line[8:].strip()
                 elif line.startswith("@auth-on-mx"):
@@ -172,13 +175,14 @@ class Chat:
         mechanism, header, name, secret = rest.split(" ")
         client = Scram(header, name)
         self.say("AUTH %s %s" % (mechanism, b64(client.first)))
-        self.prefix("334 ")
-        challenge = base64.b64decode(self.last[0][4:]).decode()
+        before = "+ " if self.port.startswith("pop3") else "334 "
+        self.prefix(before)
+        challenge = base64.b64decode(self.last[0][len(before):]).decode()
         binding = hashlib.sha256(self.wire.socket.getpeercert(binary_form=True)).digest() if header[0] == "p" else b""
         password = Server.password if secret == "right" else "wrong password"
         self.say(b64(client.final(challenge, password, binding)))
         if secret == "right":
-            self.prefix("334 " + b64(client.signature))
+            self.prefix(before + b64(client.signature))
 
     def message(self, rest):
         self.wire.send(body(self.id) + b".\r\n")

@@ -96,7 +96,7 @@ struct span tls_end_point(void) {
     return talk_world.bound ? SPAN("end point") : SPAN("");
 }
 
-int ask_queue_fd(void) {
+int ask_other_fd(void) {
     return talk_world.queue ? 98 : -1;
 }
 

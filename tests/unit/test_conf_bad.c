@@ -222,7 +222,7 @@ static const struct bad listeners[] = {
      "t.conf:2: listen.auth: a mx with login needs a certificate, or passwords would cross the net in the clear; set "
      "tls.certificates, or better auth = false and a submission listener\n"},
     {"listen = ( { role = \"submission\"; address = \"*:587\"; auth = false; } );", WITHOUT_LISTEN,
-     "t.conf:1: listen.auth: submission always asks for a login; remove this, or use role \"mx\"\n"},
+     "t.conf:1: listen.auth: submission and POP3 always ask for a login; remove this, or use role \"mx\"\n"},
 };
 
 static const struct bad domains[] = {

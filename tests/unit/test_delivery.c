@@ -22,7 +22,7 @@ static int queue;
 static void start(void) {
     static uint8_t storage[256];
     struct buf b = BUF_OVER(storage);
-    const struct delivery_setup setup = {SPAN("mx.example.test"), 2};
+    const struct delivery_setup setup = {.hostname = SPAN("mx.example.test"), .agents_max = 2, .mailboxes_max = 2};
     char capture[SCRATCH_BYTES + 16];
     int pair[2];
     delivery_setup_put(&b, &setup);

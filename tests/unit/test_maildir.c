@@ -110,7 +110,7 @@ Test(maildir, batch_and_redelivery, .init = open_all, .fini = remove_all) {
     cr_expect_eq(entries("new", last), MAILDIR_BATCH);
 
     /* Read and flagged meanwhile: found by a scan, also where size or host differ. */
-    (void)snprintf(from, sizeof from, "%s/new/1700000000.MSG1R1.host\\057one\\072example,S=6", root);
+    (void)snprintf(from, sizeof from, "%s/new/1700000000.MSG1R1.host\\057one\\072example,S=6,W=7", root);
     (void)snprintf(to, sizeof to, "%s/cur/1700000000.MSG1R1.other,S=9:2,S", root);
     cr_assert_eq(rename(from, to), 0);
     (void)snprintf(to, sizeof to, "%s/tmp/1700000000.MSG1R1.P1", root);

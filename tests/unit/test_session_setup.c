@@ -33,6 +33,9 @@ static size_t put_sample(struct buf *b) {
                                    .login_ms = 10,
                                    .session_ms = 11,
                                    .shutdown_ms = 12,
+                                   .idle_ms = 13,
+                                   .clear_login_from = networks,
+                                   .n_clear_login_from = 1,
                                    .scram = 1,
                                    .scram_plus = 1,
                                    .ntlm = 1,
@@ -43,6 +46,7 @@ static size_t put_sample(struct buf *b) {
 
 static void free_arrays(struct session_setup *setup) {
     free(setup->proxy_from);
+    free(setup->clear_login_from);
     free(setup->local_domains);
     free(setup->relay_domains);
 }
