@@ -281,7 +281,7 @@ int agent_mailbox_run(const struct agent_mailbox *agent) {
     room.state = OPEN;
     enum mailbox_answer answer = open_directory();
     if ((answer == MAILBOX_READY && confine_directory(room.maildir.directory) != 0) ||
-        confine_agent(agent->start) != 0 || confine_further(agent->filter) != 0) {
+        confine_agent_to(agent->filter) != 0) {
         log_fault("confining a mailbox agent", errno);
         return 1;
     }

@@ -2,11 +2,10 @@
 #ifndef SERVER_OUTBOUND_AGENT_MAILBOX_H
 #define SERVER_OUTBOUND_AGENT_MAILBOX_H
 
-#include "store/role.h"
+#include "store/span.h"
 
 struct agent_mailbox {
-    const struct role_start *start;
-    struct span filter;      /* of system calls, on top of an agent's; may be empty */
+    struct span filter;      /* of system calls, which names what is left */
     struct span session;     /* its name, for the log */
     struct span destination; /* "local@domain" */
     int channel;             /* to the session, non-blocking */

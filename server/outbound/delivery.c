@@ -35,7 +35,6 @@ static void wanted(const struct spawner_order *order) {
 
 static int be_mailbox(const struct spawner_order *order, const struct job_inbox *inbox, int directory) {
     const struct agent_mailbox agent = {
-        .start = spawner.start,
         .filter = setup.mailbox_filter,
         .session = session,
         .destination = span_of(order->destination, order->destination_bytes),

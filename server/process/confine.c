@@ -148,15 +148,15 @@ static int make_no_process(void) {
     return setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}) == 0 ? 0 : fault("setrlimit");
 }
 
-int confine_agent(const struct role_start *start) {
+int confine_agent_to(struct span filter) {
     if (make_no_process() != 0) return -1;
-    if (start->common.child_filter.n && install_filter(start->common.child_filter) != 0) return fault("seccomp");
-    return 0;
-}
-
-int confine_further(struct span filter) {
     return filter.n && install_filter(filter) != 0 ? fault("seccomp") : 0;
 }
+
+int confine_agent(const struct role_start *start) {
+    return confine_agent_to(start->common.child_filter);
+}
+
 
 int confine_session(unsigned descriptors) {
     struct rlimit most = {descriptors, descriptors};

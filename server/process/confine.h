@@ -15,8 +15,8 @@ int role_confine(const struct role_start *start, uint32_t *missing_out) MUST_USE
  * -1. */
 int confine_agent(const struct role_start *start) MUST_USE;
 
-/* A further filter for the calling process, which makes it less still; an empty one changes nothing. 0 or -1. */
-int confine_further(struct span filter) MUST_USE;
+/* The same with a filter of the agent's own in place of the setup's; an empty one allows what its parent may. */
+int confine_agent_to(struct span filter) MUST_USE;
 
 /* In a listener's child: no further processes, no descriptor but those that are there and others below `descriptors`
  * (at most ROLE_OWN_FD, or the filter that it has from the listener would allow it too much). 0 or -1. */

@@ -239,14 +239,14 @@ static const char *const parent_only[] = {
 #endif
 };
 
-/* All that is left to a mailbox agent, as far as its role's own filter allows it. */
+/* All that is left to a mailbox agent, as far as delivery's filter allows it; nothing that is its parent's only. */
 static const char *const mailbox_calls[] = {
     "recvmsg", "sendmsg", "poll", "ppoll", "close", "read", "write", "writev", "pread64", "pwritev", "openat", "fstat",
     "newfstatat", "getdents64", "unlinkat", "rename", "renameat", "fsync", "clock_gettime", "brk", "mmap", "munmap",
     "mremap", "mprotect", "madvise", "futex", "sysinfo", "fcntl", "exit_group", "rt_sigreturn", "restart_syscall",
-    "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek",
+    "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek", "getrandom",
 #ifdef GATEPOST_SANITIZED
-    "prctl", "sigaltstack", "sched_yield", "uname", "prlimit64", "readlink", "open", "getrandom", "ioctl",
+    "prctl", "sigaltstack", "sched_yield", "uname", "prlimit64", "readlink", "open", "ioctl",
 #endif
 };
 

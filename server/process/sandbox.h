@@ -15,8 +15,8 @@ int sandbox_filter_on(const char *architecture, enum role role, struct buf *out)
 /* Appends what a process that the role forks gets on top of it; nothing for roles that do not fork. 0, or -1. */
 int sandbox_child_filter(enum role role, struct buf *out) MUST_USE;
 
-/* Appends what a mailbox agent, which a hostile session speaks to, gets on top of that: it names what is allowed. 0, or
- * -1. */
+/* Appends what a mailbox agent of delivery's, which a hostile session speaks to, gets in its place: it names what is
+ * left. 0, or -1. */
 int sandbox_mailbox_filter(struct buf *out) MUST_USE;
 
 #endif
