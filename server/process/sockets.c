@@ -178,7 +178,7 @@ int sockets_control(const char *directory, const char *name) {
 int sockets_policy(struct sockets *out, const struct conf *conf, FILE *errors) {
     *out = (struct sockets){0};
     for (size_t i = 0; i < conf->hooks.n_policy; i++) {
-        if (open_one(out, &conf->hooks.policy[i], NULL, errors) == 0) continue;
+        if (open_one(out, ROLE_POLICY, &conf->hooks.policy[i], NULL, errors) == 0) continue;
         sockets_close(out);
         return -1;
     }

@@ -10,7 +10,7 @@ enum { SOCKETS_MAX = 32 };
 
 struct sockets {
     struct netaddr addresses[SOCKETS_MAX];
-    enum role roles[SOCKETS_MAX]; /* of the listener whose it is */
+    enum role roles[SOCKETS_MAX]; /* whose it is */
     int fds[SOCKETS_MAX];
     size_t n;
 };
