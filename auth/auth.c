@@ -10,6 +10,7 @@
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
+#include "auth/transaction_grant.h"
 #include "store/clock.h"
 
 #include <errno.h>
@@ -229,6 +230,8 @@ static void take_setup(struct auth *auth) {
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
     guessing_limit(auth);
+    /* With limits that are not in force old grants could outlive them. */
+    if (grant_limit(&auth->grants) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
 }
 
@@ -303,11 +306,15 @@ static int open_all(struct auth *auth) {
         log_fault("the lock of the directory", errno);
         return -1;
     }
-    auth->house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth->setup, &auth->quota};
+    struct database *db = database_open("gatepost.db", DATABASE_ACCOUNTS);
+    auth->house = (struct house){db, &auth->setup, &auth->quota, &auth->grants};
     if (!auth->house.db || account_salt_key(auth->house.db, auth->salt_key) != ACCOUNT_FOUND) return -1;
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
+    transaction_grant_watch(auth);
+    /* A full disk keeps nobody from starting: it grants nothing. */
+    if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
     find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
@@ -360,6 +367,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
         }
         if (auth.n_peers) wait = earlier(wait, EXPIRE_EVERY_MS);
         wait = earlier(wait, guessing_round(&auth));
+        wait = earlier(wait, grant_round(&auth.grants));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
         log_flush(); /* nothing waits while we do */

@@ -47,6 +47,7 @@ struct auth {
     struct login_cache cache;
     struct queue_timers login_timers; /* of exchanges */
     struct quota quota;
+    struct grants grants;
     struct notices notices;
     struct peer *peers;
     uint32_t n_peers;

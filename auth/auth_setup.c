@@ -35,6 +35,21 @@ static void put_throttle(struct buf *b, const struct throttle_limits *limits) {
     wire_put_networks(b, limits->exempt, limits->n_exempt);
 }
 
+static void put_grant(struct buf *b, const struct grant_limits *limits) {
+    wire_put_u8(b, limits->enabled);
+    wire_put_bytes(b, limits->boot, sizeof limits->boot);
+    wire_put_u64(b, limits->lifetime_ms);
+    wire_put_u32(b, limits->ipv6_bits);
+    wire_put_u32(b, limits->messages);
+    wire_put_u32(b, limits->recipients);
+    wire_put_u32(b, limits->users_per_address);
+    wire_put_u64(b, limits->shared_ms);
+    wire_put_networks(b, limits->networks, limits->n_networks);
+    wire_put_networks(b, limits->own, limits->n_own);
+    wire_put_networks(b, limits->gateways, limits->n_gateways);
+    wire_put_networks(b, limits->proxies, limits->n_proxies);
+}
+
 void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_span(b, setup->hostname);
     wire_put_span(b, setup->recipient_delimiter);
@@ -68,6 +83,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
         for (size_t period = 0; period < QUOTA_PERIODS; period++) wire_put_u32(b, setup->quota.most[what][period]);
     wire_put_u32(b, setup->quota.suspend_after);
     put_throttle(b, &setup->throttle);
+    put_grant(b, &setup->grant);
     wire_put_u32(b, setup->mail_uid);
     wire_put_u32(b, setup->mail_gid);
     wire_put_span(b, setup->mail_directory);
@@ -148,6 +164,22 @@ static void get_throttle(struct wire *w, struct throttle_limits *limits) {
     limits->exempt = wire_get_networks(w, AUTH_NETWORKS_MAX, &limits->n_exempt);
 }
 
+static void get_grant(struct wire *w, struct grant_limits *limits) {
+    limits->enabled = wire_get_u8(w);
+    wire_get_bytes(w, limits->boot, sizeof limits->boot);
+    limits->lifetime_ms = wire_get_u64(w);
+    limits->ipv6_bits = wire_get_u32(w);
+    limits->messages = wire_get_u32(w);
+    limits->recipients = wire_get_u32(w);
+    limits->users_per_address = wire_get_u32(w);
+    limits->shared_ms = wire_get_u64(w);
+    limits->networks = wire_get_networks(w, AUTH_NETWORKS_MAX, &limits->n_networks);
+    limits->own = wire_get_networks(w, AUTH_OWN_ADDRESSES_MAX, &limits->n_own);
+    limits->gateways = wire_get_networks(w, AUTH_OWN_ADDRESSES_MAX, &limits->n_gateways);
+    limits->proxies = wire_get_networks(w, AUTH_NETWORKS_MAX, &limits->n_proxies);
+    if (limits->ipv6_bits > 128) w->bad = true;
+}
+
 static void get_system_users(struct wire *w, struct auth_setup *setup) {
     setup->local_domain = wire_get_span(w, SETUP_TEXT_MAX);
     setup->local_relay = wire_get_u8(w);
@@ -182,6 +214,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->argon2_passes = wire_get_u32(&w);
     get_limits(&w, setup);
     get_throttle(&w, &setup->throttle);
+    get_grant(&w, &setup->grant);
     setup->mail_uid = wire_get_u32(&w);
     setup->mail_gid = wire_get_u32(&w);
     setup->mail_directory = wire_get_span(&w, SETUP_TEXT_MAX);
@@ -197,6 +230,10 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->relay_recipients);
     free(setup->system_users);
     free(setup->throttle.exempt);
+    free(setup->grant.networks);
+    free(setup->grant.own);
+    free(setup->grant.gateways);
+    free(setup->grant.proxies);
     free(setup->trusted_networks);
     free(setup->local_sender_hosts);
     free(setup->clear_login_from);

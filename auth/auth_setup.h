@@ -2,6 +2,7 @@
 #ifndef AUTH_AUTH_SETUP_H
 #define AUTH_AUTH_SETUP_H
 
+#include "auth/grant_address.h"
 #include "auth/nt_hash.h"
 #include "auth/quota_window.h"
 #include "auth/throttle.h"
@@ -9,6 +10,7 @@
 enum {
     AUTH_DOMAINS_MAX = 4096,
     AUTH_NETWORKS_MAX = 1024,
+    AUTH_OWN_ADDRESSES_MAX = 65536,
     AUTH_RELAY_RECIPIENTS_MAX = 65536,
     AUTH_SYSTEM_USERS_MAX = 65536
 };
@@ -63,6 +65,7 @@ struct auth_setup {
     struct span mail_directory;      /* home of users in dovecot.db: mail_directory/domain/local */
     struct span local_domain;        /* of system users' addresses */
     struct quota_limits quota;
+    struct grant_limits grant; /* likewise */
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */
     uint32_t n_system_users;

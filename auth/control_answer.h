@@ -93,5 +93,9 @@ void control_sender_change(struct auth *auth, struct control_peer *peer, const s
 void control_sender_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_throttle_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 void control_throttle_forget(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_grant_list(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_grant_add(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_grant_revoke(struct auth *auth, struct control_peer *peer, const struct control_request *request);
+void control_grant_flush(struct auth *auth, struct control_peer *peer, const struct control_request *request);
 
 #endif

@@ -11,19 +11,6 @@ struct listing {
     uint64_t wall_ms;
 };
 
-static struct span network_text(const struct network *network, char text[NETADDR_TEXT_MAX + 4]) {
-    struct netaddr first = {0};
-    char address[NETADDR_TEXT_MAX];
-    struct buf b = buf_over(text, NETADDR_TEXT_MAX + 4);
-    memcpy(first.octets, network->octets, sizeof first.octets);
-    buf_put_text(&b, netaddr_text(&first, address));
-    if (network->bits < 128) {
-        buf_put_octet(&b, '/');
-        buf_put_number(&b, netaddr_is_ipv4(&first) ? network->bits - 96U : network->bits);
-    }
-    return buf_span(&b);
-}
-
 /* The login of who it was at the last failure, as far as there still is such a user. */
 static struct span account_text(struct listing *listing, int64_t user_id, struct account *account) {
     if (user_id == 0) return SPAN("nobody");
@@ -42,13 +29,13 @@ static struct span account_text(struct listing *listing, int64_t user_id, struct
 static bool put_row(void *context, const struct throttle_row *row) {
     struct listing *listing = context;
     struct control_row *out = &listing->to->row;
-    char text[NETADDR_TEXT_MAX + 4];
+    char text[NETWORK_TEXT_MAX];
     struct account account;
     if (listing->held_only && !row->held) return true;
     control_row_open(out);
     control_row_text(out, "kind", row->is_network ? SPAN("network") : SPAN("account"));
     control_row_text(out, "name",
-                     row->is_network ? network_text(&row->network, text)
+                     row->is_network ? span_text(network_text(&row->network, text))
                                      : account_text(listing, row->user_id, &account));
     control_row_bool(out, "held", row->held);
     control_row_number(out, "failures", row->failures);

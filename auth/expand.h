@@ -8,10 +8,12 @@
 
 /* What facts are established from. */
 struct quota;
+struct grants;
 struct house {
     struct database *db;
     const struct auth_setup *setup;
-    struct quota *quota; /* auth/quota.h */
+    struct quota *quota;   /* auth/quota.h */
+    struct grants *grants; /* auth/grant.h; NULL: there are none */
 };
 
 /* An address in the form in which addresses are compared: local part as address_local_normal writes it, domain as

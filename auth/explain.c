@@ -227,6 +227,23 @@ static bool get_client(struct auth *auth, struct control_peer *peer, const struc
     return !wrong;
 }
 
+/* Whether grants have a part in it. */
+static void say_grant(struct explanation *to, const struct facts_client *client, const struct facts_sender *sender) {
+    const struct grant_limits *limits = &to->auth->setup.grant;
+    const char *fault = limits->enabled ? grant_address_fault(limits, &client->address) : NULL;
+    if (sender->facts.granted == FACT_YES)
+        say_fact(to, "grant of", span_of(sender->login, sender->login_n));
+    else if (sender->granted_others)
+        say_fact(to, "grant", SPAN("there is one for this address, but not for this sender"));
+    if (client->role == RELAY_ROLE_LOCAL || client->user_id) return;
+    if (!limits->enabled)
+        say_fact(to, "grants are", SPAN("off: grant.enabled is false"));
+    else if (fault)
+        say_fact(to, "no grant, address is", span_text(fault));
+    else if (!grant_helps(&to->auth->grants, &client->address))
+        say_fact(to, "no grant, address is", SPAN("one from which several users logged in lately"));
+}
+
 void explain(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
     uint8_t storage[1024];
     struct buf b = BUF_OVER(storage);
@@ -244,6 +261,7 @@ void explain(struct auth *auth, struct control_peer *peer, const struct control_
     enum reason reason = facts_mail(&auth->house, &client, bracket(from, &b), &sender);
     say_title(to, "MAIL FROM ", from.n ? from : SPAN("<>"));
     say_facts(to, &sender.facts);
+    say_grant(to, &client, &sender);
     say_title(to, "Rules", span_of(NULL, 0));
     say_rules(to, "mail", relay_sender_rules, relay_rule_sender, &sender.facts);
     say_reply(to, "mail", reason);

@@ -49,14 +49,15 @@ enum fact facts_enabled(const struct house *house, const struct facts_client *cl
     return enabled == FACT_YES ? is_not(quota_suspended(house->quota, payer)) : enabled;
 }
 
-enum fact facts_may_use(const struct house *house, const struct facts_client *client, const struct key *address) {
+enum fact facts_may_use(const struct house *house, const struct facts_client *client,
+                        const struct quota_principal *payer, const struct key *address) {
     struct account account;
     if (client->role == RELAY_ROLE_LOCAL) {
         if (!client->system) return FACT_NO;
         enum account_found found = account_find(house->db, key_span(&client->system->login), &account);
         return sender_allowed_system(house, client->system, found, address);
     }
-    int64_t id = client->user_id ? client->user_id : client->granted_id;
+    int64_t id = client->user_id ? client->user_id : payer->user_id;
     enum account_found found = id ? account_of(house->db, id, &account) : ACCOUNT_NONE;
     if (found != ACCOUNT_FOUND) return found == ACCOUNT_NONE ? FACT_NO : FACT_UNKNOWN;
     return sender_allowed(house, address, account_login(&account));
@@ -93,36 +94,74 @@ static void system_facts(const struct house *house, const struct facts_client *c
     quota_facts(house, out);
 }
 
-/* What there is to know of a principal; grants are neutral until they exist. */
-static void principal_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
+/* What there is to know of a user as the principal. */
+static void user_facts(const struct house *house, int64_t id, struct facts_sender *out) {
     struct account account;
-    int64_t id = client->user_id ? client->user_id : client->granted_id;
     struct relay_facts *facts = &out->facts;
-    facts->identity = is(client->user_id != 0);
-    facts->granted = FACT_NO;
-    facts->suspended = facts->sender_allowed = FACT_NO;
-    facts->message_quota_left = facts->recipient_quota_left = FACT_YES;
-    if (!id) return;
     enum account_found found = account_of(house->db, id, &account);
     if (found == ACCOUNT_FAILED) {
         facts->suspended = facts->sender_allowed = FACT_UNKNOWN;
-        if (!client->user_id) facts->granted = FACT_UNKNOWN;
         return;
     }
     facts->suspended = is(found == ACCOUNT_NONE || !account_may_send(&account));
+    facts->sender_allowed = FACT_NO;
     if (found == ACCOUNT_NONE) return;
     out->login_n = account.login_n;
     memcpy(out->login, account.login_octets, account.login_n);
     if (facts->sender_empty == FACT_NO && facts->sender_parses == FACT_YES)
         facts->sender_allowed = sender_allowed(house, &out->key, account_login(&account));
-    /* A grant counts only for the user's own addresses, DESIGN 4: the client is a stranger otherwise. */
-    if (!client->user_id) facts->granted = facts->sender_empty == FACT_YES ? FACT_NO : facts->sender_allowed;
-    if (facts->granted != FACT_YES && !client->user_id) {
-        out->login_n = 0;
+    out->payer.user_id = id;
+}
+
+static void forget_user(struct facts_sender *out) {
+    out->facts.suspended = out->facts.sender_allowed = FACT_NO;
+    out->payer = (struct quota_principal){0};
+    out->login_n = 0;
+}
+
+/* A grant's budget is a quota too. */
+static void budget_facts(const struct grant *grant, struct facts_sender *out) {
+    if (!grant->id) return;
+    out->budget_used = !grant->messages_left && out->facts.message_quota_left == FACT_YES;
+    if (!grant->messages_left) out->facts.message_quota_left = FACT_NO;
+    if (!grant->recipients_left) out->facts.recipient_quota_left = FACT_NO;
+}
+
+/* A grant counts only for the user's own addresses, DESIGN 4: the client is a stranger otherwise, and <> is nobody's
+ * own. */
+static void granted_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
+    struct grant candidates[GRANT_CANDIDATES] = {{.user_id = client->granted_id}};
+    struct relay_facts *facts = &out->facts;
+    size_t n = client->granted_id != 0;
+    if (facts->sender_empty == FACT_YES || facts->sender_parses != FACT_YES) return;
+    if (!n && house->grants && grant_find(house->grants, &client->address, candidates, &n) != ACCOUNT_FOUND) {
+        facts->granted = FACT_UNKNOWN;
         return;
     }
-    out->payer.user_id = id;
-    if (client->user_id) out->payer.credential_id = client->credential_id;
+    for (size_t i = 0; i < n && facts->granted == FACT_NO; i++) {
+        user_facts(house, candidates[i].user_id, out);
+        facts->granted = facts->sender_allowed;
+        if (facts->granted == FACT_NO) forget_user(out);
+        if (facts->granted != FACT_YES) continue;
+        out->grant_id = candidates[i].id;
+        quota_facts(house, out);
+        budget_facts(&candidates[i], out);
+    }
+    out->granted_others = n && facts->granted == FACT_NO;
+}
+
+static void principal_facts(const struct house *house, const struct facts_client *client, struct facts_sender *out) {
+    struct relay_facts *facts = &out->facts;
+    facts->identity = is(client->user_id != 0);
+    facts->granted = facts->suspended = facts->sender_allowed = FACT_NO;
+    facts->message_quota_left = facts->recipient_quota_left = FACT_YES;
+    if (!client->user_id) {
+        granted_facts(house, client, out);
+        return;
+    }
+    user_facts(house, client->user_id, out);
+    if (!out->payer.user_id) return;
+    out->payer.credential_id = client->credential_id;
     quota_facts(house, out);
 }
 

@@ -4,6 +4,7 @@
 #define AUTH_FACTS_H
 
 #include "auth/expand.h"
+#include "auth/grant.h"
 #include "auth/quota.h"
 #include "auth/relay.h"
 #include "auth/system_user.h"
@@ -14,7 +15,7 @@ struct facts_client {
     struct netaddr address;
     int64_t user_id;                  /* identity by AUTH; 0: none */
     int64_t credential_id;            /* by which; 0: not known */
-    int64_t granted_id;               /* a live grant's user; 0: none (grants come later) */
+    int64_t granted_id;               /* explain: this user has a live grant here; 0: as the grants say */
     const struct system_user *system; /* identity on LOCAL; NULL: none */
 };
 
@@ -26,6 +27,9 @@ struct facts_sender {
     uint8_t login[ADDRESS_MAX]; /* of the principal */
     size_t login_n;
     struct quota_principal payer; /* whose quota it is; views into the client's system user */
+    int64_t grant_id;             /* by which facts.granted is YES; 0: none, or explain's */
+    bool granted_others;          /* there is a live grant for this address, which is no good for this sender */
+    bool budget_used;             /* of the grant, and not of the quota: no more messages */
 };
 
 /* At MAIL: parses what follows "FROM:", looks up what the rules need, decides. */
@@ -55,9 +59,9 @@ enum reason facts_foreign(const struct house *house, const struct relay_facts *f
 enum fact facts_enabled(const struct house *house, const struct facts_client *client,
                         const struct quota_principal *payer) MUST_USE;
 
-/* Whether the principal may use the address as a sender; NO without one. */
+/* Whether the principal may use the address as a sender; NO without one. `payer`: likewise. */
 enum fact facts_may_use(const struct house *house, const struct facts_client *client,
-                        const struct key *address) MUST_USE;
+                        const struct quota_principal *payer, const struct key *address) MUST_USE;
 
 /* For mail of the queue's own: where a bounce to this address goes; an empty one is postmaster. FAILED: try later. */
 enum expand_outcome facts_route(const struct house *house, struct span plain, struct expansion *ends_out) MUST_USE;

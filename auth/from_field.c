@@ -13,7 +13,7 @@ bool from_field_wanted(const struct house *house, const struct facts_sender *sen
 static enum reason judge(const struct peer *peer, struct span address) {
     struct key key;
     if (!key_parse(&key, address)) return REASON_FROM_MALFORMED;
-    switch (facts_may_use(&peer->auth->house, &peer->client, &key)) {
+    switch (facts_may_use(&peer->auth->house, &peer->client, &peer->transaction.payer, &key)) {
     case FACT_YES:
         return REASON_SENDER_ACCEPTED;
     case FACT_NO:

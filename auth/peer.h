@@ -30,6 +30,8 @@ struct transaction {
     bool over_quota;  /* a recipient was */
     struct relay_facts facts;
     struct quota_principal payer;
+    int64_t grant_id;                   /* it rests on this grant; 0: on none */
+    bool grant_paid;                    /* its message is counted there */
     struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
     uint32_t accepted;                  /* RCPT commands */
     size_t ends;                        /* recipients that these came to */
@@ -89,6 +91,10 @@ struct peer {
     uint8_t tls[128];
     size_t tls_n;
     bool tls_said, keys_given, queue_given, mailbox_given;
+    bool granted; /* a grant has let it send */
+    uint8_t granted_login[ADDRESS_MAX];
+    size_t granted_login_n;  /* whose, for the log; 0: the MAIL before this was nobody's by a grant */
+    const char *granted_why; /* what the log says of grants where a stranger is refused; NULL: nothing */
     struct peer_count *same_address, *same_network;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;
@@ -96,6 +102,7 @@ struct peer {
     uint32_t overtime; /* frames after its last failure */
     struct transaction transaction;
     struct exchange exchange;
+    struct grant_hold grant_hold; /* of one who fetches mail */
     struct { /* an answer that must not overtake what the queue is to hear first */
         bool waits;
         uint16_t type;
@@ -111,6 +118,8 @@ static inline struct span peer_name(const struct peer *peer) {
 
 /* Whether a session of that listener's may have this role (enum relay_role). */
 bool peer_role_fits(enum role by, unsigned role);
+/* As the configuration writes it. */
+const char *peer_role_word(enum relay_role role);
 
 /* The channel of a listener's child that will announce its client; takes over the descriptor. Where it cannot be
  * watched it is closed, and the child sees that. */

@@ -126,7 +126,7 @@ void peer_count_leave(struct peer *peer) {
 }
 
 void peer_count_login(struct peer *peer) {
-    bool waits = peer->counted && peer_is_for_users(peer) && !peer->client.user_id;
+    bool waits = peer->counted && peer_is_for_users(peer) && !peer->client.user_id && !peer->granted;
     if (waits && !peer->waiting) peer->auth->counts.waiting++;
     if (!waits && peer->waiting) peer->auth->counts.waiting--;
     peer->waiting = waits;

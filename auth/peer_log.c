@@ -18,6 +18,9 @@ void peer_log_reason(struct peer *peer, enum log_event event, enum reason reason
     log_span(&line, key, what);
     if (peer->client.user_id) log_span(&line, KEY_LOGIN, span_of(peer->exchange.login, peer->exchange.login_n));
     if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
+    if (!peer->client.user_id && peer->granted_login_n)
+        log_span(&line, KEY_LOGIN, span_of(peer->granted_login, peer->granted_login_n));
+    if (!why && !reason_reply(reason)->accepts) why = peer->granted_why;
     if (why) log_text(&line, KEY_WHY, why);
     log_send(&line);
 }

@@ -7,6 +7,7 @@
 #include "auth/notice.h"
 #include "auth/route.h"
 #include "auth/suspend.h"
+#include "auth/transaction_grant.h"
 #include "store/message.h"
 #include "store/random.h"
 
@@ -144,6 +145,7 @@ static enum reason open_transaction(struct peer *peer, const struct facts_sender
     transaction->utf8 = parameters->smtputf8;
     transaction->facts = sender->facts;
     transaction->payer = sender->payer;
+    transaction->grant_id = sender->grant_id;
     transaction->header_from = from_field_wanted(&peer->auth->house, sender);
     return REASON_SENDER_ACCEPTED;
 }
@@ -154,11 +156,14 @@ static enum reason decide_mail(struct peer *peer, struct span argument, struct s
     enum reason reason = limits_at_mail(peer);
     if (!reason_reply(reason)->accepts) return reason;
     reason = facts_mail(&peer->auth->house, &peer->client, argument, &sender);
+    transaction_grant_note(peer, &sender);
     if (reason == REASON_OVER_QUOTA) suspend_consider(peer, &sender.payer, QUOTA_MESSAGES);
     if (!reason_reply(reason)->accepts) return reason;
     reason = check_parameters(peer, &sender, peer->transaction.esmtp, &parameters);
     if (!reason_reply(reason)->accepts) return reason;
-    return open_transaction(peer, &sender, &parameters, helo);
+    reason = open_transaction(peer, &sender, &parameters, helo);
+    if (reason_reply(reason)->accepts) transaction_grant_accepted(peer);
+    return reason;
 }
 
 int transaction_mail(struct peer *peer, struct frame *frame) {
@@ -243,11 +248,16 @@ static bool tell_recipients(struct peer *peer, const struct facts_recipient *rec
     return send_recipients(peer, &b);
 }
 
+static bool is_relayed(enum reason reason) {
+    return reason == REASON_RELAY_AUTHENTICATED || reason == REASON_RELAY_LOCAL || reason == REASON_RELAY_GRANTED;
+}
+
 /* One recipient more of the principal's. */
 static enum reason take_recipient(struct peer *peer, enum reason reason, uint32_t coming) {
-    if (reason != REASON_RELAY_AUTHENTICATED && reason != REASON_RELAY_LOCAL && reason != REASON_RELAY_GRANTED)
-        return reason;
-    switch (quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming)) {
+    enum fact taken = transaction_grant_take(peer, is_relayed(reason));
+    if (taken == FACT_YES && is_relayed(reason))
+        taken = quota_take_recipient(&peer->auth->quota, peer->transaction.reserved, coming);
+    switch (taken) {
     case FACT_YES:
         return reason;
     case FACT_NO:
@@ -264,8 +274,8 @@ static void over_quota(struct peer *peer) {
     peer->transaction.over_quota = true;
 }
 
-/* Suspension and the end of a quota may have come since MAIL; everything else was judged when T was opened. `coming`:
- * how many recipients are left in this group. */
+/* Suspension, the end of a quota and that of a grant may have come since MAIL; everything else was judged when T was
+ * opened. `coming`: how many recipients are left in this group. */
 static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t coming) {
     struct transaction *transaction = &peer->transaction;
     struct facts_recipient recipient;
@@ -276,7 +286,8 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t
     if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
     enum fact enabled = facts_enabled(&peer->auth->house, &peer->client, &transaction->payer);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;
-    if (enabled == FACT_YES) {
+    if (enabled == FACT_YES) reason = transaction_grant_judge(peer);
+    if (enabled == FACT_YES && reason_reply(reason)->accepts) {
         transaction->facts.recipient_quota_left =
             quota_left(&peer->auth->quota, &transaction->payer, QUOTA_RECIPIENTS);
         reason = facts_rcpt(&peer->auth->house, &transaction->facts, argument, &recipient, &peer->auth->ends);

@@ -116,6 +116,17 @@ struct conf {
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
 
+    struct {                           /* who checked the mail may send (POP before SMTP) */
+        bool enabled;                  /* default false */
+        uint64_t lifetime_ms;          /* after the login, default 15m */
+        uint32_t ipv6_bits;            /* what counts as one address in IPv6, default 128 */
+        uint32_t messages;             /* on one login, default 20 */
+        uint32_t recipients;           /* elsewhere, default 100 */
+        uint32_t users_per_address;    /* more of them, and it carries no grants; default 1 */
+        uint64_t shared_ms;            /* how long a login counts for that, default 1d */
+        struct conf_networks networks; /* private, loopback and the like that carry grants; empty by default */
+    } grant;
+
     struct {                         /* guessing passwords */
         bool enabled;                /* default true */
         uint32_t network_failures;   /* from one network, default 20 */

@@ -61,6 +61,8 @@ static void check_networks(const struct check *check) {
                 "from all of it passwords could be guessed without end");
     check_width(check, &conf->pop3.clear_login_from, "pop3.clear_login_from", 16, 32,
                 "passwords would cross networks that are not yours");
+    check_width(check, &conf->grant.networks, "grant.networks", 8, 7,
+                "no network that says nothing of who is in it is so wide");
     check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
 }
 

@@ -16,7 +16,7 @@ build="$build libcrypt-dev nettle-dev"
 # The demonstration: a certificate, role users, and two mail clients (swaks needs Net::SSLeay for TLS).
 run='openssl passwd curl swaks libnet-ssleay-perl'
 # Units, real clients and servers, sanitizers, the second compiler, the intruder's and the transcripts' drivers.
-test='libcriterion-dev python3 gss-ntlmssp python3-gssapi gsasl msmtp clang valgrind procps git git-email libmailtools-perl'
+test='libcriterion-dev python3 gss-ntlmssp python3-gssapi gsasl msmtp mpop fetchmail getmail6 clang valgrind procps git git-email libmailtools-perl'
 
 list="$build $run"
 only_list=no peers=no

@@ -61,6 +61,9 @@ listen = (
 );
 tls = { certificates = ( { certificate_file = "$cert"; key_file = "$key"; } ); };
 delivery = { foreign = "capture"; };
+# Who has just checked the mail may send without login. Loopback is listed because all clients are here, and both users
+# at one address: in service neither says who it is.
+grant = { enabled = true; networks = [ "127.0.0.1", "::1" ]; users_per_address = 2; };
 # All clients are on this host, and may be load generators: many connections from one address, many messages in each.
 # In service the defaults, 50, 100 and 1000, are meant.
 limits = { connections_per_address = 400; connections_per_network = 400; messages_per_session = 100000; };
@@ -107,6 +110,11 @@ swaks --helo laptop.example.test --server 127.0.0.1:2465 --tls-on-connect --tls-
   a stranger to alice (accepted), and to elsewhere (550, relay-denied):
 swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to alice@example.test
 swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to someone@elsewhere.example
+
+  POP before SMTP: alice at 127.0.0.1, as if her mail had just been checked from there (grants are for loopback too here,
+  because grant.networks lists it), sends without a login:
+$gatepost -c $conf grant add alice@example.test 127.0.0.1 && swaks --helo laptop.example.test --server 127.0.0.1:2525 --from alice@example.test --to someone@elsewhere.example
+$gatepost -c $conf grant list
 
   why:
 $gatepost -c $conf explain --ip 192.0.2.1 --role mx --from stranger@elsewhere.example --to someone@elsewhere.example

@@ -245,8 +245,16 @@ void database_on_end(struct database *db, void (*ended)(bool kept)) {
     db->ended = ended;
 }
 
+static int leave_out_grants(struct database *db, const char *file) {
+    struct statement *attach = database_statement(db, "ATTACH ?1 AS copy");
+    statement_put_text(attach, 1, span_text(file));
+    if (statement_run(attach) < 0) return -1;
+    int left_out = statement_run(database_statement(db, "DELETE FROM copy.grants"));
+    return statement_run(database_statement(db, "DETACH copy")) < 0 || left_out < 0 ? -1 : 0;
+}
+
 int database_copy(struct database *db, const char *file) {
     struct statement *statement = database_statement(db, "VACUUM INTO ?1");
     statement_put_text(statement, 1, span_text(file));
-    return statement_run(statement) < 0 ? -1 : 0;
+    return statement_run(statement) < 0 || leave_out_grants(db, file) != 0 ? -1 : 0;
 }

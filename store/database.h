@@ -64,7 +64,8 @@ void database_on_end(struct database *db, void (*ended)(bool kept));
 /* Why the last statement that failed did, in words for the owner. */
 const char *database_why(const struct database *db);
 
-/* Writes a consistent copy into a file that is not there yet. */
+/* Writes a consistent copy into a file that is not there yet; without rights of a moment: nobody is granted anything
+ * because a copy is put back. */
 int database_copy(struct database *db, const char *file) MUST_USE;
 
 #endif

@@ -5,7 +5,7 @@
 #include "store/log.h"
 #include "store/random.h"
 
-enum { VERSIONS_MAX = 2 };
+enum { VERSIONS_MAX = 3 };
 
 /* Logins and addresses are kept in their normal form (lower case, A-labels), so that octets compare. Times are
  * seconds since 1970. The ids of users and credentials are never given out again: a session of a user who was removed
@@ -70,6 +70,32 @@ static const char accounts_2[] =
     "CREATE TABLE notices(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, about TEXT NOT NULL,"
     " why TEXT NOT NULL, created INTEGER NOT NULL) STRICT;";
 
+/* Times of grants are milliseconds: `since` and `until` of the wall clock, `until_boot` of the clock of the boot that
+ * `boot` names. A network is its 16 octets and its bits. What ends a grant marks it in the same change (`ended`: why,
+ * for the log); auth/grant.c takes the marked away, also those of a user who is gone: what rests on them ends first.
+ * credential_renew deletes no row: the secret is the same. */
+static const char accounts_3[] =
+    "DROP TABLE grants;"
+    "CREATE TABLE grants(id INTEGER PRIMARY KEY AUTOINCREMENT, user_id INTEGER NOT NULL,"
+    " network BLOB NOT NULL CHECK(length(network) = 17), source INTEGER NOT NULL,"
+    " boot BLOB NOT NULL CHECK(length(boot) = 16), since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " until_boot INTEGER NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL,"
+    " ended TEXT NOT NULL DEFAULT '', UNIQUE(network, user_id)) STRICT;"
+    "CREATE INDEX grants_user ON grants(user_id);"
+    "CREATE TABLE grant_logins(network BLOB NOT NULL,"
+    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE, seen INTEGER NOT NULL,"
+    " PRIMARY KEY(network, user_id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX grant_logins_user ON grant_logins(user_id);"
+    "CREATE TRIGGER grants_by_credential AFTER DELETE ON credentials BEGIN"
+    " UPDATE grants SET ended = 'a password of the user was changed or taken away'"
+    " WHERE user_id = OLD.user_id; END;"
+    "CREATE TRIGGER grants_by_user AFTER UPDATE OF enabled, suspended ON users"
+    " WHEN NEW.enabled = 0 OR NEW.suspended <> 0 BEGIN"
+    " UPDATE grants SET ended = iif(NEW.enabled = 0, 'the user was disabled', 'the user was suspended')"
+    " WHERE user_id = NEW.id; END;"
+    "CREATE TRIGGER grants_by_removal AFTER DELETE ON users BEGIN"
+    " UPDATE grants SET ended = 'the user was removed' WHERE user_id = OLD.id; END;";
+
 /* What Dovecot's passdb and userdb queries read. */
 static const char dovecot_1[] =
     "CREATE TABLE users(username TEXT NOT NULL PRIMARY KEY, password TEXT NOT NULL, home TEXT NOT NULL,"
@@ -82,7 +108,7 @@ static const struct {
     int version;
     const char *steps[VERSIONS_MAX];
 } schemas[] = {
-    [DATABASE_ACCOUNTS] = {0x67706163, 2, {accounts_1, accounts_2}},
+    [DATABASE_ACCOUNTS] = {0x67706163, 3, {accounts_1, accounts_2, accounts_3}},
     [DATABASE_DOVECOT] = {0x67706476, 1, {dovecot_1}},
 };
 

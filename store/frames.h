@@ -76,7 +76,8 @@ enum frame_type {
     SESSION_WELCOME = 0x0381, /* u8 enum reason (REASON_COUNT: welcome; else the refusal), text session name,
                                  text address of the system user (RELAY_ROLE_LOCAL, else empty), u16 reason for a
                                  plain foreign recipient of a foreign sender as long as there is no login
-                                 (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about) */
+                                 (REASON_NOT_DECIDED: none is known, every MAIL is to be asked about), u8 checking
+                                 the mail from there would let the client send */
     SESSION_CHANNEL,          /* u8 ok; +fd when ok: channel to keys */
     SESSION_AUTH_RESULT,      /* u8 enum auth_outcome, span challenge (AUTH_CONTINUE), text login (AUTH_ACCEPTED) */
     SESSION_MAIL_RESULT,      /* u16 reason, u16 reason for a plain foreign recipient, T, u8 the From field is to be

@@ -56,7 +56,10 @@
     EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
     EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)                                                                      \
     EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
-    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)
+    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)                                                \
+    EVENT(LOG_GRANTED, "granted", INFO, SERVER)                                                                      \
+    EVENT(LOG_GRANT_REFUSED, "grant-refused", NOTICE, SERVER)                                                        \
+    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \
@@ -68,7 +71,7 @@
     KEY(KEY_DESTINATION, "destination") KEY(KEY_REMOTE, "remote") KEY(KEY_ATTEMPTS, "attempts")                      \
     KEY(KEY_STATE, "state") KEY(KEY_OFFSET, "offset") KEY(KEY_PORT, "port") KEY(KEY_DELAY, "delay")                  \
     KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user") KEY(KEY_UID, "uid") KEY(KEY_LIMIT, "limit")                    \
-    KEY(KEY_CREDENTIAL, "credential")
+    KEY(KEY_CREDENTIAL, "credential") KEY(KEY_SOURCE, "source") KEY(KEY_UNTIL, "until")
 
 enum log_event {
     LOG_NOTHING = 0,

@@ -120,6 +120,20 @@ bool network_parse(struct network *out, struct span text) {
     return memcmp(out->octets, address.octets, 16) == 0;
 }
 
+const char *network_text(const struct network *network, char text_out[NETWORK_TEXT_MAX]) {
+    struct netaddr first = {0};
+    char address[NETADDR_TEXT_MAX];
+    struct buf b = buf_over(text_out, NETWORK_TEXT_MAX - 1);
+    memcpy(first.octets, network->octets, sizeof first.octets);
+    buf_put_text(&b, netaddr_text(&first, address));
+    if (network->bits < 128) {
+        buf_put_octet(&b, '/');
+        buf_put_number(&b, netaddr_is_ipv4(&first) ? network->bits - 96U : network->bits);
+    }
+    text_out[b.n] = 0;
+    return text_out;
+}
+
 bool network_holds(const struct network *network, const struct netaddr *address) {
     uint8_t octets[16];
     /* ::/64 and the like are networks of IPv6: that IPv4 is written as ::ffff:a.b.c.d does not bring it in. */

@@ -17,7 +17,7 @@ struct network {
     uint8_t bits; /* of 128; an IPv4 /24 is 120 */
 };
 
-enum { NETADDR_TEXT_MAX = 56 }; /* "[ipv6]:port" and its terminator */
+enum { NETADDR_TEXT_MAX = 56, NETWORK_TEXT_MAX = 60 }; /* "[ipv6]:port", and a terminator */
 
 /* From a socket address; ::ffff:a.b.c.d is IPv4. False for any other family. */
 bool netaddr_from_socket(struct netaddr *out, const struct sockaddr_storage *address) MUST_USE;
@@ -44,6 +44,9 @@ const char *netaddr_text_port(const struct netaddr *address, char text_out[NETAD
 
 /* "192.0.2.0/24", "2001:db8::/32", or one address. False when malformed or when host bits are set. */
 bool network_parse(struct network *out, struct span text) MUST_USE;
+
+/* "192.0.2.0/24"; one address alone without its bits. Returns text_out. */
+const char *network_text(const struct network *network, char text_out[NETWORK_TEXT_MAX]);
 
 /* An IPv6 network holds no IPv4 address, though IPv4 is written as ::ffff:a.b.c.d. */
 bool network_holds(const struct network *network, const struct netaddr *address);

@@ -70,6 +70,8 @@ void trace_put(struct buf *b, const struct message *message, struct span hostnam
     put_plain(b, hostname, false, "-._");
     buf_put_text(b, " with ");
     put_protocol(b, e->flags);
+    if (e->flags & ENVELOPE_PRINCIPAL && e->flags & ENVELOPE_GRANT)
+        buf_put_text(b, "\r\n\t(sender has just checked the mail)"); /* POP before SMTP has no word in RFC 3848 */
     if (e->flags & ENVELOPE_TLS && e->tls.n) {
         buf_put_text(b, "\r\n\t(");
         put_plain(b, e->tls, false, "-._ /+:");

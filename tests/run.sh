@@ -77,6 +77,7 @@ run_program session python3 tests/dialog/test_session_alone.py
 run_program relay python3 tests/client/relay.py
 run_program outside python3 tests/client/outside.py
 run_program clients python3 tests/client/clients.py
+run_program pop3 python3 tests/client/pop3.py
 run_program mechanisms python3 tests/client/mechanisms.py
 run_program guessing python3 tests/client/guessing.py
 run_program timing python3 tests/client/timing.py

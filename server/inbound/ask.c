@@ -109,6 +109,7 @@ bool ask_welcome(struct ask_welcome *out) {
     wire_get_span(&w, SESSION_NAME_MAX);
     out->user = wire_get_span(&w, SESSION_USER_MAX);
     out->stranger = ask_get_reason(&w);
+    out->mail_first = wire_get_u8(&w) == 1;
     out->refusal = reason <= REASON_COUNT ? (enum reason)reason : REASON_NOT_DECIDED;
     return wire_end(&w);
 }

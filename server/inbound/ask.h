@@ -38,6 +38,7 @@ struct ask_welcome {
     enum reason refusal;  /* REASON_COUNT: welcome */
     enum reason stranger; /* what a plain foreign recipient is answered without a login; NOT_DECIDED: nobody said */
     struct span user;     /* address of the system user, or empty; a view until the next question */
+    bool mail_first;      /* checking the mail would let the client send */
 };
 bool ask_welcome(struct ask_welcome *out) MUST_USE;
 

@@ -27,15 +27,40 @@ void reply_put(struct buf *out, enum reply reply) {
     buf_put_text(out, "\r\n");
 }
 
-void reply_put_reason(struct buf *out, enum reason reason) {
+static void put_reason(struct buf *out, enum reason reason, const char *text) {
     const struct reason_reply *row = reason_reply(reason);
-    put_start(out, row->code, row->enhanced, row->text);
+    put_start(out, row->code, row->enhanced, text ? text : row->text);
     if (!row->accepts) {
         buf_put_text(out, " (");
         buf_put_text(out, row->name);
         buf_put_octet(out, ')');
     }
     buf_put_text(out, "\r\n");
+}
+
+void reply_put_reason(struct buf *out, enum reason reason) {
+    put_reason(out, reason, NULL);
+}
+
+/* Over the same kind: who checks the mail over IPv6 and sends over IPv4 comes from two addresses. */
+#define MAIL_FIRST                                                                                                   \
+    "check your mail first, over the same kind of address (IPv4 or IPv6), then send again with your own address as " \
+    "the sender; or switch on 'My outgoing server requires authentication'"
+
+void reply_put_reason_mail_first(struct buf *out, enum reason reason) {
+    switch (reason) {
+    case REASON_RELAY_DENIED:
+        put_reason(out, reason, "This server relays to other domains only for its users: " MAIL_FIRST);
+        return;
+    case REASON_AUTH_REQUIRED:
+        put_reason(out, reason, "Please log in: " MAIL_FIRST);
+        return;
+    case REASON_LOCAL_SENDER_NEEDS_AUTH:
+        put_reason(out, reason, "Mail from this sender's domain needs a login: " MAIL_FIRST);
+        return;
+    default:
+        put_reason(out, reason, NULL);
+    }
 }
 
 void reply_put_banner(struct buf *out, struct span hostname) {

@@ -81,6 +81,9 @@ void reply_put(struct buf *out, enum reply reply);
 /* Appends the reply of a reason; a refusal ends in the rule's name: "550 5.7.1 text (relay-denied)". */
 void reply_put_reason(struct buf *out, enum reason reason);
 
+/* The same where checking the mail first would let the client send: refusals of strangers say so. */
+void reply_put_reason_mail_first(struct buf *out, enum reason reason);
+
 /* "220 host ESMTP gatepost", RFC 5321 4.2 */
 void reply_put_banner(struct buf *out, struct span hostname);
 

@@ -43,7 +43,9 @@ static uint64_t deadline_in(uint64_t ms) {
 }
 
 static bool waits_for_login(void) {
-    return session.smtp.role != RELAY_ROLE_MX && session.smtp.auth_offered && !session.smtp.authenticated;
+    /* On these ports MAIL is taken from nobody but a user, by AUTH or by a grant. */
+    return session.smtp.role != RELAY_ROLE_MX && session.smtp.auth_offered && !session.smtp.authenticated &&
+           !session.smtp.told;
 }
 
 /* ---- ends */

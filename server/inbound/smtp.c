@@ -105,7 +105,10 @@ enum smtp_next smtp_fail_login(struct smtp *smtp, enum reply reply, struct buf *
 enum smtp_next smtp_fail_reason(struct smtp *smtp, enum reason reason, struct buf *out) {
     unsigned code = reason_reply(reason)->code;
     if (code >= 500 && is_last_failure(smtp)) return too_many(smtp, out);
-    reply_put_reason(out, reason);
+    if (smtp->mail_first)
+        reply_put_reason_mail_first(out, reason);
+    else
+        reply_put_reason(out, reason);
     if (code != 421) return SMTP_MORE;
     smtp->exit = SESSION_EXIT_ABUSE;
     smtp->why = reason_reply(reason)->name;

@@ -63,6 +63,7 @@ struct smtp {
     uint8_t helo[SMTP_HELO_MAX];
     size_t helo_bytes;
 
+    bool mail_first;               /* a login to the mail would let it send: refusals say so */
     enum reason stranger;          /* what a plain foreign recipient is answered without a login */
     uint8_t mail[SMTP_UNTOLD_MAX]; /* of a stranger's MAIL that auth has not heard of: what follows "FROM:" */
     size_t mail_bytes;             /* 0: it has, or there is none */

@@ -39,6 +39,7 @@ static void put_limits(struct smtp *smtp, struct buf *out) {
 
 void smtp_welcome(struct smtp *smtp, const struct ask_welcome *welcome) {
     smtp->stranger = welcome->stranger;
+    smtp->mail_first = welcome->mail_first;
     smtp->user_bytes = welcome->user.n <= sizeof smtp->user ? welcome->user.n : 0;
     if (smtp->user_bytes) memcpy(smtp->user, welcome->user.p, smtp->user_bytes);
 }

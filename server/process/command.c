@@ -244,6 +244,15 @@ static const struct command commands[] = {
     {.name = "quota list", .help = "List who sent how much, what is left, and when it is free again",
      .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
 
+    {.name = "grant list", .help = "List who may send without AUTH, having checked the mail, and for how long",
+     .operands = {{.name = "login", .optional = true}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "grant add", .help = "Let a user send from an address, as if it had just checked its mail from there",
+     .operands = {{.name = "login"}, {.name = "address"}}, .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "grant revoke", .help = "End a user's grants, or the one for an address, at once",
+     .operands = {{.name = "login"}, {.name = "address", .optional = true}}, .asks = ROLE_AUTH, .json = true,
+     .run = command_run_ask},
+    {.name = "grant flush", .help = "End all grants at once", .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,
      .run = command_run_ask},

@@ -4,6 +4,7 @@
 #include "server/process/setup_auth.h"
 
 #include "auth/auth_setup.h"
+#include "server/process/host_addresses.h"
 #include "server/process/system_users.h"
 
 #include <stdlib.h>
@@ -65,6 +66,29 @@ static uint8_t foreign_destination(const struct conf *conf) {
     return DESTINATION_NONE;
 }
 
+/* Without knowing which addresses mean nothing here nothing is granted. */
+static void auth_grants(const struct conf *conf, struct host_addresses *host, struct grant_limits *limits) {
+    if (!conf->grant.enabled || !host_addresses_read(host, HOST_PROC)) return;
+    *limits = (struct grant_limits){
+        .enabled = true,
+        .lifetime_ms = conf->grant.lifetime_ms,
+        .ipv6_bits = conf->grant.ipv6_bits,
+        .messages = conf->grant.messages,
+        .recipients = conf->grant.recipients,
+        .users_per_address = conf->grant.users_per_address,
+        .shared_ms = conf->grant.shared_ms,
+        .networks = conf->grant.networks.items,
+        .n_networks = (uint32_t)conf->grant.networks.n,
+        .own = host->own,
+        .n_own = host->n_own,
+        .gateways = host->gateways,
+        .n_gateways = host->n_gateways,
+        .proxies = conf->proxy_from.items,
+        .n_proxies = (uint32_t)conf->proxy_from.n,
+    };
+    memcpy(limits->boot, host->boot, sizeof limits->boot);
+}
+
 int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
     char mail[4096];
     const char *name;
@@ -119,6 +143,8 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .local_relay = conf->local.relay,
     };
     struct system_users users;
+    struct host_addresses host = {0};
+    auth_grants(conf, &host, &setup.grant);
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
     if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
@@ -128,6 +154,7 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     setup.n_system_users = (uint32_t)users.n;
     auth_setup_put(b, &setup);
     system_users_free(&users);
+    host_addresses_free(&host);
     free(setup.local_domains);
     free(setup.relay_domains);
     free(setup.relay_recipients);

@@ -345,7 +345,7 @@ def check_version_1(one):
     """What version 1 knew is there; its users log in, and get keys for SCRAM."""
     user, mailbox = one.json("user", "show", ALICE)
     equal((user["created"], mailbox["scram"]), ("2023-11-14T22:13:20.000Z", False), "what version 1 knew")
-    equal(database(one, "PRAGMA user_version"), [(2,)], "the version")
+    equal(database(one, "PRAGMA user_version"), [(3,)], "the version")
     one.start()
     equal(outcome(one, ALICE, Server.password), 235, "AUTH")
     eventually(lambda: one.json("user", "show", ALICE)[1]["scram"], "keys for SCRAM")

@@ -20,6 +20,7 @@ A transcript is read line by line; the part after # at the start of a line is a 
     MAILBOX LOGIN REGEX     a message with the marker arrives there (or in "capture"), and matches
     EMPTY LOGIN      no message with the marker is there
     LOG REGEX        the log gets such a line
+    COMMAND WORDS    the owner runs gatepost with them
 Words: ${id} a marker of this run, ${plain} ${user} ${pass} ${wrong} base64 of alice's login, ${host} ${login} ${from}.
 """
 import base64
@@ -132,7 +133,8 @@ class Chat:
         kind, _, rest = line.partition(" ")
         action = {"C:": self.say, "bytes:": self.octets, "S:": self.prefix, "S~": self.regex, "S+": self.whole,
                   "S-": self.absent, "TLS": self.tls, "SCRAM": self.scram, "MESSAGE": self.message, "CLOSED": self.closed,
-                  "MAILBOX": self.mailbox, "EMPTY": self.empty, "LOG": self.log}.get(kind)
+                  "MAILBOX": self.mailbox, "EMPTY": self.empty, "LOG": self.log,
+                  "COMMAND": self.command}.get(kind)
         if not action:
             raise Failure("no such step: " + kind)
         action(rest)
@@ -199,6 +201,9 @@ class Chat:
         time.sleep(0.3)
         self.server.queue_empty()
         expect(not [m for m in self.server.messages(rest) if self.id.encode() in m], "a message is there")
+
+    def command(self, rest):
+        self.server.command(*rest.split())
 
     def log(self, rest):
         self.server.log_has(rest)

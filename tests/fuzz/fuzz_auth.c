@@ -6,6 +6,7 @@
 #include "auth/login.h"
 #include "auth/peer.h"
 #include "auth/transaction.h"
+#include "auth/transaction_grant.h"
 #include "store/envelope.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -59,8 +60,19 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                                      .scram = 1,
                                      .cache_ms = 1000};
     HOLDS(loop_open(&auth.loop) == 0);
-    auth.house = (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup, &auth.quota};
+    auth.house =
+        (struct house){database_open("gatepost.db", DATABASE_ACCOUNTS), &auth.setup, &auth.quota, &auth.grants};
     HOLDS(auth.house.db && quota_open(&auth.quota, auth.house.db, &auth.setup.quota) == 0);
+    auth.setup.grant = (struct grant_limits){.enabled = true,
+                                             .boot = {1},
+                                             .lifetime_ms = 60000,
+                                             .ipv6_bits = 128,
+                                             .messages = 20,
+                                             .recipients = 20,
+                                             .users_per_address = 1,
+                                             .shared_ms = 60000};
+    transaction_grant_watch(&auth);
+    HOLDS(grant_open(&auth.grants, auth.house.db, &auth.setup.grant) == 0);
     const struct credential_secret secret = {.hash = SPAN("$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA")};
     const uint8_t salt[ACCOUNT_SALT_BYTES] = {0};
     HOLDS(account_add(auth.house.db, SPAN("alice@example.test"), salt, &secret) == ACCOUNT_CHANGED);

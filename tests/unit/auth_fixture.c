@@ -206,6 +206,7 @@ unsigned auth_fixture_welcome(int session, unsigned *stranger_out) {
     struct span name = wire_get_span(&w, SESSION_NAME_MAX);
     (void)wire_get_span(&w, SESSION_USER_MAX);
     *stranger_out = wire_get_u16(&w);
+    (void)wire_get_u8(&w);
     cr_expect(wire_end(&w) && name.n == 10);
     return reason;
 }

@@ -47,7 +47,7 @@ static const struct bad words[] = {
     {"log = { to = \"stder\"; };", 0,
      "t.conf:1: log.to: \"stder\" is none of \"stderr\", \"syslog\" (did you mean \"stderr\"?)\n"},
     {"listen = ( { role = \"smtp\"; address = \"*:25\"; } );", WITHOUT_LISTEN,
-     "t.conf:1: listen.role: \"smtp\" is none of \"mx\", \"submission\", \"submissions\"\n"},
+     "t.conf:1: listen.role: \"smtp\" is none of \"mx\", \"submission\", \"submissions\", \"pop3\", \"pop3s\"\n"},
     {"listen = ( { role = \"\"; address = \"*:25\"; } );", WITHOUT_LISTEN, "t.conf:1: listen.role: \"\" is empty\n"},
     {"log = { to = \"syslog\"; };\nlog = { json = true; };\n", 0,
      "t.conf:2: \"log\" is set twice, first at t.conf:1\n"},

@@ -314,7 +314,7 @@ static struct auth_setup setup = {.local_domains = domains, .n_local_domains = 1
 static struct identity who;
 
 static enum account_found find(const char *name) {
-    struct house house = {db, &setup, NULL};
+    struct house house = {db, &setup, NULL, NULL};
     return identity_find(&house, span_text(name), CREDENTIAL_SMTP, 1, &who);
 }
 

@@ -75,7 +75,7 @@ Test(database, the_wal_stays_empty) {
 Test(database, of_another_version_or_owner) {
     struct database *db = database_open("a.db", DATABASE_ACCOUNTS);
     cr_assert_not_null(db);
-    cr_expect_geq(statement_run(database_statement(db, "PRAGMA user_version=3")), 0);
+    cr_expect_geq(statement_run(database_statement(db, "PRAGMA user_version=4")), 0);
     database_close(db);
     cr_expect_null(database_open("a.db", DATABASE_ACCOUNTS), "a newer version");
     cr_expect_null(database_open("a.db", DATABASE_DOVECOT), "another kind");
@@ -127,7 +127,7 @@ static void make_version_1(const char *more) {
 
 /* All columns of all rows that the query gives, each with a blank behind it. */
 static void expect_rows(struct database *db, const char *sql, const char *wanted) {
-    char storage[4096];
+    char storage[8192];
     struct buf b = buf_over(storage, sizeof storage - 1);
     struct statement *statement = database_statement(db, sql);
     while (statement_step(statement) == DATABASE_ROW) {
@@ -181,7 +181,7 @@ Test(database, of_version_1_lives_on) {
 Test(database, of_version_1_is_as_a_new_one) {
     static const char sql[] = "SELECT group_concat(type || name || tbl_name || sql, ';') FROM"
                               " (SELECT * FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name)";
-    char text[4096];
+    char text[8192];
     make_version_1("");
     struct database *fresh = database_open("new.db", DATABASE_ACCOUNTS);
     struct database *old = database_open("old.db", DATABASE_ACCOUNTS);

@@ -27,7 +27,7 @@ static struct auth_setup setup = {.recipient_delimiter = SPAN("+"),
                                   .system_users = system_users,
                                   .n_system_users = sizeof system_users / sizeof *system_users};
 static struct quota quota;
-static struct house house = {NULL, &setup, &quota};
+static struct house house = {NULL, &setup, &quota, NULL};
 static struct expansion ends;
 
 static void alias(const char *address, const char *target, bool forward) {
@@ -212,7 +212,7 @@ Test(facts, postmaster_is_never_refused_for_ever) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t j = 0; j < 3; j++) {
             struct auth_setup changed = setup;
-            struct house at = {house.db, &changed, &quota};
+            struct house at = {house.db, &changed, &quota, NULL};
             changed.postmaster = span_text(rows[i].configured);
             changed.foreign = rows[i].foreign;
             cr_expect_eq(postmaster(&at, arguments[j], &b), REASON_POSTMASTER, "%s %s", rows[i].configured,
@@ -224,7 +224,7 @@ Test(facts, postmaster_is_never_refused_for_ever) {
                          rows[i].configured);
         }
     struct auth_setup nobody = setup;
-    struct house at = {house.db, &nobody, &quota};
+    struct house at = {house.db, &nobody, &quota, NULL};
     nobody.postmaster = SPAN("nobody@example.test");
     cr_assert_eq(account_enable(house.db, SPAN("alice@example.test"), false), ACCOUNT_CHANGED);
     cr_expect_eq(postmaster(&at, "<postmaster>", &b), REASON_POSTMASTER);
@@ -429,7 +429,7 @@ Test(facts, recipients_who_are_system_users) {
 
 Test(facts, system_users_without_relay) {
     struct auth_setup closed = setup;
-    struct house at = {house.db, &closed, &quota};
+    struct house at = {house.db, &closed, &quota, NULL};
     struct facts_sender sender;
     struct facts_recipient recipient;
     closed.local_relay = 0;
@@ -449,7 +449,7 @@ Test(facts, no_way_out) {
     struct facts_sender sender;
     struct facts_recipient recipient;
     struct auth_setup closed = setup;
-    struct house at = {house.db, &closed, &quota};
+    struct house at = {house.db, &closed, &quota, NULL};
     closed.foreign = DESTINATION_NONE;
     cr_assert_eq(account_find(house.db, SPAN("alice@example.test"), &alice), ACCOUNT_FOUND);
     struct facts_client client = {.role = RELAY_ROLE_SUBMISSION, .user_id = alice.id};

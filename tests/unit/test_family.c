@@ -134,11 +134,11 @@ Test(test_family, listeners_are_retired_by_their_successor) {
     cr_expect(family_other_listener(&family, second));
     cr_expect_not(family_other_listener(&family, first));
     child_gone(waiting);
-    family_retire_listeners(&family, second);
+    family_retire_listeners(&family, ROLE_LISTENER, second);
     cr_expect(first->draining && first->removed && !second->draining);
     cr_expect_eq(waiting->role, ROLE_NONE, "what was to be restarted is not needed");
     cr_expect(hear(first_end, MASTER_DRAIN) == 1 && hear(second_end, MASTER_DRAIN) == 0);
-    family_retire_listeners(&family, second);
+    family_retire_listeners(&family, ROLE_LISTENER, second);
     cr_expect_eq(hear(first_end, MASTER_DRAIN), 0u, "once");
     cr_expect_not(family_other_listener(&family, second));
 }
@@ -271,12 +271,12 @@ Test(test_family, a_listener_serves_once_its_certificates_are_good) {
                  0);
     cr_expect_eq(pairs(listener), FAMILY_PAIRS_WHOLE);
     cr_expect_eq(hear(new_end, MASTER_ACCEPT), 0u);
-    family.listener_wanted = true;
+    family.plans[0].wanted = true;
     family_serve(&family, listener);
     cr_expect_eq(hear(new_end, MASTER_ACCEPT), 1u);
     cr_expect_eq(hear(old_end, MASTER_DRAIN), 1u);
     cr_expect(family.good.generation == 2 && family.fresh.generation == 0);
-    cr_expect_not(family.listener_wanted);
+    cr_expect_not(family.plans[0].wanted);
 }
 
 Test(test_family, certificates_without_their_keys_are_given_up) {
@@ -319,13 +319,54 @@ Test(test_family, a_new_keys_process_gets_both) {
     conf_free((struct conf *)(uintptr_t)family.conf);
 }
 
+/* ---- POP3 */
+
+Test(test_family, listeners_for_smtp_and_pop3_are_apart) {
+    int smtp_end, pop3_end;
+    struct child *smtp = add(ROLE_LISTENER, 0, &smtp_end), *pop3 = add(ROLE_POP3, 0, &pop3_end);
+    smtp->ready = pop3->ready = true;
+    cr_expect_not(family_other_listener(&family, smtp), "one for POP3 does not take its place");
+    family.plans[0].wanted = true;
+    family_serve(&family, pop3);
+    cr_expect(!smtp->draining && family.plans[0].wanted);
+    cr_expect_eq(hear(pop3_end, MASTER_ACCEPT), 1u);
+    family_retire_listeners(&family, ROLE_POP3, NULL);
+    cr_expect(pop3->draining && !smtp->draining);
+    cr_expect_eq(hear(smtp_end, MASTER_DRAIN), 0u);
+}
+
+Test(test_family, new_certificates_that_one_listener_cannot_use_are_given_up_by_both) {
+    struct child *smtp = add(ROLE_LISTENER, 1, NULL), *pop3 = add(ROLE_POP3, 1, NULL);
+    family.fresh.generation = smtp->generation = pop3->generation = 2;
+    cr_expect(family_refuse_material(&family, smtp));
+    cr_expect(pop3->draining && pop3->removed, "it began with them");
+    cr_expect_eq(family.fresh.generation, 0u);
+    cr_expect_not(family_refuse_material(&family, pop3), "once");
+}
+
+Test(test_family, a_listener_for_pop3_is_wanted_where_the_configuration_has_one) {
+    struct conf conf = {0};
+    struct conf_listener listeners[] = {{.role = CONF_LISTENER_MX}, {.role = CONF_LISTENER_POP3S}};
+    family.conf = &conf;
+    conf.listeners = listeners;
+    conf.n_listeners = 1;
+    family_want_listeners(&family);
+    cr_expect(family.plans[0].wanted && !family.plans[1].wanted);
+    conf.n_listeners = 2;
+    family_want_listeners(&family);
+    cr_expect(family.plans[0].wanted && family.plans[1].wanted);
+    conf.n_listeners = 1;
+    family_want_listeners(&family);
+    cr_expect_not(family.plans[1].wanted);
+}
+
 /* ---- renewal */
 
 Test(test_family, a_listener_that_could_not_start_is_started_later) {
     struct child *verifier = NULL, *last = NULL;
     family.conf = fixture_read_good("", 0);
     while ((last = child_add(&family, ROLE_VERIFIER, 0))) verifier = last, last->pid = 1 << 28;
-    family_want_listener(&family);
+    family_want_listener(&family, ROLE_LISTENER);
     cr_expect_leq(family_next_restart(&family), clock_ms(), "at once");
     family_restart_due(&family);
     uint64_t again = family_next_restart(&family);
@@ -334,12 +375,12 @@ Test(test_family, a_listener_that_could_not_start_is_started_later) {
     verifier->role = ROLE_NONE;
     family_restart_due(&family);
     cr_expect_null(child_find(&family, ROLE_LISTENER, -1), "not before then");
-    family.listener_at_ms = clock_ms();
+    family.plans[0].at_ms = clock_ms();
     family_restart_due(&family);
     struct child *listener = child_find(&family, ROLE_LISTENER, -1);
     cr_assert(listener && listener->pid > 0);
     cr_expect_neq(family_next_restart(&family), UINT64_MAX, "until it serves");
-    family.listener_at_ms = clock_ms();
+    family.plans[0].at_ms = clock_ms();
     family_restart_due(&family);
     cr_expect_eq(listener, child_find(&family, ROLE_LISTENER, -1), "one at a time");
     family_serve(&family, listener);
