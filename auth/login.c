@@ -106,6 +106,19 @@ void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const ch
     if (login_refuse(peer, outcome, why) != 0) peer_drop(peer);
 }
 
+/* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long as the
+ * session lasts and a while longer. */
+static void tell_grants(struct peer *peer) {
+    struct grants *grants = &peer->auth->grants;
+    int64_t user_id = peer->client.user_id;
+    if (peer_is_pop3(peer)) {
+        (void)grant_login(grants, user_id, &peer->client.address, GRANT_SOURCE_POP3); /* it logs what came of it */
+        grant_hold(grants, &peer->grant_hold, user_id, &peer->client.address);
+    } else if (!peer_is_local(peer)) {
+        grant_note(grants, user_id, &peer->client.address);
+    }
+}
+
 int login_accept(struct peer *peer) {
     struct exchange *exchange = &peer->exchange;
     struct span login = span_of(exchange->login, exchange->login_n);
@@ -114,11 +127,11 @@ int login_accept(struct peer *peer) {
     peer->client.user_id = exchange->user_id;
     peer->client.credential_id = exchange->credential_id;
     peer_count_login(peer);
-    if (!peer_is_local(peer)) grant_note(&peer->auth->grants, exchange->user_id, &peer->client.address);
     peer_log(&line, LOG_LOGIN, peer);
     log_text(&line, KEY_MECHANISM, mechanism_name(exchange->mechanism));
     log_span(&line, KEY_LOGIN, login);
     log_send(&line);
+    tell_grants(peer);
     return login_answer(peer, AUTH_ACCEPTED, span_of(NULL, 0), login);
 }
 

@@ -23,10 +23,6 @@ enum {
     OVERTIME_FRAMES = 16    /* of one that was told to leave */
 };
 
-bool peer_is_local(const struct peer *peer) {
-    return peer->client.role == RELAY_ROLE_LOCAL;
-}
-
 bool peer_failed_too_often(const struct peer *peer) {
     uint32_t most = peer->auth->setup.failures_per_session;
     return most && peer->failures >= most;
@@ -39,20 +35,6 @@ bool peer_refusal_logged(struct peer *peer) {
 bool peer_failed(struct peer *peer) {
     peer->failures++;
     return peer_failed_too_often(peer);
-}
-
-bool peer_is_pop3(const struct peer *peer) {
-    return peer->by == ROLE_POP3;
-}
-
-bool peer_is_for_users(const struct peer *peer) {
-    enum relay_role role = peer->client.role;
-    return role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS || peer_is_pop3(peer);
-}
-
-bool peer_role_fits(enum role by, unsigned role) {
-    if (by == ROLE_POP3) return role == RELAY_ROLE_POP3 || role == RELAY_ROLE_POP3S;
-    return by == ROLE_LISTENER && role > RELAY_ROLE_UNKNOWN && role < RELAY_ROLE_LOCAL;
 }
 
 /* ---- answers */
@@ -106,13 +88,6 @@ static bool draw_name(struct peer *peer) {
     return true;
 }
 
-static const char *role_word(enum relay_role role) {
-    static const char *const words[] = {
-        [RELAY_ROLE_MX] = "mx",       [RELAY_ROLE_SUBMISSION] = "submission", [RELAY_ROLE_SUBMISSIONS] = "submissions",
-        [RELAY_ROLE_LOCAL] = "local", [RELAY_ROLE_POP3] = "pop3",             [RELAY_ROLE_POP3S] = "pop3s"};
-    return role > RELAY_ROLE_UNKNOWN && role <= RELAY_ROLE_POP3S ? words[role] : "none";
-}
-
 static void name_in_log(const struct peer *peer) {
     log_session((uint32_t)peer->pid, peer_name(peer), &peer->client.address);
 }
@@ -155,7 +130,7 @@ static int welcome(struct peer *peer) {
         log_number(&line, KEY_UID, peer->uid);
     else
         log_number(&line, KEY_PORT, peer->client.address.port);
-    log_text(&line, KEY_ROLE, role_word(peer->client.role));
+    log_text(&line, KEY_ROLE, peer_role_word(peer->client.role));
     if (peer->client.system) log_span(&line, KEY_LOGIN, key_span(&peer->system.login));
     if (refusal != REASON_COUNT) log_text(&line, KEY_RULE, reason_reply(refusal)->name);
     log_send(&line);
@@ -218,6 +193,7 @@ static int tls_begun(void *context, struct frame *frame) {
     peer->state = PEER_IDLE;
     peer->client.user_id = peer->client.credential_id = 0;
     peer->granted = false;
+    grant_release(&peer->auth->grants, &peer->grant_hold);
     peer_count_login(peer);
     peer->exchange.login_n = 0;
     peer->tls_said = true;
@@ -387,6 +363,7 @@ void peer_drop(struct peer *peer) {
     peer_pid_remove(peer);
     peer_count_leave(peer);
     login_forget(peer);
+    grant_release(&auth->grants, &peer->grant_hold);
     transaction_close(peer);
     unpark(peer);
     if (peer->state != PEER_NEW) {

@@ -104,6 +104,7 @@ struct peer {
     uint32_t overtime; /* frames after its last failure */
     struct transaction transaction;
     struct exchange exchange;
+    struct grant_hold grant_hold; /* of one who fetches mail */
     struct { /* an answer that must not overtake what the queue is to hear first */
         bool waits;
         uint16_t type;
@@ -119,6 +120,8 @@ static inline struct span peer_name(const struct peer *peer) {
 
 /* Whether a session of that listener's may have this role (enum relay_role). */
 bool peer_role_fits(enum role by, unsigned role);
+/* As the configuration writes it. */
+const char *peer_role_word(enum relay_role role);
 
 /* The channel of a listener's child that will announce its client; takes over the descriptor. Where it cannot be
  * watched it is closed, and the child sees that. */

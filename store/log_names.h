@@ -61,7 +61,7 @@
     EVENT(LOG_POLICY, "policy", WARNING, AGENT)                                                                      \
     EVENT(LOG_GRANTED, "granted", INFO, SERVER)                                                                      \
     EVENT(LOG_GRANT_REFUSED, "grant-refused", NOTICE, SERVER)                                                        \
-    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)                                                   \
+    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)                                                            \
     EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
     EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)
 
