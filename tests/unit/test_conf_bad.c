@@ -64,8 +64,8 @@ static const struct bad hooks[] = {
     {"hooks = { policy = \"*:8025\"; policy_secret_file = \"%D/key.pem\"; };", 0,
      "t.conf:1: hooks.policy: [::]:8025 is no loopback address; Dovecot asks from this host, so use 127.0.0.1\n"
      "t.conf:1: hooks.policy: 0.0.0.0:8025 is no loopback address; Dovecot asks from this host, so use 127.0.0.1\n"},
-    {"hooks = { policy_secret_file = \"%D/missing\"; };", 0,
-     "t.conf:1: hooks.policy_secret_file: %D/missing: No such file or directory\n"},
+    {"hooks = { policy_secret_file = \"/nowhere/missing\"; };", 0,
+     "t.conf:1: hooks.policy_secret_file: /nowhere/missing: No such file or directory\n"},
     {"hooks = { group = \"mail\"; };", 0,
      "t.conf:1: hooks.group: there is no hooks.users; name who may report, too\n"},
 };
