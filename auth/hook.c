@@ -1,6 +1,6 @@
 /* hook.c - logins at other servers of this host.
- * Runs in: auth. Trusts: the kernel for a peer's uid, and the users that the owner lists for the name and address that
- * they report. Never: waits on a peer, believes a report of failure in anything that would help somebody. */
+ * Runs in: auth. Trusts: the kernel for a peer's uid, and the users that the owner lists for the name and address
+ * that they report. Never: waits on a peer, believes a report of failure in anything that would help somebody. */
 #include "auth/hook.h"
 
 #include "auth/auth.h"
@@ -142,7 +142,8 @@ static bool may_report(const struct auth *auth, uint32_t uid) {
     return false;
 }
 
-/* A report that lay here while this process was away may be of a login long ago: the reporter leaves after a moment. */
+/* A report that lay here while this process was away may be of a login long ago: the reporter leaves after a moment.
+ */
 static bool waits(int fd) {
     uint8_t octet;
     return read(fd, &octet, 1) < 0 && errno == EAGAIN;
@@ -236,8 +237,8 @@ int hook_round(struct auth *auth) {
 
 /* ---- failures */
 
-/* The same wrong password, tried again, costs less than another one: what stands for it is Dovecot's own hash of a few
- * bits, so it is told from other passwords and services by what is hashed with it. */
+/* The same wrong password, tried again, costs less than another one: what stands for it is Dovecot's own hash of a
+ * few bits, so it is told from other passwords and services by what is hashed with it. */
 static uint64_t fingerprint_of(const struct auth *auth, struct span login, struct span hash) {
     uint8_t storage[sizeof "policy" + USER_MAX + POLICY_HASH_MAX + 8];
     struct buf b = BUF_OVER(storage);

@@ -204,10 +204,10 @@ struct conf {
         size_t n_users;
     } local;
 
-    struct {                     /* logins at other servers */
-        struct conf_list users;  /* system users who may report them; empty: nobody, and there is no socket */
-        char *group;             /* that may reach the socket; empty: everybody may, and users counts alone */
-        struct netaddr *policy;  /* loopback only; where Dovecot reports failed logins */
+    struct {                    /* logins at other servers */
+        struct conf_list users; /* system users who may report them; empty: nobody, and there is no socket */
+        char *group;            /* that may reach the socket; empty: everybody may, and users counts alone */
+        struct netaddr *policy; /* loopback only; where Dovecot reports failed logins */
         size_t n_policy;
         char *policy_secret_file; /* one line; must not be readable by others */
     } hooks;

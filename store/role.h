@@ -18,7 +18,7 @@ enum role {
     ROLE_OUTBOUND, /* to other hosts by SMTP, to mailboxes by LMTP */
     ROLE_RESOLVER,
     ROLE_LOG,
-    ROLE_POLICY, /* hears another server's reports of failed logins */
+    ROLE_POLICY,  /* hears another server's reports of failed logins */
     ROLE_POP3,    /* the listener for POP3, and its sessions */
     ROLE_COMMAND, /* the command line, in the master's place when no server runs */
     ROLE_COUNT

@@ -1,6 +1,6 @@
 /* policy.c - clients on loopback, one request after the other.
- * Runs in: policy. Trusts: the master for its setup; who shows the secret, that a login failed. Never: answers anything
- * that Dovecot would act upon, keeps a client that is slow. */
+ * Runs in: policy. Trusts: the master for its setup; who shows the secret, that a login failed. Never: answers
+ * anything that Dovecot would act upon, keeps a client that is slow. */
 #include "server/inbound/policy.h"
 
 #include "server/inbound/policy_http.h"

@@ -1,5 +1,5 @@
-/* policy.h - the policy process: takes Dovecot's reports of logins (auth_policy_server_url) on loopback and tells auth
- * of those that failed. What it hears cannot make a login easier, and without the secret it hears nothing. */
+/* policy.h - the policy process: takes Dovecot's reports of logins (auth_policy_server_url) on loopback and tells
+ * auth of those that failed. What it hears cannot make a login easier, and without the secret it hears nothing. */
 #ifndef SERVER_INBOUND_POLICY_H
 #define SERVER_INBOUND_POLICY_H
 

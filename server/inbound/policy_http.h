@@ -17,7 +17,7 @@ struct http_request {
     struct span method, target;
     struct span secret; /* of the header X-Gatepost-Secret; empty: none */
     struct span body;
-    bool closes;    /* the client wants no other answer on this connection */
+    bool closes;     /* the client wants no other answer on this connection */
     size_t n_octets; /* of the request in all */
 };
 

@@ -23,8 +23,8 @@ struct policy_report {
  * POLICY_DEPTH_MAX deep. */
 bool policy_report_read(struct span json, struct policy_report *out) MUST_USE;
 
-/* Whether it is a login that failed for a cause that counts, from an address; which cause, and from where. Not one that
- * Dovecot did not look at (its policy said so) or could not (a fault of its own). */
+/* Whether it is a login that failed for a cause that counts, from an address; which cause, and from where. Not one
+ * that Dovecot did not look at (its policy said so) or could not (a fault of its own). */
 bool policy_report_counts(const struct policy_report *report, enum policy_failure *what_out,
                           struct netaddr *client_out) MUST_USE;
 

@@ -1,8 +1,7 @@
-/* main_pop3_login.c - the program gatepost-pop3-login: tells gatepost that a user has logged in at another server, and
- * becomes the program that it was called with, whatever came of it (gatepost-pop3-login.8).
- * Runs in: where a POP3 or IMAP server calls it, as that server's user. Trusts: who calls it, for name and address.
- * Never: reads or writes a descriptor that it did not open, prints where there is a program to become, waits longer
- * than WAIT_MS. */
+/* main_pop3_login.c - the program gatepost-pop3-login: tells gatepost that a user has logged in at another server,
+ * and becomes the program that it was called with, whatever came of it (gatepost-pop3-login.8). Runs in: where a POP3
+ * or IMAP server calls it, as that server's user. Trusts: who calls it, for name and address. Never: reads or writes
+ * a descriptor that it did not open, prints where there is a program to become, waits longer than WAIT_MS. */
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -33,9 +32,9 @@ static const char *filled(const char *name) {
     return value && *value ? value : NULL;
 }
 
-/* What the caller's environment says and the command line does not: IP and USER of Dovecot's script-login; TCPREMOTEIP
- * (tcpserver; couriertcpd; Dovecot's checkpassword) or TCP6REMOTEIP with AUTHUSER or USER of what checked the
- * password. Dovecot's master users log in as others: it is not the user who is at that address. */
+/* What the caller's environment says and the command line does not: IP and USER of Dovecot's script-login;
+ * TCPREMOTEIP (tcpserver; couriertcpd; Dovecot's checkpassword) or TCP6REMOTEIP with AUTHUSER or USER of what checked
+ * the password. Dovecot's master users log in as others: it is not the user who is at that address. */
 static void ask_environment(struct call *call) {
     const char *dovecot = filled("IP"), *tcp = filled("TCPREMOTEIP");
     bool master = filled("MASTER_USER");

@@ -66,6 +66,13 @@ static void auth_reporters(const struct conf *conf, const struct system_users *u
         }
 }
 
+static void free_lists(struct auth_setup *setup) {
+    free(setup->local_domains);
+    free(setup->relay_domains);
+    free(setup->relay_recipients);
+    free(setup->reporters);
+}
+
 static uint8_t foreign_destination(const struct conf *conf) {
     switch (conf->delivery.foreign) {
     case CONF_FOREIGN_SMARTHOST:
@@ -169,9 +176,6 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     auth_setup_put(b, &setup);
     system_users_free(&users);
     host_addresses_free(&host);
-    free(setup.local_domains);
-    free(setup.relay_domains);
-    free(setup.relay_recipients);
-    free(setup.reporters);
+    free_lists(&setup);
     return 0;
 }

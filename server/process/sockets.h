@@ -35,12 +35,12 @@ int sockets_control(const char *directory, const char *name) MUST_USE;
 #define SOCKETS_SUBMIT "submit.sock"
 int sockets_submit(const char *directory) MUST_USE;
 
-/* Listening sockets at loopback addresses of the configuration (hooks.policy), in its order. -1: one could not be had,
- * and `errors` says which and why. */
+/* Listening sockets at loopback addresses of the configuration (hooks.policy), in its order. -1: one could not be
+ * had, and `errors` says which and why. */
 int sockets_policy(struct sockets *out, const struct conf *conf, FILE *errors) MUST_USE;
 
-/* The listening socket at directory/SOCKETS_LOGIN where logins are reported: for everybody, or for a system group where
- * its name is not empty. -1: `errors` says why. */
+/* The listening socket at directory/SOCKETS_LOGIN where logins are reported: for everybody, or for a system group
+ * where its name is not empty. -1: `errors` says why. */
 #define SOCKETS_LOGIN "login.sock"
 int sockets_login(const char *directory, const char *group, FILE *errors) MUST_USE;
 

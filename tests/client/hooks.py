@@ -200,9 +200,15 @@ def fake(play=None, listening=True):
         os.unlink(path)
 
 
-def quick(times, usual, what):
-    """The quickest of several is within the budget of the quickest without a fault: a busy machine slows both."""
-    expect(min(times) - min(usual) < BUDGET, "%s took %.3f s, usually %.3f s" % (what, min(times), min(usual)))
+def quick(attempt, usual, what, *words):
+    """Done again and again, it once takes no longer than the quickest without a fault and the budget: a busy machine slows
+    some, a wait that is too long slows all."""
+    times = []
+    for _ in range(40):
+        times.append(attempt(*words))
+        if len(times) > 2 and min(times) - min(usual) < BUDGET:
+            return
+    raise Failure("%s took %.3f s, usually %.3f s" % (what, min(times), min(usual)))
 
 
 DOVECOT = {"USER": ALICE, "IP": "198.51.100.250"}
@@ -225,7 +231,7 @@ def becomes_whatever():
         for name, path in (("no socket", "/nowhere/login.sock"), ("garbage", loud), ("an end", closing),
                            ("silence", silent), ("nobody", unheard), ("a full backlog", deaf), ("a directory", "/tmp"),
                            ("too long a path", "/" + "x" * 300)):
-            quick([becomes("--socket", path, env=DOVECOT)[1] for _ in range(3)], usual, name)
+            quick(lambda: becomes("--socket", path, env=DOVECOT)[1], usual, name)
         full.close()
 
 
@@ -521,7 +527,7 @@ def tcpserver():
             expect(not one.may_relay("127.0.0.6"), "from another address")
             expect(not one.may_relay("127.0.0.5", BOB), "for another user")
             os.unlink(one.login_socket)
-            quick([chain.login("127.0.0.6") for _ in range(5)], usual, "without the socket")
+            quick(chain.login, usual, "without the socket", "127.0.0.6")
             expect(not one.may_relay("127.0.0.6"), "granted without the socket")
         finally:
             chain.close()
@@ -662,7 +668,7 @@ def dovecot_faults():
         for pid in one.pids("auth"):
             os.kill(pid, signal.SIGSTOP)
         try:
-            quick(other.logins(here), usual, "with auth deaf")
+            quick(other.login, usual, "with auth deaf", here)
         finally:
             for pid in one.pids("auth"):
                 os.kill(pid, signal.SIGCONT)
@@ -670,7 +676,7 @@ def dovecot_faults():
         expect(not one.granted(here), "granted when the login was long over")
 
         here = address()
-        stop, times = threading.Event(), []
+        stop = threading.Event()
 
         def kill():
             while not stop.wait(0.2):
@@ -680,22 +686,21 @@ def dovecot_faults():
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            times = other.logins(here, 10)
+            quick(other.login, usual, "with auth killed again and again", here)
         finally:
             stop.set()
             killer.join()
-        quick(times, usual, "with auth killed again and again")
 
         os.rename(one.login_socket, one.login_socket + ".away")
         here = address()
-        quick(other.logins(here), usual, "without the socket")
+        quick(other.login, usual, "without the socket", here)
         os.rename(one.login_socket + ".away", one.login_socket)
         eventually(lambda: len(one.pids("auth")) == 1 and one.command("user", "list", check=False).returncode == 0, "auth")
         expect(not one.granted(here), "granted without the socket")
         other.login(here)
         expect(one.granted(here), "no grant when all is well again")
         one.stop()
-        quick(other.logins(address()), usual, "with gatepost stopped")
+        quick(other.login, usual, "with gatepost stopped", address())
         one.start()
 
 
@@ -722,7 +727,7 @@ def dovecot_full_disk():
                         break
                 expect("try again later" in done.stderr, "the last report: %r" % done.stderr)
                 here = address()
-                quick(other.logins(here), usual, "on a full disk")
+                quick(other.login, usual, "on a full disk", here)
                 os.unlink(one.state + "/filler")
                 expect(not one.granted(here), "granted on a full disk")
                 one.log_has("storage-back")

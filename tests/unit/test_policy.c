@@ -108,9 +108,10 @@ Test(policy, what_dovecot_says_is_read) {
 
 Test(policy, texts_are_decoded_and_the_rest_is_passed_over) {
     struct policy_report report;
-    cr_assert(policy_report_read(SPAN(" { \"x\" : [1, -2.5e3, {\"a\":[]}, null, true] , \"login\" : "
-                                      "\"a\\\"\\\\\\/\\n\\u0041\\u00e9\\u20AC\\ud83d\\ude00\" ,\"success\" : true } "),
-                                 &report));
+    cr_assert(
+        policy_report_read(SPAN(" { \"x\" : [1, -2.5e3, {\"a\":[]}, null, true] , \"login\" : "
+                                "\"a\\\"\\\\\\/\\n\\u0041\\u00e9\\u20AC\\ud83d\\ude00\" ,\"success\" : true } "),
+                           &report));
     cr_expect(is(&report.login, "a\"\\/\nA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"));
     cr_expect(report.success);
 }
