@@ -233,7 +233,8 @@ void auth_say_postmaster(struct auth *auth) {
 /* ---- the master */
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
-static void find_dearest(struct auth *auth) {
+void auth_find_dearest(struct auth *auth) {
+    auth->dearest_due_ms = 0;
     if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
@@ -243,7 +244,7 @@ static void take_setup(struct auth *auth) {
     if (auth_setup_get(&auth->setup, auth->start->payload) != 0) log_bug("setup does not parse");
     peer_count_renew(auth);
     guessing_limit(auth);
-    find_dearest(auth);
+    auth_find_dearest(auth);
 }
 
 static void read_listeners(struct auth *auth) {
@@ -321,7 +322,7 @@ static int open_all(struct auth *auth) {
     if (guessing_open(auth) != 0) return -1;
     login_prepare(auth);
     if (quota_open(&auth->quota, auth->house.db, &auth->setup.quota) != 0) return -1;
-    find_dearest(auth);
+    auth_find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
     peer_watch_accounts(auth);

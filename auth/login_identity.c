@@ -151,6 +151,7 @@ static void renew(struct auth *auth, struct exchange *exchange, const struct cre
     switch (credential_renew(auth->house.db, exchange->credential_id, secret, &id)) {
     case ACCOUNT_CHANGED:
         rename_credential(auth, exchange->credential_id, id);
+        login_renewed(auth);
         break;
     case ACCOUNT_MISSING: /* it has been changed meanwhile */
         break;
