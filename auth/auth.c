@@ -247,7 +247,8 @@ void auth_say_postmaster(struct auth *auth) {
 /* ---- the master */
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
-static void find_dearest(struct auth *auth) {
+void auth_find_dearest(struct auth *auth) {
+    auth->dearest_due_ms = 0;
     if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
@@ -259,7 +260,7 @@ static void take_setup(struct auth *auth) {
     guessing_limit(auth);
     /* With limits that are not in force old grants could outlive them. */
     if (grant_limit(&auth->grants) != 0) auth->setup.grant.enabled = false;
-    find_dearest(auth);
+    auth_find_dearest(auth);
 }
 
 static void read_listeners(struct auth *auth) {
@@ -342,7 +343,7 @@ static int open_all(struct auth *auth) {
     transaction_grant_watch(auth);
     /* A full disk keeps nobody from starting: it grants nothing. */
     if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
-    find_dearest(auth);
+    auth_find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
     peer_watch_accounts(auth);

@@ -1,6 +1,7 @@
 /* frames.h - every frame that passes between our processes, and its fields in order. This is the contract of
  * the walls: who may say what to whom. Notation: u8 u16 u32 u64, T = 16 octets (a transaction's name),
- * netaddr (wire_put_netaddr), network (wire_put_network), text/span = length and octets, [..]* = repeated to the end, +fd = with a descriptor. */
+ * netaddr (wire_put_netaddr), network (wire_put_network), text/span = length and octets, [..]* = repeated to the end,
+ * +fd = with a descriptor. */
 #ifndef STORE_FRAMES_H
 #define STORE_FRAMES_H
 

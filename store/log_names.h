@@ -53,6 +53,7 @@
     EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)                                                           \
     EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)                                                        \
     EVENT(LOG_QUOTA_NEAR, "quota-near", WARNING, SERVER)                                                             \
+    EVENT(LOG_FAILURES_SLOW, "failures-slow", WARNING, SERVER)                                                       \
     EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
     EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)                                                                      \
     EVENT(LOG_LOGIN_REPORTED, "login-reported", INFO, SERVER)                                                        \

@@ -31,8 +31,8 @@ struct door {
 /* For at most `children`; in memory that no child gets. NULL with errno. */
 struct door *door_open(const struct session_setup *setup, uint32_t children) MUST_USE;
 
-/* Whether a client has a place on a socket of this role, while so many are taken, fewer than all: REASON_COUNT, or the
- * reason for a refusal. Where connections_per_network is no lower than connections, one network may have all. */
+/* Whether a client has a place on a socket of this role, while so many are taken, fewer than all: REASON_COUNT, or
+ * the reason for a refusal. Where connections_per_network is no lower than connections, one network may have all. */
 enum reason door_judge(const struct door *door, unsigned role, const struct netaddr *client, uint32_t taken,
                        uint64_t now_ms) MUST_USE;
 
