@@ -196,7 +196,8 @@ static enum client_status wait_for_line(void) {
     if (!session.line_deadline_ms) session.line_deadline_ms = deadline_in(session.setup->idle_ms);
     uint64_t deadline = session.line_deadline_ms;
     if (!logged_in()) deadline = sooner(deadline, session.login_deadline_ms);
-    return client_fill(deadline, session.pop3.state != POP3_AUTHING);
+    /* Who has marked messages is given time to say QUIT: he would fetch them all again. */
+    return client_fill(deadline, session.pop3.state != POP3_AUTHING && session.pop3.marked == 0);
 }
 
 static enum session_exit serve(void) {
