@@ -27,9 +27,9 @@ static const char *const programs[ROLE_COUNT] = {
 static const struct {
     enum role a, b;
 } links[] = {
-    {ROLE_AUTH, ROLE_QUEUE},        {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
-    {ROLE_AUTH, ROLE_LISTENER},     {ROLE_AUTH, ROLE_POP3},      {ROLE_AUTH, ROLE_DELIVERY},
-    {ROLE_QUEUE, ROLE_DELIVERY},    {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+    {ROLE_AUTH, ROLE_QUEUE},     {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
+    {ROLE_AUTH, ROLE_LISTENER},  {ROLE_AUTH, ROLE_POP3},      {ROLE_AUTH, ROLE_DELIVERY},
+    {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
 };
 
 struct child *child_add(struct family *family, enum role role, uint8_t index) {
