@@ -90,9 +90,11 @@ run_program quota python3 tests/client/quota.py
 run_program queue python3 tests/client/queue_commands.py
 run_program restore python3 tests/client/restore.py
 run_program dsn python3 tests/client/dsn.py
+run_program mailbox python3 tests/client/mailbox.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py
 run_program lmtp python3 tests/client/lmtp.py
 [ ! -e tests/intruder/run.py ] || run_program intruder python3 tests/intruder/run.py
+run_program intruder-pop3 python3 tests/intruder/pop3.py
 run_program fault "$BUILD/tests/fault/fault" --quick
 run_program crash python3 tests/crash/kill.py "${MESSAGES:-5000}"
 

@@ -397,6 +397,12 @@ const struct attack attacks[] = {
     {"a group of too many recipients", group_too_large, false, 0},
     {"never reading an answer", never_reads, false, 0},
     {"signing what is no TLS transcript", signing_oracle, false, 0},
+    {"a mailbox by SMTP", mailbox_by_smtp, false, 0},
+    {"a mailbox by SMTP's port in POP3's name", mailbox_by_pop3s_name, false, 0},
+};
+const size_t attacks_n = sizeof attacks / sizeof *attacks;
+
+const struct attack escapes[] = {
     {"opening a file", opens_file, false, 0},
     {"making a socket", makes_socket, false, SIGSYS},
     {"connecting", connects, false, SIGSYS},
@@ -414,7 +420,7 @@ const struct attack attacks[] = {
     {"making a memory file", makes_memory_file, false, SIGSYS},
     {"sending a descriptor", sends_descriptor, false, SIGSYS},
 };
-const size_t attacks_n = sizeof attacks / sizeof *attacks;
+const size_t escapes_n = sizeof escapes / sizeof *escapes;
 
 /* The first cell opens T and tells it; the second, with a transaction of its own, tries to commit it. */
 static const char *gives_transaction(struct cell *cell) {

@@ -1,4 +1,4 @@
-/* intruder.c - stands in the place of gatepost-session: gets the listener's setup and channels from the real master,
+/* intruder.c - stands in the place of gatepost-session or gatepost-pop3: gets the listener's setup and channels from the real master,
  * confines itself as the listener does, and runs each attack in a pool child of its own. Results go to the pipe
  * intruder.out beside the program.
  * Runs in: the listener's place, in tests. Trusts: the master. Never: serves a client. */
@@ -119,6 +119,10 @@ static void run_pair(void) {
     finish_cell(&pairs[1], thief);
 }
 
+static void run_all(const struct attack *all, size_t n) {
+    for (size_t i = 0; i < n; i++) finish_cell(&all[i], start_cell(&all[i], (int)i, -1));
+}
+
 int main(void) {
     uint32_t missing;
     struct role_link link;
@@ -128,8 +132,13 @@ int main(void) {
     results = open_results();
     if (results < 0 || role_receive(&start) != 0 || role_confine(&start, &missing) != 0) return 1;
     role_ready(missing);
-    for (size_t i = 0; i < attacks_n; i++) finish_cell(&attacks[i], start_cell(&attacks[i], (int)i, -1));
-    run_pair();
+    if (start.common.role == ROLE_POP3) {
+        run_all(mailboxes, mailboxes_n);
+    } else {
+        run_all(attacks, attacks_n);
+        run_pair();
+    }
+    run_all(escapes, escapes_n);
     report("end", NULL);
     for (;;) {
         enum role_event event = role_listen(&start, &link, &old, &number);

@@ -31,6 +31,12 @@ struct attack {
 
 extern const struct attack attacks[];
 extern const size_t attacks_n;
+/* In the POP3 session's place (mailboxes.c). */
+extern const struct attack mailboxes[];
+extern const size_t mailboxes_n;
+/* In either place: what the kernel is to refuse. */
+extern const struct attack escapes[];
+extern const size_t escapes_n;
 /* Attacks in pairs: both cells run at once, joined by pipes. */
 extern const struct attack pairs[];
 extern const size_t pairs_n;
@@ -50,6 +56,10 @@ const char *login_out_of_turn(struct cell *cell);
 const char *login_twice(struct cell *cell);
 const char *login_bindings_too_long(struct cell *cell);
 const char *login_final_first(struct cell *cell);
+
+/* mailboxes.c */
+const char *mailbox_by_smtp(struct cell *cell);
+const char *mailbox_by_pop3s_name(struct cell *cell);
 
 /* Frames of a session, as fields. Each returns false when the channel is gone. */
 bool cell_announce(struct cell *cell, enum relay_role role, const char *client);

@@ -6,11 +6,12 @@
 Test(outbound_setup, delivery) {
     uint8_t storage[256];
     struct buf b = BUF_OVER(storage);
-    const struct delivery_setup setup = {SPAN("mx.example.test"), 17};
+    const struct delivery_setup setup = {SPAN("mx.example.test"), 17, 18, SPAN("filter")};
     struct delivery_setup got;
     delivery_setup_put(&b, &setup);
     cr_assert_eq(delivery_setup_get(&got, buf_span(&b)), 0);
-    cr_expect(span_equal(got.hostname, setup.hostname) && got.agents_max == 17);
+    cr_expect(span_equal(got.hostname, setup.hostname) && got.agents_max == 17 && got.mailboxes_max == 18);
+    cr_expect(span_equal(got.mailbox_filter, setup.mailbox_filter));
     for (size_t n = 0; n < b.n; n++) cr_expect_neq(delivery_setup_get(&got, span_of(b.p, n)), 0, "%zu", n);
     buf_put_octet(&b, 0);
     cr_expect_neq(delivery_setup_get(&got, buf_span(&b)), 0);

@@ -217,6 +217,7 @@ Test(test_setup, of_the_others) {
     receive(ROLE_DELIVERY);
     cr_assert_eq(delivery_setup_get(&delivery, start.payload), 0);
     cr_expect(delivery.agents_max == 14 && !start.common.directory_is_empty && start.common.child_filter.n);
+    cr_expect(delivery.mailboxes_max == conf->limits.connections && delivery.mailbox_filter.n);
     receive(ROLE_VERIFIER);
     cr_assert_eq(verifier_setup_get(&verifier, start.payload), 0);
     cr_expect_eq(memcmp(&verifier.keys, &facts.verifier_keys, sizeof verifier.keys), 0);

@@ -184,32 +184,42 @@ static int64_t processor_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The least of several, since a busy machine only adds. */
 static int64_t work_of(const char *hash, const char *password) {
-    int64_t least = INT64_MAX;
-    for (int i = 0; i < 9; i++) {
-        credentials = (struct verify_credentials){0};
-        if (hash) memcpy(add(7, "unused", false)->hash, hash, strlen(hash) + 1);
-        int64_t began = processor_ns();
-        cr_expect_eq(try(password), 0);
-        int64_t took = processor_ns() - began;
-        if (took < least) least = took;
-    }
-    return least;
+    credentials = (struct verify_credentials){0};
+    if (hash) memcpy(add(7, "unused", false)->hash, hash, strlen(hash) + 1);
+    int64_t began = processor_ns();
+    cr_expect_eq(try(password), 0);
+    return processor_ns() - began;
 }
 
-/* Whoever it is, a wrong password costs about what nobody's does; and two forms of one twice that. */
+enum { WHOSE = 4, ROUNDS = 9, TRIES = 8 };
+
+/* Whether the work for each of the hashes, the first being nobody's, is about the same, and for two forms of a
+ * password more. The least of several counts, taken in turns: a busy machine only adds, and to all alike. */
+static bool is_even(const char *const hashes[WHOSE], int64_t one[WHOSE], int64_t two[WHOSE]) {
+    for (size_t i = 0; i < WHOSE; i++) one[i] = two[i] = INT64_MAX;
+    for (size_t round = 0; round < ROUNDS * WHOSE; round++) {
+        size_t i = round % WHOSE;
+        int64_t took = work_of(hashes[i], "another-word"), both = work_of(hashes[i], "anothe\u0301r-word");
+        if (took < one[i]) one[i] = took;
+        if (both < two[i]) two[i] = both;
+    }
+    bool even = two[0] > one[0] * 3 / 2;
+    for (size_t i = 1; i < WHOSE; i++)
+        even = even && one[i] > one[0] / 2 && one[i] < one[0] * 2 && two[i] > two[0] / 2 && two[i] < two[0] * 2;
+    return even;
+}
+
+/* Whoever it is, a wrong password costs about what nobody's does; and two forms of one twice that. Work that is left
+ * out is missing in each try; what another process does to a processor's caches is not. */
 Test(verify_password, cheap_hashes_are_made_up_for) {
     char mailbox[VERIFY_HASH_BYTES], cheap[VERIFY_HASH_BYTES];
+    int64_t one[WHOSE], two[WHOSE];
     cr_assert_eq(password_hash(SPAN("dummy"), verify.setup.argon2_memory_bytes, 1, verify.dummy), 0);
     cr_assert_eq(password_hash(SPAN("secret-word"), verify.setup.argon2_memory_bytes, 1, mailbox), 0);
     cr_assert_eq(password_hash(SPAN("secret-word"), 1 << 18, 1, cheap), 0);
-    int64_t nobody = work_of(NULL, "another-word"), twice = work_of(NULL, "anothe\u0301r-word");
-    const char *hashes[] = {mailbox, cheap, "{SSHA}h1iLDvMZGyP+YTi2ELRGDSKVOwdzYWx0"};
-    cr_expect_gt(twice, nobody * 3 / 2);
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
-        int64_t one = work_of(hashes[i], "another-word"), two = work_of(hashes[i], "anothe\u0301r-word");
-        cr_expect(one > nobody / 2 && one < nobody * 2, "hash %zu: %jd ns, nobody's %jd", i, one, nobody);
-        cr_expect(two > twice / 2 && two < twice * 2, "hash %zu: %jd ns, nobody's %jd", i, two, twice);
-    }
+    const char *const hashes[WHOSE] = {NULL, mailbox, cheap, "{SSHA}h1iLDvMZGyP+YTi2ELRGDSKVOwdzYWx0"};
+    bool even = false;
+    for (int i = 0; i < TRIES && !even; i++) even = is_even(hashes, one, two);
+    for (size_t i = 0; i < WHOSE; i++) cr_expect(even, "hash %zu: %jd ns, both forms %jd", i, one[i], two[i]);
 }
