@@ -65,7 +65,7 @@ struct auth_setup {
     struct span mail_directory;      /* home of users in dovecot.db: mail_directory/domain/local */
     struct span local_domain;        /* of system users' addresses */
     struct quota_limits quota;
-    struct grant_limits grant; /* likewise */
+    struct grant_limits grant;             /* likewise */
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */
     uint32_t n_system_users;

@@ -32,6 +32,7 @@ struct transaction {
     struct quota_principal payer;
     int64_t grant_id;                   /* it rests on this grant; 0: on none */
     bool grant_paid;                    /* its message is counted there */
+    bool grant_ended;                   /* and it is dead with it, whatever the session thinks */
     struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
     uint32_t accepted;                  /* RCPT commands */
     size_t ends;                        /* recipients that these came to */

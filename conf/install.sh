@@ -72,6 +72,7 @@ install_files() {
     done
     mkdir -p "$top/share/doc/gatepost/dovecot"
     install -m 644 conf/dovecot-*.conf "$top/share/doc/gatepost/dovecot/"
+    install -m 644 conf/outlook.md "$top/share/doc/gatepost/"
     chmod 700 "$etc/tls"
     for unit in conf/*.service conf/*.socket; do
         [ -e "$unit" ] && install_unit "$unit"
@@ -92,7 +93,7 @@ uninstall_files() {
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
-    rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot"
+    rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot" "$top/share/doc/gatepost/outlook.md"
     rmdir "$top/share/doc/gatepost" 2>/dev/null || true
     rmdir "$top/libexec/gatepost" 2>/dev/null || true
     [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2

@@ -194,6 +194,15 @@ static const struct bad networks[] = {
      "t.conf:1: proxy_from: 2001:db8::/47 is too wide: whoever is in it can claim any client address; list networks "
      "of "
      "/48 or narrower\n"},
+    {"grant = { networks = [ \"10.0.0.0/7\", \"fc00::/7\", \"fc00::/6\" ]; };", 0,
+     "t.conf:1: grant.networks: 10.0.0.0/7 is too wide: no network that says nothing of who is in it is so wide; list "
+     "networks of /8 or narrower\n"
+     "t.conf:1: grant.networks: fc00::/6 is too wide: no network that says nothing of who is in it is so wide; list "
+     "networks of /7 or narrower\n"},
+    {"grant = { enabled = true; lifetime = \"4h\"; ipv6_bits = 48; users_per_address = 0; };", 0,
+     "t.conf:1: grant.lifetime: 4h is outside 1s to 3h\n"
+     "t.conf:1: grant.ipv6_bits: 48 is outside 56 to 128\n"
+     "t.conf:1: grant.users_per_address: 0 is outside 1 to 16\n"},
 };
 
 static const struct bad listeners[] = {
