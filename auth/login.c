@@ -106,8 +106,8 @@ void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const ch
     if (login_refuse(peer, outcome, why) != 0) peer_drop(peer);
 }
 
-/* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long as the
- * session lasts and a while longer. */
+/* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long
+ * as the session lasts and a while longer. */
 static void tell_grants(struct peer *peer) {
     struct grants *grants = &peer->auth->grants;
     int64_t user_id = peer->client.user_id;
@@ -151,8 +151,8 @@ static void keep_binding(uint8_t into[CHANNEL_BINDING_MAX], size_t *n_out, struc
     *n_out = binding.n;
 }
 
-/* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. Where the owner says so,
- * POP3 clients of before TLS 1.2 are let in. */
+/* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. Where the owner says
+ * so, POP3 clients of before TLS 1.2 are let in. */
 static bool may_be_clear(const struct peer *peer) {
     const struct auth_setup *setup = &peer->auth->setup;
     for (uint32_t i = 0; peer_is_pop3(peer) && i < setup->n_clear_login_from; i++)

@@ -69,7 +69,8 @@ void overflow_refuse(const struct pool *pool, unsigned socket) {
         struct sockaddr_storage address;
         socklen_t n = sizeof address;
         overflow.in_second++; /* also a failure, so that none is tried for ever */
-        int client = accept4(pool->wires.sockets[socket], (struct sockaddr *)&address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int client =
+            accept4(pool->wires.sockets[socket], (struct sockaddr *)&address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client < 0) return;
         refuse(pool->protocol, client, !has_tls_first(pool, socket), REASON_SERVER_BUSY);
         struct netaddr who;

@@ -108,6 +108,13 @@ static void auth_grants(const struct conf *conf, struct host_addresses *host, st
     memcpy(limits->boot, host->boot, sizeof limits->boot);
 }
 
+static void auth_listeners(const struct conf *conf, struct auth_setup *setup) {
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup->mx_auth = 1;
+    setup->clear_login_from = conf->pop3.clear_login_from.items;
+    setup->n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n;
+}
+
 int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
     char mail[4096];
     const char *name;
@@ -121,8 +128,6 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
         .local_sender_hosts = conf->local_sender_hosts.items,
         .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
-        .clear_login_from = conf->pop3.clear_login_from.items,
-        .n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n,
         .foreign = foreign_destination(conf),
         .stand_alone = facts->stand_alone,
         .verifiers = setup_verifiers(conf),
@@ -165,8 +170,7 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     struct system_users users;
     struct host_addresses host = {0};
     auth_grants(conf, &host, &setup.grant);
-    for (size_t i = 0; i < conf->n_listeners; i++)
-        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
+    auth_listeners(conf, &setup);
     if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
     auth_domains(conf, &setup);
     system_users_read(&users, conf, SYSTEM_USERS_FILE);
