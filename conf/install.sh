@@ -80,6 +80,7 @@ install_files() {
     mkdir -p "$top/share/doc/gatepost/dovecot"
     for sample in conf/dovecot-*.conf; do install_sample "$sample" "dovecot/${sample##*/}" 644; done
     install_sample conf/checkpassword-run checkpassword-run 755
+    install -m 644 conf/outlook.md "$top/share/doc/gatepost/"
     chmod 700 "$etc/tls"
     for unit in conf/*.service conf/*.socket; do
         [ -e "$unit" ] && install_unit "$unit"
@@ -102,7 +103,7 @@ uninstall_files() {
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
     rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot"
-    rm -f "$top/share/doc/gatepost/checkpassword-run"
+    rm -f "$top/share/doc/gatepost/outlook.md" "$top/share/doc/gatepost/checkpassword-run"
     rmdir "$top/share/doc/gatepost" 2>/dev/null || true
     rmdir "$top/libexec/gatepost" 2>/dev/null || true
     [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2

@@ -298,7 +298,7 @@ class World:
         self.announced.append(announced)
         verdict = self.on_welcome()
         send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ") +
-             text("") + struct.pack("<H", self.stranger))
+             text("") + struct.pack("<HB", self.stranger, 0))
 
     def serve_session(self, channel, pid, announced):
         login, transaction, queue, exchange = None, None, None, None
