@@ -201,7 +201,7 @@ static void await(struct auth *auth, uint32_t uid, int fd) {
 /* One in each round of the loop, so that a crowd here keeps nobody else waiting. */
 static void accept_peer(void *context, uint32_t events) {
     struct auth *auth = context;
-    struct ucred other;
+    struct ucred other = {.uid = UINT32_MAX};
     socklen_t n = sizeof other;
     (void)events;
     int fd = accept4(auth->hook.watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

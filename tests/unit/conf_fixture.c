@@ -25,6 +25,7 @@ void fixture_begin(void) {
     make("key-group.pem", 0640);
     make("key-open.pem", 0644);
     make("password", 0600);
+    make("secret", 0600);
     make("password-open", 0604);
 }
 

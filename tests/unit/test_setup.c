@@ -29,6 +29,7 @@ __attribute__((constructor)) static void say_what_the_kernel_can(void) {
 }
 
 #define PASSWORD "hunter2-of-the-smarthost"
+#define SECRET "SwordfishSwordfish"
 #define CERTIFICATE "this stands for a certificate\n"
 #define KEY "this stands for a private key\n"
 
@@ -48,7 +49,9 @@ static const char text[] =
     "tls = { certificates = ( { certificate_file = \"%D/certificate.pem\"; key_file = \"%D/key.pem\";\n"
     "                           names = [ \"mx.example.test\" ]; } ); };\n"
     "delivery = { foreign = \"smarthost\"; agents = 7; smarthost = { host = \"relay.example\"; port = 587;\n"
-    "             user = \"us\"; password_file = \"%D/password\"; }; };\n";
+    "             user = \"us\"; password_file = \"%D/password\"; }; };\n"
+    "hooks = { users = [ \"root\", \"no-such-user\" ]; policy = \"127.0.0.1:8025\"; "
+    "policy_secret_file = \"%D/secret\"; };\n";
 
 static struct conf *conf;
 static struct material material;
@@ -62,6 +65,7 @@ static void begin(void) {
     fixture_begin();
     log_use(open("/dev/null", O_WRONLY));
     fixture_write("password", PASSWORD "\r\nanother line\n", sizeof PASSWORD "\r\nanother line\n" - 1);
+    fixture_write("secret", SECRET "\n", sizeof SECRET);
     fixture_write("certificate.pem", CERTIFICATE, sizeof CERTIFICATE - 1);
     fixture_write("key.pem", KEY, sizeof KEY - 1);
     fixture_write("t.conf", text, sizeof text - 1);
@@ -117,9 +121,10 @@ static bool holds(struct span haystack, struct span needle) {
 
 Test(test_setup, secrets_only_where_they_are_needed) {
     static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS, ROLE_QUEUE,
-                                      ROLE_DELIVERY, ROLE_OUTBOUND, ROLE_RESOLVER, ROLE_LOG};
+                                      ROLE_DELIVERY, ROLE_OUTBOUND, ROLE_RESOLVER, ROLE_LOG,  ROLE_POLICY};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         receive(roles[i]);
+        cr_expect_eq(holds(memory, SPAN(SECRET)), roles[i] == ROLE_POLICY, "secret, %s", role_name(roles[i]));
         cr_expect_eq(holds(memory, SPAN(PASSWORD)), roles[i] == ROLE_OUTBOUND, "password, %s", role_name(roles[i]));
         cr_expect_eq(holds(memory, span_of(facts.verifier_keys.seal, 32)), roles[i] == ROLE_VERIFIER, "seal, %s",
                      role_name(roles[i]));
@@ -127,6 +132,22 @@ Test(test_setup, secrets_only_where_they_are_needed) {
         cr_expect_not(holds(memory, SPAN("key.pem")), "nor their names, %s", role_name(roles[i]));
         cr_expect_eq(holds(memory, SPAN(CERTIFICATE)), roles[i] == ROLE_LISTENER, "%s", role_name(roles[i]));
     }
+}
+
+Test(test_setup, a_policy_secret_that_could_be_guessed_is_none) {
+    fixture_write("secret", "short\n", 6);
+    cr_expect_eq(setup_make(conf, &facts, ROLE_POLICY), -1);
+    fixture_write("secret", "", 0);
+    cr_expect_eq(setup_make(conf, &facts, ROLE_POLICY), -1);
+}
+
+Test(test_setup, who_may_report_logins) {
+    struct auth_setup setup;
+    receive(ROLE_AUTH);
+    cr_assert_eq(auth_setup_get(&setup, start.payload), 0);
+    cr_expect_eq(setup.n_reporters, 1, "who is not there may not");
+    cr_expect_eq(setup.reporters[0], 0);
+    auth_setup_free(&setup);
 }
 
 Test(test_setup, nobody_can_change_it_any_more) {
