@@ -90,6 +90,7 @@ run_program quota python3 tests/client/quota.py
 run_program grants python3 tests/client/grants.py
 run_program queue python3 tests/client/queue_commands.py
 run_program restore python3 tests/client/restore.py
+run_program hooks python3 tests/client/hooks.py
 run_program dsn python3 tests/client/dsn.py
 run_program mailbox python3 tests/client/mailbox.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py

@@ -265,8 +265,4 @@ static enum session_exit run(const struct session_place *place) {
     return result;
 }
 
-static void put_busy(struct buf *busy) {
-    pop3_reply_put_reason(busy, REASON_SERVER_BUSY);
-}
-
-const struct session_protocol session_pop3 = {run, put_busy};
+const struct session_protocol session_pop3 = {run, pop3_reply_put_reason};

@@ -34,7 +34,7 @@ static void take_rows(struct mailbox *mailbox, struct span rows) {
         while (i < mailbox->n && (order = mailbox_order(base, mailbox_base(mailbox, i))) > 0) i++;
         if (order != 0) continue;
         struct mailbox_message *message = &mailbox->messages[i++];
-        if (message->bytes == MAILBOX_UNMEASURED) message->bytes = bytes, message->measured = true;
+        message->bytes = bytes, message->measured = true; /* what was read counts for more than a name */
     }
 }
 

@@ -5,7 +5,7 @@
 
 #include "server/outbound/mailbox.h"
 
-/* Gives messages without a size theirs, where the file has it. */
+/* Gives messages the size that the file has for them, whatever their names say. */
 void mailbox_sizes_load(struct mailbox *mailbox);
 
 /* Writes what was measured. Where it cannot be written, a full disk say, the next login measures again. */

@@ -54,6 +54,25 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
 }
 
+/* Who is named and not there today may be there tomorrow, and is told of then. */
+static void auth_reporters(const struct conf *conf, const struct system_users *users, struct auth_setup *setup) {
+    setup->reporters = calloc(conf->hooks.users.n + 1, sizeof *setup->reporters);
+    if (!setup->reporters) abort();
+    for (size_t i = 0; i < conf->hooks.users.n && setup->n_reporters < AUTH_REPORTERS_MAX; i++)
+        for (size_t j = 0; j < users->n; j++) {
+            if (!span_equal(span_text(conf->hooks.users.items[i]), users->items[j].name)) continue;
+            setup->reporters[setup->n_reporters++] = users->items[j].uid;
+            break;
+        }
+}
+
+static void free_lists(struct auth_setup *setup) {
+    free(setup->local_domains);
+    free(setup->relay_domains);
+    free(setup->relay_recipients);
+    free(setup->reporters);
+}
+
 static uint8_t foreign_destination(const struct conf *conf) {
     switch (conf->delivery.foreign) {
     case CONF_FOREIGN_SMARTHOST:
@@ -115,6 +134,7 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .waiting_max = conf->auth.waiting_max,
         .cache_ms = conf->auth.cache_ms,
         .scram = conf->auth.scram,
+        .scram_plus = conf->auth.scram && conf->auth.scram_plus,
         .ntlm = conf->auth.ntlm,
         .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
         .argon2_passes = conf->auth.argon2_passes,
@@ -156,11 +176,10 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     system_users_read(&users, conf, SYSTEM_USERS_FILE);
     setup.system_users = users.items;
     setup.n_system_users = (uint32_t)users.n;
+    auth_reporters(conf, &users, &setup);
     auth_setup_put(b, &setup);
     system_users_free(&users);
     host_addresses_free(&host);
-    free(setup.local_domains);
-    free(setup.relay_domains);
-    free(setup.relay_recipients);
+    free_lists(&setup);
     return 0;
 }

@@ -25,7 +25,8 @@ void mailbox_world_start(struct mailbox_world *world, uint32_t mailboxes_max) {
     uint8_t octets[8192], filter[4096];
     struct buf b = BUF_OVER(octets), f = BUF_OVER(filter);
     int queue[2], auth[2];
-    cr_assert_eq(sandbox_mailbox_filter(&f), 0);
+    /* Under valgrind a filter cannot be installed. */
+    if (!getenv("GATEPOST_THIN")) cr_assert_eq(sandbox_mailbox_filter(&f), 0);
     delivery_setup_put(&b, &(struct delivery_setup){SPAN("mx.example.test"), 4, mailboxes_max, buf_span(&f)});
     scratch_make(world->root);
     cr_assert(buf_ok(&b) && frame_pair(queue, true) == 0 && frame_pair(auth, true) == 0);

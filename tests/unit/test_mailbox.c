@@ -289,6 +289,11 @@ Test(mailbox, sizes_are_remembered, .init = start, .fini = stop) {
     mailbox_drop_unmeasured(&mailbox);
     cr_assert_eq(mailbox.n, 2);
     expect_base(1, "3.c");
+    measured(0, 4);
+    mailbox_sizes_save(&mailbox);
+    list();
+    mailbox_sizes_load(&mailbox);
+    expect_size(1, 4);
 }
 
 /* Cut anywhere, or with any octet changed, the file is as if it were not there. */
