@@ -16,9 +16,8 @@
 enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000 };
 
 int family_check_users(const struct conf *conf, FILE *errors) {
-    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,
-                                      ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG,
-                                      ROLE_POLICY,   ROLE_POP3};
+    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,   ROLE_QUEUE,
+                                      ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG,      ROLE_POLICY, ROLE_POP3};
     int result = 0;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         uint32_t uid, gid;

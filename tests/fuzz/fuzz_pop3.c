@@ -102,5 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
         HOLDS(buf_ok(&talk_out));
         if (!longer) check_replies(buf_span(&talk_out), true);
     }
+    pop3.marked = 1; /* a session is a process's only one: what the next one finds is clean */
+    buf_clear(&talk_out);
+    (void)pop3_rset(&pop3, SPAN(""), &talk_out);
     return 0;
 }
