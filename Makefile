@@ -25,6 +25,7 @@ COMPILE   = $(CC) -std=c17 -O2 -g -fPIE -fno-strict-aliasing -D_GNU_SOURCE -I. $
 LINK      = $(CC) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(VARIANT) $(LDFLAGS)
 LINK_SESSION = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--sort-section=name \
                -Wl,-z,separate-code,-z,max-page-size=0x200000 $(LDFLAGS)
+LINK_ALONE = $(CC) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 
 # SANITIZE=1: address and undefined behaviour. The session is then linked dynamically and the filters are wider.
 ifeq ($(SANITIZE),1)
@@ -32,6 +33,7 @@ BUILD    := build/sanitize
 VARIANT  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DGATEPOST_SANITIZED
 HARDEN   := -fstack-protector-strong
 LINK_SESSION = $(LINK)
+LINK_ALONE = $(LINK)
 endif
 
 MAINS    := $(wildcard server/process/main*.c)
@@ -41,7 +43,7 @@ LIBRARY  := $(BUILD)/libgatepost.a
 
 # Each role's program is its main and what that main pulls out of the library; a program that reaches for a library
 # not named here does not link. That is the wall.
-PROGRAMS := session pop3 auth verifier keys queue delivery outbound resolver log
+PROGRAMS := session pop3 auth verifier keys queue delivery outbound resolver policy log
 LIBS_gatepost := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lnettle
 LIBS_session  := -lssl -lcrypto
 LIBS_pop3     := -lssl -lcrypto
@@ -54,7 +56,7 @@ LIBS_resolver := -lunbound
 ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lsqlite3 -lssl -lcrypto -lunbound -lcrypt -lnettle
 
 GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
-BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%)
+BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%) $(BUILD)/gatepost-pop3-login
 
 UNIT_MAINS   := $(wildcard tests/unit/test_*.c)
 UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
@@ -93,6 +95,10 @@ $(GATEPOST): $(BUILD)/server/process/main.o $(LIBRARY)
 # uses it.
 $(BUILD)/gatepost-session $(BUILD)/gatepost-pop3: $(BUILD)/gatepost-%: $(BUILD)/server/process/main_%.o $(LIBRARY)
 	$(LINK_SESSION) -o $@ $^ $(LIBS_$*)
+
+# Other servers run it at each login: nothing to look for, nothing to load.
+$(BUILD)/gatepost-pop3-login: $(BUILD)/server/process/main_pop3_login.o
+	$(LINK_ALONE) -o $@ $^
 
 $(BUILD)/gatepost-%: $(BUILD)/server/process/main_%.o $(LIBRARY)
 	$(LINK) -o $@ $^ $(LIBS_$*)

@@ -16,11 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000 };
+enum { BACKLOG_BYTES = 32 << 20, LOCK_WAIT_MS = 10000, EXPIRE_EVERY_MS = 1000, TURN_AWAY_MS = 1000 };
 
 /* ---- links */
 
@@ -97,6 +98,19 @@ static int pool_local(void *context, struct frame *frame) {
     return 0;
 }
 
+/* Who comes again within the second is refused by the listener, without a child. Short, so that the refusals of
+ * whoever does not hammer are logged one by one, and who is let off is let in. */
+static void turn_away(struct auth_link *listener, const struct netaddr *client, enum reason reason) {
+    const struct throttle_limits *limits = &listener->auth->setup.throttle;
+    struct network network = network_of(client, limits->network_ipv4_bits, limits->network_ipv6_bits);
+    uint8_t storage[32];
+    struct buf b = BUF_OVER(storage);
+    wire_put_network(&b, &network);
+    wire_put_u8(&b, (uint8_t)reason);
+    wire_put_u32(&b, TURN_AWAY_MS);
+    if (!auth_tell(listener, POOL_TURN_AWAY, buf_span(&b), -1)) (void)0; /* it is gone, or is told the next time */
+}
+
 static int pool_client(void *context, struct frame *frame) {
     struct auth_link *link = context;
     struct netaddr client, here;
@@ -109,7 +123,11 @@ static int pool_client(void *context, struct frame *frame) {
     if (take_ends(link->auth, &w) != 0) return -1;
     int fd = frame->fd;
     frame->fd = -1;
-    peer_add_client(link->auth, (enum role)link->kind, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    enum reason reason =
+        peer_add_client(link->auth, (enum role)link->kind, (pid_t)pid, (enum relay_role)role, &client, &here, fd);
+    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS || role == RELAY_ROLE_POP3 ||
+                   role == RELAY_ROLE_POP3S;
+    if (logs_in && reason != REASON_COUNT && reason != REASON_NOT_DECIDED) turn_away(link, &client, reason);
     return 0;
 }
 
@@ -133,6 +151,12 @@ static void take_frame(struct auth_link *link, struct frame *frame) {
     case ROLE_VERIFIER:
         login_verifier_frame(link, frame);
         break;
+    case ROLE_POLICY: /* meets strangers: what is no report is the end of that process, not of this */
+        if (hook_policy_frame(link->auth, frame) == 0) break;
+        log_fault("bad frame from the policy process", 0);
+        link_lost(link);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     default:
         log_bug("a frame from a process that says nothing");
     }
@@ -149,7 +173,10 @@ static bool read_link(struct auth_link *link) {
     case FRAME_NONE:
         return false;
     case FRAME_MALFORMED:
-        log_bug("malformed frame from another process of ours");
+        if (link->kind != ROLE_POLICY) log_bug("malformed frame from another process of ours");
+        log_fault("malformed frame from the policy process", 0);
+        shutdown(link->watch.fd, SHUT_RDWR);
+        break;
     case FRAME_CLOSED:
     case FRAME_ERROR:
         break;
@@ -220,7 +247,8 @@ void auth_say_postmaster(struct auth *auth) {
 /* ---- the master */
 
 /* Hashes from before a change of the configured cost stay until their users log in. */
-static void find_dearest(struct auth *auth) {
+void auth_find_dearest(struct auth *auth) {
+    auth->dearest_due_ms = 0;
     if (credential_dearest(auth->house.db, &auth->dearest_work) != ACCOUNT_FOUND)
         log_fault("the costs of the stored hashes are not known", 0);
 }
@@ -232,7 +260,7 @@ static void take_setup(struct auth *auth) {
     guessing_limit(auth);
     /* With limits that are not in force old grants could outlive them. */
     if (grant_limit(&auth->grants) != 0) auth->setup.grant.enabled = false;
-    find_dearest(auth);
+    auth_find_dearest(auth);
 }
 
 static void read_listeners(struct auth *auth) {
@@ -315,7 +343,7 @@ static int open_all(struct auth *auth) {
     transaction_grant_watch(auth);
     /* A full disk keeps nobody from starting: it grants nothing. */
     if (grant_open(&auth->grants, auth->house.db, &auth->setup.grant) != 0) auth->setup.grant.enabled = false;
-    find_dearest(auth);
+    auth_find_dearest(auth);
     dovecot_export_open(&auth->dovecot, auth->house.db, &auth->setup);
     if (dovecot_export_reconcile(&auth->dovecot) != 0) log_fault("dovecot.db was not brought up to date", 0);
     peer_watch_accounts(auth);
@@ -354,6 +382,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
     auth.start = start;
     if (auth_setup_get(&auth.setup, start->payload) != 0) log_bug("setup does not parse");
     if (open_all(&auth) != 0 || open_control(&auth) != 0) return 1;
+    if (hook_open(&auth, role_descriptor(start, DESCRIPTOR_LOGIN, 0)) != 0) return 1;
     for (size_t i = 0; i < start->n_channels; i++) add_link(&auth, &start->channels[i]);
     if (!auth.setup.stand_alone) auth_say_postmaster(&auth);
     role_ready(missing);
@@ -370,6 +399,7 @@ int auth_run(struct role_start *start, uint32_t missing) {
         wait = earlier(wait, grant_round(&auth.grants));
         quota_round(&auth.quota);
         wait = earlier(wait, notice_round(&auth));
+        wait = earlier(wait, hook_round(&auth));
         log_flush(); /* nothing waits while we do */
         if (loop_round(&auth.loop, wait) != 0) {
             log_fault("epoll_wait", errno);

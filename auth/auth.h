@@ -4,6 +4,8 @@
 
 #include "auth/dovecot_export.h"
 #include "auth/facts.h"
+#include "auth/grant.h"
+#include "auth/hook.h"
 #include "auth/login_cache.h"
 #include "auth/login_queue.h"
 #include "auth/notice.h"
@@ -43,6 +45,7 @@ struct auth {
     size_t n_links;
     struct control_server control;
     struct dovecot_export dovecot;
+    struct hook hook;
     struct login_queue logins;
     struct login_cache cache;
     struct queue_timers login_timers; /* of exchanges */
@@ -58,6 +61,8 @@ struct auth {
     uint64_t sessions, exchanges;                    /* numbers given out so far */
     bool no_space;                                   /* the queue said so */
     uint64_t dearest_work;                           /* of the stored hashes: no failure is sooner */
+    uint64_t dearest_due_ms;                         /* when to look again; 0: nothing was replaced */
+    uint64_t failures_told_ms;                       /* how slow they were when the owner was told */
     uint8_t salt_key[ACCOUNT_SALT_KEY_BYTES];        /* for the verifiers: salts that nobody has */
     struct expansion ends;                           /* of the recipient at hand */
     uint8_t postmaster_told[POSTMASTER_WARNING_MAX]; /* the last warning about the postmaster */
@@ -70,6 +75,9 @@ struct auth_link *auth_find_link(struct auth *auth, enum role role, unsigned ind
 /* Sends a frame that must not be lost, now or when the channel takes it. False: the link is broken or its backlog
  * full. */
 bool auth_tell(struct auth_link *link, enum frame_type type, struct span body, int passed) MUST_USE;
+
+/* Finds auth->dearest_work. */
+void auth_find_dearest(struct auth *auth);
 
 /* Logs where mail for postmaster goes when that is not where the configuration says, once for each such place. Uses
  * auth->ends. */

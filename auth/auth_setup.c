@@ -65,6 +65,7 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
     wire_put_u32(b, setup->waiting_max);
     wire_put_u64(b, setup->cache_ms);
     wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->scram_plus);
     wire_put_u8(b, setup->ntlm);
     wire_put_u64(b, setup->argon2_memory_bytes);
     wire_put_u32(b, setup->argon2_passes);
@@ -96,6 +97,8 @@ void auth_setup_put(struct buf *b, const struct auth_setup *setup) {
         wire_put_span(b, setup->system_users[i].login);
         wire_put_u8(b, setup->system_users[i].trusted);
     }
+    wire_put_u32(b, setup->n_reporters);
+    for (uint32_t i = 0; i < setup->n_reporters; i++) wire_put_u32(b, setup->reporters[i]);
 }
 
 /* An array of as many elements as the wire says, at most max; NULL and a bad wire otherwise. One element more than
@@ -190,6 +193,8 @@ static void get_system_users(struct wire *w, struct auth_setup *setup) {
         setup->system_users[i].login = wire_get_span(w, SETUP_TEXT_MAX);
         setup->system_users[i].trusted = wire_get_u8(w);
     }
+    setup->reporters = get_array(w, AUTH_REPORTERS_MAX, sizeof *setup->reporters, &setup->n_reporters);
+    for (uint32_t i = 0; i < setup->n_reporters; i++) setup->reporters[i] = wire_get_u32(w);
 }
 
 int auth_setup_get(struct auth_setup *setup, struct span payload) {
@@ -209,6 +214,7 @@ int auth_setup_get(struct auth_setup *setup, struct span payload) {
     setup->waiting_max = wire_get_u32(&w);
     setup->cache_ms = wire_get_u64(&w);
     setup->scram = wire_get_u8(&w);
+    setup->scram_plus = wire_get_u8(&w);
     setup->ntlm = wire_get_u8(&w);
     setup->argon2_memory_bytes = wire_get_u64(&w);
     setup->argon2_passes = wire_get_u32(&w);
@@ -229,6 +235,7 @@ void auth_setup_free(struct auth_setup *setup) {
     free(setup->relay_domains);
     free(setup->relay_recipients);
     free(setup->system_users);
+    free(setup->reporters);
     free(setup->throttle.exempt);
     free(setup->grant.networks);
     free(setup->grant.own);

@@ -12,7 +12,8 @@ enum {
     AUTH_NETWORKS_MAX = 1024,
     AUTH_OWN_ADDRESSES_MAX = 65536,
     AUTH_RELAY_RECIPIENTS_MAX = 65536,
-    AUTH_SYSTEM_USERS_MAX = 65536
+    AUTH_SYSTEM_USERS_MAX = 65536,
+    AUTH_REPORTERS_MAX = 1024
 };
 
 struct auth_domain {
@@ -52,7 +53,7 @@ struct auth_setup {
     uint32_t verifiers;   /* how many channels to verifiers there are */
     uint32_t waiting_max; /* logins waiting for a verifier */
     uint64_t cache_ms;    /* how long a login that was right is remembered; 0: not at all */
-    uint8_t scram, ntlm;  /* these mechanisms may be used */
+    uint8_t scram, scram_plus, ntlm; /* these mechanisms may be used */
     uint64_t argon2_memory_bytes;
     uint32_t argon2_passes;
     uint32_t connections, connections_per_address, connections_per_network;
@@ -65,10 +66,12 @@ struct auth_setup {
     struct span mail_directory;      /* home of users in dovecot.db: mail_directory/domain/local */
     struct span local_domain;        /* of system users' addresses */
     struct quota_limits quota;
-    struct grant_limits grant; /* likewise */
+    struct grant_limits grant;             /* likewise */
     uint8_t local_relay;                   /* they may send to everywhere */
     struct auth_system_user *system_users; /* the first of a uid counts */
     uint32_t n_system_users;
+    uint32_t *reporters; /* uids of those who may report logins at other servers */
+    uint32_t n_reporters;
 };
 
 void auth_setup_put(struct buf *b, const struct auth_setup *setup);

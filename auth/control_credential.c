@@ -6,14 +6,23 @@
 #include "store/base64.h"
 #include "store/clock.h"
 
-/* What the command line must know to derive keys: the name in its normal form, the salt, whether there is to be an NT
- * hash too. */
+static bool get_login_name(struct control_peer *peer, const struct control_request *request, struct buf *out) {
+    if (identity_login_name(control_argument(request, "name"), out)) return true;
+    control_end(peer, CONTROL_USAGE,
+                "a name to log on with is a full address, or a word of at most 64 letters, digits and . _ - +");
+    return false;
+}
+
+/* What the command line must know to derive keys: the name in its normal form, the salt (for the separate login name
+ * that is in `name`, where there is one), whether there is to be an NT hash too. */
 void control_user_enrolment(struct auth *auth, struct control_peer *peer, const struct control_request *request) {
-    uint8_t storage[ACCOUNT_SALT_BYTES * 2];
-    struct buf b = BUF_OVER(storage);
+    uint8_t storage[ACCOUNT_SALT_BYTES * 2], salt[ACCOUNT_SALT_BYTES], name[ADDRESS_MAX];
+    struct buf b = BUF_OVER(storage), separate = BUF_OVER(name);
     struct account account;
     if (!control_answer_user(auth, peer, request, &account)) return;
-    base64_encode(span_of(account.salt, sizeof account.salt), &b);
+    if (control_given(request, "name") && !get_login_name(peer, request, &separate)) return;
+    identity_salt(&account, buf_span(&separate), salt);
+    base64_encode(span_of(salt, sizeof salt), &b);
     control_row_open(&control_answer.row);
     control_row_text(&control_answer.row, "login", account_login(&account));
     control_row_text(&control_answer.row, "salt", buf_span(&b));
@@ -121,13 +130,6 @@ void control_app_list(struct auth *auth, struct control_peer *peer, const struct
 }
 
 /* ---- separate names to log on with */
-
-static bool get_login_name(struct control_peer *peer, const struct control_request *request, struct buf *out) {
-    if (identity_login_name(control_argument(request, "name"), out)) return true;
-    control_end(peer, CONTROL_USAGE,
-                "a name to log on with is a full address, or a word of at most 64 letters, digits and . _ - +");
-    return false;
-}
 
 /* Whether the user has it already. */
 static enum account_found owns(struct auth *auth, const struct account *account, struct span name) {

@@ -1,6 +1,7 @@
 /* control_secret.c - what the command line derived of a password, read from its request.
  * Runs in: auth. Trusts: the command line to have derived it of a password that is good. Never: sees a password. */
 #include "auth/control_answer.h"
+#include "auth/identity.h"
 #include "auth/password_app.h"
 #include "auth/password_format.h"
 #include "store/base64.h"
@@ -33,15 +34,22 @@ static const char *get_hash(struct auth *auth, const struct control_request *req
 }
 
 /* Whether it was derived for the user as the user is now. */
-static bool fits_user(const struct account *user, bool spa, const struct control_secret *secret, struct span salt) {
-    if (user && salt.n && memcmp(user->salt, secret->salt, sizeof user->salt) != 0) return false;
+static bool fits_user(const struct account *user, struct span separate, bool spa,
+                      const struct control_secret *secret, struct span salt) {
+    uint8_t wanted[ACCOUNT_SALT_BYTES];
+    if (user) identity_salt(user, separate, wanted);
+    if (user && salt.n && memcmp(wanted, secret->salt, sizeof wanted) != 0) return false;
     return (secret->is.nt.n > 0) == spa;
 }
 
 bool control_answer_secret(struct auth *auth, struct control_peer *peer, const struct control_request *request,
                            const struct account *user, enum credential_kind kind, bool spa,
                            struct control_secret *out) {
+    uint8_t storage[ADDRESS_MAX];
+    struct buf separate = BUF_OVER(storage);
     struct span salt;
+    if (kind == CREDENTIAL_LOGIN && !identity_login_name(control_argument(request, "name"), &separate))
+        buf_clear(&separate);
     *out = (struct control_secret){0};
     const char *wrong = get_hash(auth, request, kind, out);
     bool whole = get_octets(request, "salt", sizeof out->salt, out->salt, sizeof out->salt, &salt) &&
@@ -52,7 +60,7 @@ bool control_answer_secret(struct auth *auth, struct control_peer *peer, const s
         control_end(peer, CONTROL_USAGE, wrong);
     else if (!user && !salt.n && random_draw(out->salt, sizeof out->salt) != 0)
         control_end(peer, CONTROL_FAILED, "no random numbers");
-    else if (!fits_user(user, spa, out, salt))
+    else if (!fits_user(user, buf_span(&separate), spa, out, salt))
         control_end(peer, CONTROL_FAILED, "the user was changed meanwhile: once more, please");
     else
         return true;

@@ -218,6 +218,15 @@ static int renumber(struct database *db, int64_t id, const struct credential_sec
     return statement_run(statement) == 1 ? 0 : -1;
 }
 
+/* What it has sent, and that it is suspended, is not forgotten: auth/quota_row.h. */
+static int move_quota(struct database *db, int64_t from, int64_t to) {
+    struct statement *statement =
+        database_statement(db, "UPDATE OR REPLACE quotas SET id = ?2 WHERE kind = 'credential' AND id = ?1");
+    statement_put_number(statement, 1, from);
+    statement_put_number(statement, 2, to);
+    return statement_run(statement) < 0 ? -1 : 0;
+}
+
 static int64_t last_number(struct database *db) {
     struct statement *statement =
         database_statement(db, "SELECT seq FROM sqlite_sequence WHERE name = 'credentials'");
@@ -233,7 +242,8 @@ enum account_change credential_renew(struct database *db, int64_t id, const stru
     *id_out = 0;
     if (user_id <= 0) return user_id == 0 ? ACCOUNT_MISSING : ACCOUNT_CHANGE_FAILED;
     if (database_begin(db) != 0) return ACCOUNT_CHANGE_FAILED;
-    if (renumber(db, id, secret) == 0 && (*id_out = last_number(db)) > 0 && database_commit(db) == 0) {
+    if (renumber(db, id, secret) == 0 && (*id_out = last_number(db)) > 0 && move_quota(db, id, *id_out) == 0 &&
+        database_commit(db) == 0) {
         account_changed(db, user_id, 0);
         return ACCOUNT_CHANGED;
     }

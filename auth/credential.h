@@ -80,8 +80,9 @@ enum account_change credential_set_login(struct database *db, int64_t user_id, s
 enum account_change credential_remove(struct database *db, int64_t user_id, enum credential_kind kind,
                                       struct span name) MUST_USE;
 
-/* The same secret in other words (a newer hash, keys that were missing): the row keeps its names, times and scope,
- * and gets another id. What the secret lacks is kept. *id_out: the new id. MISSING: it is not there any more. */
+/* The same secret in other words (a newer hash, keys that were missing): the row keeps its names, times, scope and
+ * quota, and gets another id. What the secret lacks is kept. *id_out: the new id, which quota_renamed is to hear of.
+ * MISSING: it is not there any more. */
 enum account_change credential_renew(struct database *db, int64_t id, const struct credential_secret *secret,
                                      int64_t *id_out) MUST_USE;
 

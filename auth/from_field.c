@@ -30,8 +30,9 @@ int from_field(struct peer *peer, struct frame *frame) {
     struct wire w = wire_over(frame->body);
     unsigned n = wire_get_u16(&w);
     for (unsigned i = 0; i < n && !w.bad; i++) (void)wire_get_span(&w, FRAME_BODY_MAX);
-    if (!wire_end(&w) || n == 0 || n > FROM_ADDRESSES_MAX || !peer->transaction.header_from) return -1;
-    enum reason reason = REASON_SENDER_ACCEPTED;
+    bool ended = peer->transaction.grant_ended; /* since the session was told to ask */
+    if (!wire_end(&w) || n == 0 || n > FROM_ADDRESSES_MAX || !(peer->transaction.header_from || ended)) return -1;
+    enum reason reason = ended ? REASON_AUTH_REQUIRED : REASON_SENDER_ACCEPTED;
     w = wire_over(span_from(frame->body, 2));
     for (unsigned i = 0; i < n && reason == REASON_SENDER_ACCEPTED; i++) {
         struct span address = wire_get_span(&w, FRAME_BODY_MAX);

@@ -3,6 +3,11 @@
 #include "auth/identity.h"
 
 #include "auth/facts.h"
+#include "auth/siphash.h"
+#include "store/wire.h"
+
+_Static_assert((int)ACCOUNT_SALT_BYTES == (int)SIPHASH_KEY_BYTES && ACCOUNT_SALT_BYTES == 2 * sizeof(uint64_t),
+               "a salt is a key, and two hashes");
 
 static bool is_word_octet(uint8_t c, bool first) {
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) return true;
@@ -74,12 +79,27 @@ enum account_found identity_find(const struct house *house, struct span typed, e
                                  uint64_t now_ms, struct identity *out) {
     *out = (struct identity){0};
     enum account_found found = find_login(house, typed, scope, now_ms, out);
+    bool separate = found == ACCOUNT_FOUND;
     if (found == ACCOUNT_NONE) found = find_user(house, typed, scope, now_ms, out);
+    out->separate = separate;
     if (found == ACCOUNT_FOUND && out->account.enabled) return found;
     struct account account = out->account;
     identity_wipe(out);
-    if (found == ACCOUNT_FOUND) out->account = account;
+    if (found == ACCOUNT_FOUND) out->account = account, out->separate = separate;
     return found;
+}
+
+void identity_salt(const struct account *account, struct span separate, uint8_t salt_out[ACCOUNT_SALT_BYTES]) {
+    uint8_t text[ADDRESS_MAX + 1];
+    struct buf salt = buf_over(salt_out, ACCOUNT_SALT_BYTES);
+    memcpy(salt_out, account->salt, ACCOUNT_SALT_BYTES);
+    if (separate.n == 0) return;
+    for (uint8_t half = 0; half < 2; half++) {
+        struct buf b = BUF_OVER(text);
+        buf_put_octet(&b, half);
+        buf_put_span(&b, separate);
+        wire_put_u64(&salt, siphash(account->salt, buf_span(&b)));
+    }
 }
 
 void identity_wipe(struct identity *identity) {

@@ -9,7 +9,7 @@ enum {
     RESPONSE_MAX = 12288 /* RFC 4954 4: what a session may send; longer than any message that is understood */
 };
 
-enum need { NEEDS_SCRAM = 1, NEEDS_NTLM = 2, NEEDS_BINDING = 4 };
+enum need { NEEDS_SCRAM = 1, NEEDS_NTLM = 2, NEEDS_PLUS = 4 };
 
 /* What may be used, and what a client without an initial response is asked. */
 static const struct mechanism_row {
@@ -20,7 +20,7 @@ static const struct mechanism_row {
     {MECHANISM_PLAIN, "PLAIN", "", 0},
     {MECHANISM_LOGIN, "LOGIN", "Username:", 0},
     {MECHANISM_SCRAM, "SCRAM-SHA-256", "", NEEDS_SCRAM},
-    {MECHANISM_SCRAM_PLUS, "SCRAM-SHA-256-PLUS", "", NEEDS_SCRAM | NEEDS_BINDING},
+    {MECHANISM_SCRAM_PLUS, "SCRAM-SHA-256-PLUS", "", NEEDS_SCRAM | NEEDS_PLUS},
     {MECHANISM_NTLM, "NTLM", "", NEEDS_NTLM},
 };
 
@@ -41,7 +41,7 @@ static bool may_be_used(const struct peer *peer, const struct mechanism_row *mec
     const struct auth_setup *setup = &peer->auth->setup;
     if ((mechanism->needs & NEEDS_SCRAM) && !setup->scram) return false;
     if ((mechanism->needs & NEEDS_NTLM) && !setup->ntlm) return false;
-    return !(mechanism->needs & NEEDS_BINDING) || peer->exchange.exporter_n || peer->exchange.end_point_n;
+    return !(mechanism->needs & NEEDS_PLUS) || peer->exchange.exporter_n || peer->exchange.end_point_n;
 }
 
 /* ---- answers */
@@ -106,8 +106,8 @@ void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const ch
     if (login_refuse(peer, outcome, why) != 0) peer_drop(peer);
 }
 
-/* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long as the
- * session lasts and a while longer. */
+/* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long
+ * as the session lasts and a while longer. */
 static void tell_grants(struct peer *peer) {
     struct grants *grants = &peer->auth->grants;
     int64_t user_id = peer->client.user_id;
@@ -151,8 +151,8 @@ static void keep_binding(uint8_t into[CHANNEL_BINDING_MAX], size_t *n_out, struc
     *n_out = binding.n;
 }
 
-/* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. Where the owner says so,
- * POP3 clients of before TLS 1.2 are let in. */
+/* RFC 4954 4, 9: never in the clear; that TLS is on is a claim, and may only make it stricter. Where the owner says
+ * so, POP3 clients of before TLS 1.2 are let in. */
 static bool may_be_clear(const struct peer *peer) {
     const struct auth_setup *setup = &peer->auth->setup;
     for (uint32_t i = 0; peer_is_pop3(peer) && i < setup->n_clear_login_from; i++)
@@ -172,6 +172,9 @@ int login_start(struct peer *peer, struct frame *frame) {
     if (!wire_end(&w) || tls > 1 || initial > 1 || (!initial && response.n) || peer->client.user_id) return -1;
     const struct mechanism_row *mechanism = find_mechanism(name);
     begin(peer, mechanism);
+    /* Where -PLUS is not offered SCRAM has no binding: a client that saw none of it was not deceived (RFC 5802 6). */
+    if (mechanism && (mechanism->needs & NEEDS_SCRAM) && !peer->auth->setup.scram_plus)
+        exporter = end_point = span_of(NULL, 0);
     keep_binding(exchange->exporter, &exchange->exporter_n, exporter);
     keep_binding(exchange->end_point, &exchange->end_point_n, end_point);
     if (peer_failed_too_often(peer)) return login_refuse(peer, AUTH_TOO_MANY, "too many failures");

@@ -31,6 +31,9 @@ void login_hold(struct peer *peer);
 /* A failure whose cause nobody is to read off the clock: answered at a fixed time after the message came. */
 void login_delay_failure(struct peer *peer, const char *why);
 
+/* An imported hash was replaced: it may have been the dearest. */
+void login_renewed(struct auth *auth);
+
 /* A challenge to somebody or nobody, likewise. */
 void login_delay_challenge(struct peer *peer, struct span challenge);
 

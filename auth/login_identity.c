@@ -46,7 +46,7 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);
     const char *against = objection(house, authorization, name, out);
     exchange->attempt.user_id = out->account.id;
-    if (out->n && out->credentials[0].kind == CREDENTIAL_LOGIN)
+    if (out->separate)
         exchange->attempt.account = guessing_login(peer->auth, name);
     exchange->why = against ? against : "wrong password";
     if (against)
@@ -91,10 +91,19 @@ static void put_credential(struct buf *b, const struct credential *credential) {
     wire_put_span(b, span_of(credential->nt, credential->nt_n));
 }
 
+/* Of a user who exists; else zero, which has the verifier make one up. */
+static void find_salt(const struct identity *identity, struct span name, uint8_t salt_out[ACCOUNT_SALT_BYTES]) {
+    uint8_t storage[ADDRESS_MAX];
+    struct buf separate = BUF_OVER(storage);
+    memset(salt_out, 0, ACCOUNT_SALT_BYTES);
+    if (identity->separate && !identity_login_name(name, &separate)) buf_clear(&separate);
+    if (identity->account.id) identity_salt(&identity->account, buf_span(&separate), salt_out);
+}
+
 bool login_tell_credentials(struct auth_link *link, const struct peer *peer, struct span name,
                             const struct identity *identity) {
     static uint8_t storage[FRAME_BODY_MAX];
-    uint8_t login[ADDRESS_MAX];
+    uint8_t login[ADDRESS_MAX], salt[ACCOUNT_SALT_BYTES];
     struct buf b = BUF_OVER(storage), normal = BUF_OVER(login);
     bool real = peer->exchange.user_id != 0;
     if (identity->account.id)
@@ -105,7 +114,8 @@ bool login_tell_credentials(struct auth_link *link, const struct peer *peer, str
     wire_put_u8(&b, real);
     wire_put_span(&b, buf_span(&normal));
     wire_put_u64(&b, real ? (uint64_t)identity->account.id : 0);
-    wire_put_bytes(&b, identity->account.salt, sizeof identity->account.salt);
+    find_salt(identity, name, salt);
+    wire_put_bytes(&b, salt, sizeof salt);
     wire_put_u16(&b, (uint16_t)(real ? identity->n : 0));
     for (size_t i = 0; real && i < identity->n; i++) put_credential(&b, &identity->credentials[i]);
     bool told = buf_ok(&b) && auth_tell(link, VERIFY_CREDENTIALS, buf_span(&b), -1);
@@ -129,6 +139,7 @@ int64_t login_credential_now(int64_t id) {
 static void rename_credential(struct auth *auth, int64_t from, int64_t to) {
     size_t place = n_renamed++ % (sizeof renamed / sizeof *renamed);
     renamed[place].from = from, renamed[place].to = to;
+    quota_renamed(&auth->quota, from, to);
     for (struct peer *peer = auth->peers; peer; peer = peer->next) {
         if (peer->exchange.credential_id == from) peer->exchange.credential_id = to;
         if (peer->client.credential_id == from) peer->client.credential_id = to;
@@ -141,6 +152,7 @@ static void renew(struct auth *auth, struct exchange *exchange, const struct cre
     switch (credential_renew(auth->house.db, exchange->credential_id, secret, &id)) {
     case ACCOUNT_CHANGED:
         rename_credential(auth, exchange->credential_id, id);
+        login_renewed(auth);
         break;
     case ACCOUNT_MISSING: /* it has been changed meanwhile */
         break;

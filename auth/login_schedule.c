@@ -11,8 +11,10 @@ enum {
     FAILURE_MIN_MS = 20,      /* however fast the hash is */
     FAILURE_DEFAULT_MS = 500, /* as long as no verifier has said what a hash takes */
     TURNED_AWAY_MS = 2000,
+    DEAREST_EVERY_MS = 10000, /* looking for the dearest hash goes through all that were imported */
     FAILURE_HASHES = 3,       /* of the dearest: both forms of a password (RFC 8265), and some to spare */
     CHALLENGE_MS = 10,        /* what a challenge to a name costs is far below it */
+    SLOW_MS = 2000,           /* so long a refusal takes, and the owner is told */
     STRANGERS_MANY = 4        /* so many wait: one verifier is for known networks alone */
 };
 
@@ -34,6 +36,27 @@ static uint64_t failure_ms(const struct auth *auth) {
     uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
     if (configured && auth->dearest_work > configured) dearest = dearest * auth->dearest_work / configured;
     return dearest * FAILURE_HASHES > FAILURE_MIN_MS ? dearest * FAILURE_HASHES : FAILURE_MIN_MS;
+}
+
+/* It cannot be capped: whoever has a hash that takes longer could be told from nobody. So the owner is told. */
+static void announce(struct auth *auth) {
+    uint64_t ms = failure_ms(auth);
+    struct log_line line;
+    if (ms < SLOW_MS) auth->failures_told_ms = 0;
+    if (ms < SLOW_MS || ms <= auth->failures_told_ms + auth->failures_told_ms / 4) return;
+    auth->failures_told_ms = ms;
+    log_open(&line, LOG_FAILURES_SLOW);
+    log_number(&line, KEY_MS, ms);
+    log_text(&line, KEY_WHY,
+             "a stored hash takes so long to check that every login that fails is answered only then, so that nobody "
+             "can be told from somebody; it lasts until that user has logged in or has another password");
+    log_send(&line);
+}
+
+void login_renewed(struct auth *auth) {
+    uint64_t configured = auth->setup.argon2_memory_bytes / 1024 * auth->setup.argon2_passes;
+    if (auth->dearest_work <= configured || auth->dearest_due_ms) return;
+    auth->dearest_due_ms = clock_ms() + DEAREST_EVERY_MS;
 }
 
 /* A step after the message came, or a multiple of it where the wait for a verifier was long. */
@@ -159,6 +182,8 @@ static void take_due(struct peer *peer) {
 
 int login_round(struct auth *auth) {
     struct queue_timer *timer;
+    if (auth->dearest_due_ms && clock_ms() >= auth->dearest_due_ms) auth_find_dearest(auth);
+    announce(auth);
     while ((timer = queue_timer_take(&auth->login_timers, clock_ms())))
         take_due((struct peer *)(void *)((uint8_t *)timer - offsetof(struct peer, exchange.timer)));
     give_work(auth);

@@ -122,6 +122,7 @@ static int welcome(struct peer *peer) {
     enum reason refusal = peer_count_judge(peer);
     if (refusal == REASON_COUNT && !peer_count_join(peer)) refusal = REASON_SERVER_BUSY;
     peer->state = refusal == REASON_COUNT ? PEER_IDLE : PEER_REFUSED;
+    peer->refusal = refusal;
     peer->since_ms = clock_ms();
     name_in_log(peer);
     peer_log(&line, refusal == REASON_COUNT ? LOG_CONNECTED : LOG_CONNECTION_REFUSED, peer);
@@ -341,11 +342,14 @@ void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd) {
     if (begin(peer) != 0) peer_drop(peer);
 }
 
-void peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role, const struct netaddr *client,
-                     const struct netaddr *here, int fd) {
+enum reason peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role,
+                            const struct netaddr *client, const struct netaddr *here, int fd) {
     struct peer made = {.by = by, .pid = pid, .client = {.role = role, .address = *client}, .here = *here};
     struct peer *peer = add(auth, made, fd);
-    if (peer && begin(peer) != 0) peer_drop(peer);
+    if (!peer) return REASON_NOT_DECIDED;
+    if (begin(peer) == 0) return peer->refusal;
+    peer_drop(peer);
+    return REASON_NOT_DECIDED;
 }
 
 void peer_drop(struct peer *peer) {

@@ -32,6 +32,7 @@ struct transaction {
     struct quota_principal payer;
     int64_t grant_id;                   /* it rests on this grant; 0: on none */
     bool grant_paid;                    /* its message is counted there */
+    bool grant_ended;                   /* and it is dead with it, whatever the session thinks */
     struct quota_reservation *reserved; /* until the queue says how it ended; NULL: nothing */
     uint32_t accepted;                  /* RCPT commands */
     size_t ends;                        /* recipients that these came to */
@@ -85,6 +86,7 @@ struct peer {
     uint8_t name[SESSION_NAME_MAX];
     size_t name_n;
     struct facts_client client;
+    enum reason refusal;       /* PEER_REFUSED: why */
     uint32_t uid;              /* of who connected to the local socket, by the kernel's word */
     struct system_user system; /* where client.system points */
     struct netaddr here;       /* where it connected */
@@ -95,7 +97,7 @@ struct peer {
     uint8_t granted_login[ADDRESS_MAX];
     size_t granted_login_n;  /* whose, for the log; 0: the MAIL before this was nobody's by a grant */
     const char *granted_why; /* what the log says of grants where a stranger is refused; NULL: nothing */
-    struct peer_count *same_address, *same_network;
+    struct peer_count *same_address, *same_network, *same_share;
     bool counted, waiting; /* in auth->counts */
     uint32_t messages, failures;
     uint32_t refusals; /* and other lines that a session can make auth log without end */
@@ -125,10 +127,10 @@ const char *peer_role_word(enum relay_role role);
  * watched it is closed, and the child sees that. */
 void peer_add(struct auth *auth, enum role by, pid_t pid, int fd);
 /* The same for a child whose client is known, and gets its welcome at once: who connected to the local socket with
- * this uid, or from that address. */
+ * this uid, or from that address (REASON_COUNT, or the reason for a refusal). */
 void peer_add_local(struct auth *auth, pid_t pid, uint32_t uid, int fd);
-void peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role, const struct netaddr *client,
-                     const struct netaddr *here, int fd);
+enum reason peer_add_client(struct auth *auth, enum role by, pid_t pid, enum relay_role role,
+                            const struct netaddr *client, const struct netaddr *here, int fd);
 
 /* Ends a session: its channel is closed, its transaction dies. */
 void peer_drop(struct peer *peer);

@@ -3,12 +3,13 @@
 #include "auth/peer_count.h"
 
 #include "auth/peer.h"
+#include "auth/share.h"
 #include "store/clock.h"
 #include "store/random.h"
 
 #include <stdlib.h>
 
-enum { COUNT_ADDRESS = 1, COUNT_NETWORK, COUNT_USER };
+enum { COUNT_ADDRESS = 1, COUNT_NETWORK, COUNT_USER, COUNT_SHARE };
 
 /* Who chooses his address must not choose his bucket. */
 static uint64_t seed(void) {
@@ -36,12 +37,22 @@ static struct peer_count key_of_address(const struct peer *peer) {
     return key;
 }
 
-static struct peer_count key_of_network(const struct peer *peer) {
-    const struct auth_setup *setup = &peer->auth->setup;
-    struct network network = network_of(&peer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits);
-    struct peer_count key = {.kind = COUNT_NETWORK, .bits = network.bits};
+static struct peer_count key_of(uint8_t kind, struct network network) {
+    struct peer_count key = {.kind = kind, .bits = network.bits};
     memcpy(key.octets, network.octets, sizeof key.octets);
     return key;
+}
+
+static struct peer_count key_of_network(const struct peer *peer) {
+    const struct auth_setup *setup = &peer->auth->setup;
+    return key_of(COUNT_NETWORK,
+                  network_of(&peer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits));
+}
+
+static struct peer_count key_of_share(const struct peer *peer) {
+    const struct auth_setup *setup = &peer->auth->setup;
+    return key_of(COUNT_SHARE,
+                  share_network(&peer->client.address, setup->network_ipv4_bits, setup->network_ipv6_bits));
 }
 
 static uint32_t look(struct auth *auth, struct peer_count key) {
@@ -73,6 +84,11 @@ static uint32_t count_network(const struct peer *peer) {
     return peer_is_local(peer) ? 0 : look(peer->auth, key_of_network(peer));
 }
 
+/* One network may have all where the owner lets it have as many connections as there are. */
+static bool has_its_share(const struct auth *auth, uint32_t has, uint32_t taken, uint32_t most) {
+    return auth->setup.connections_per_network < auth->setup.connections && !share_allows(has, taken, most);
+}
+
 /* Where users log in: nobody whose network guesses, and so many who have not logged in yet. Networks from where
  * somebody has lately have as many places again, which no stranger takes. */
 static enum reason judge_login_port(const struct peer *newcomer) {
@@ -83,7 +99,12 @@ static enum reason judge_login_port(const struct peer *newcomer) {
     if (throttle_judge_network(auth->throttle, client, now, &ignored) == THROTTLE_REFUSE)
         return REASON_TOO_MANY_FAILED_LOGINS;
     if (most && auth->counts.waiting >= most && throttle_network_known(auth->throttle, client, now)) most *= 2;
-    return most && auth->counts.waiting >= most ? REASON_SERVER_BUSY : REASON_COUNT;
+    if (most && auth->counts.waiting >= most) return REASON_SERVER_BUSY;
+    struct peer_count key = key_of_share(newcomer);
+    const struct peer_count *share = *find(auth, &key);
+    return most && has_its_share(auth, share ? share->waiting : 0, auth->counts.waiting, most)
+               ? REASON_TOO_MANY_CONNECTIONS
+               : REASON_COUNT;
 }
 
 /* Connections are counted where addresses are believed: here. */
@@ -97,16 +118,26 @@ enum reason peer_count_judge(const struct peer *newcomer) {
         return REASON_TOO_MANY_CONNECTIONS;
     if (setup->connections_per_network && count_network(newcomer) >= setup->connections_per_network)
         return REASON_TOO_MANY_CONNECTIONS;
+    if (!peer_is_local(newcomer) && most &&
+        has_its_share(newcomer->auth, look(newcomer->auth, key_of_share(newcomer)), newcomer->auth->counts.all, most))
+        return REASON_TOO_MANY_CONNECTIONS;
     return peer_is_for_users(newcomer) ? judge_login_port(newcomer) : REASON_COUNT;
+}
+
+static void leave_all(struct peer *peer) {
+    leave(peer->auth, &peer->same_address);
+    leave(peer->auth, &peer->same_network);
+    leave(peer->auth, &peer->same_share);
 }
 
 bool peer_count_join(struct peer *peer) {
     struct auth *auth = peer->auth;
+    bool remote = !peer_is_local(peer);
     peer->same_address = take(auth, key_of_address(peer));
-    if (!peer_is_local(peer)) peer->same_network = take(auth, key_of_network(peer));
-    if (!peer->same_address || (!peer_is_local(peer) && !peer->same_network)) {
-        leave(auth, &peer->same_address);
-        leave(auth, &peer->same_network);
+    if (remote) peer->same_network = take(auth, key_of_network(peer));
+    if (remote) peer->same_share = take(auth, key_of_share(peer));
+    if (!peer->same_address || (remote && (!peer->same_network || !peer->same_share))) {
+        leave_all(peer);
         return false;
     }
     peer->counted = true;
@@ -118,25 +149,33 @@ bool peer_count_join(struct peer *peer) {
 void peer_count_leave(struct peer *peer) {
     struct auth *auth = peer->auth;
     if (!peer->counted) return;
-    leave(auth, &peer->same_address);
-    leave(auth, &peer->same_network);
     peer->counted = false;
     auth->counts.all--;
     peer_count_login(peer);
+    leave_all(peer);
+}
+
+/* In its network's share too. */
+static void wait(struct peer *peer, bool waits) {
+    if (waits == peer->waiting) return;
+    peer->waiting = waits;
+    peer->auth->counts.waiting += waits ? 1U : -1U;
+    if (peer->same_share) peer->same_share->waiting += waits ? 1U : -1U;
 }
 
 void peer_count_login(struct peer *peer) {
-    bool waits = peer->counted && peer_is_for_users(peer) && !peer->client.user_id && !peer->granted;
-    if (waits && !peer->waiting) peer->auth->counts.waiting++;
-    if (!waits && peer->waiting) peer->auth->counts.waiting--;
-    peer->waiting = waits;
+    wait(peer, peer->counted && peer_is_for_users(peer) && !peer->client.user_id && !peer->granted);
 }
 
 void peer_count_renew(struct auth *auth) {
     for (struct peer *peer = auth->peers; peer; peer = peer->next) {
-        if (!peer->same_network) continue;
+        if (!peer->counted || peer_is_local(peer)) continue;
+        wait(peer, false);
         leave(auth, &peer->same_network);
+        leave(auth, &peer->same_share);
         peer->same_network = take(auth, key_of_network(peer));
+        peer->same_share = take(auth, key_of_share(peer));
+        peer_count_login(peer);
     }
 }
 

@@ -18,6 +18,7 @@ struct peer_count {
     struct peer_count *next;
     uint8_t kind, bits, octets[16];
     uint32_t n;
+    uint32_t waiting; /* of these, where it is the share of a network: as in peer_counts */
 };
 
 struct peer_counts {

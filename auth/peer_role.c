@@ -21,8 +21,11 @@ bool peer_role_fits(enum role by, unsigned role) {
 }
 
 const char *peer_role_word(enum relay_role role) {
-    static const char *const words[] = {
-        [RELAY_ROLE_MX] = "mx",       [RELAY_ROLE_SUBMISSION] = "submission", [RELAY_ROLE_SUBMISSIONS] = "submissions",
-        [RELAY_ROLE_LOCAL] = "local", [RELAY_ROLE_POP3] = "pop3",             [RELAY_ROLE_POP3S] = "pop3s"};
+    static const char *const words[] = {[RELAY_ROLE_MX] = "mx",
+                                        [RELAY_ROLE_SUBMISSION] = "submission",
+                                        [RELAY_ROLE_SUBMISSIONS] = "submissions",
+                                        [RELAY_ROLE_LOCAL] = "local",
+                                        [RELAY_ROLE_POP3] = "pop3",
+                                        [RELAY_ROLE_POP3S] = "pop3s"};
     return role > RELAY_ROLE_UNKNOWN && role <= RELAY_ROLE_POP3S ? words[role] : "none";
 }

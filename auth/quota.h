@@ -114,6 +114,10 @@ int quota_suspend(struct quota *quota, const struct quota_holder *holder, uint64
  * (a user's own suspension is its account's). How many were, or -1: it could not be written. */
 int quota_lift(struct quota *quota, const struct quota_holder *holder) MUST_USE;
 
+/* A credential was written anew and has another id (credential_renew, which has moved its row): what is counted and
+ * reserved goes on under that. */
+void quota_renamed(struct quota *quota, int64_t from, int64_t to);
+
 /* Limits of a user's own (`kind` and `name` empty), or of its credential of that kind and name: 0, or -1. */
 int quota_get_own(struct quota *quota, int64_t user_id, struct span kind, struct span name,
                   struct quota_own *out) MUST_USE;

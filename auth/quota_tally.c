@@ -80,6 +80,16 @@ struct quota_tally *quota_tally_find(struct quota *quota, const struct quota_hol
     return *at;
 }
 
+void quota_renamed(struct quota *quota, int64_t from, int64_t to) {
+    struct quota_holder old = {QUOTA_CREDENTIAL, from, SPAN("")}, new = {QUOTA_CREDENTIAL, to, SPAN("")};
+    struct quota_tally **at = place(quota, &old), *tally = *at;
+    if (!tally) return;
+    *at = tally->next;
+    tally->next = NULL;
+    tally->holder.id = to;
+    *place(quota, &new) = tally; /* nobody had this id before */
+}
+
 bool quota_payers(struct quota *quota, const struct quota_principal *principal, struct quota_tally *out[QUOTA_PAYERS],
                   size_t *n_out) {
     struct quota_holder user = {QUOTA_USER, principal->user_id, SPAN("")};

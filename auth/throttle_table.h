@@ -7,7 +7,7 @@
 #include "auth/throttle.h"
 #include "auth/throttle_counter.h"
 
-/* Together some 21 MB when all are full; pages that were never needed take none. */
+/* Together some 30 MB when all are full; pages that were never needed take none. */
 enum {
     THROTTLE_WAYS = 16,
     THROTTLE_NETWORKS = 32768, /* half for IPv4, half for IPv6: whoever has a /32 of IPv6 crowds out no IPv4 */
@@ -15,7 +15,7 @@ enum {
     THROTTLE_KNOWN = 65536, /* pairs of account and network */
     THROTTLE_KNOWN_MAX = 8, /* networks of one account */
     THROTTLE_PLACES = 32768,
-    THROTTLE_GUESSES = 12, /* passwords that a network tried last */
+    THROTTLE_GUESSES = 24, /* passwords that a network tried last: more than it is let try (network_failures) */
     THROTTLE_SHARES = 6    /* accounts that it tried last */
 };
 

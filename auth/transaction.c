@@ -283,6 +283,7 @@ static enum reason decide_rcpt(struct peer *peer, struct span argument, uint32_t
     const char *why = NULL;
     if (peer_failed_too_often(peer)) return REASON_TOO_MANY_FAILURES;
     if (transaction->broken) return REASON_STORAGE_FAULT;
+    if (transaction->grant_ended) return REASON_AUTH_REQUIRED;
     if (transaction->accepted >= peer->auth->setup.recipients_per_message) return REASON_TOO_MANY_RECIPIENTS;
     enum fact enabled = facts_enabled(&peer->auth->house, &peer->client, &transaction->payer);
     enum reason reason = enabled == FACT_NO ? REASON_ACCOUNT_SUSPENDED : REASON_NOT_DECIDED;

@@ -10,7 +10,7 @@ static void grant_ended(void *context, int64_t grant_id) {
     for (struct peer *peer = auth->peers; peer; peer = peer->next) {
         if (!peer->transaction.open || peer->transaction.grant_id != grant_id) continue;
         transaction_close(peer);
-        peer->transaction.broken = true;
+        peer->transaction.grant_ended = true;
     }
 }
 

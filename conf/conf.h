@@ -112,6 +112,7 @@ struct conf {
         uint32_t argon2_passes;       /* default 2 */
         uint64_t cache_ms;            /* a password that was right is not hashed again so long; 5m; 0: always */
         bool scram;                   /* offer SCRAM-SHA-256, default true */
+        bool scram_plus;              /* and SCRAM-SHA-256-PLUS, default true */
         bool ntlm;                    /* offer NTLM, default false */
         bool legacy_auth_line;        /* also offer "AUTH=PLAIN LOGIN", default true */
     } auth;
@@ -203,8 +204,16 @@ struct conf {
         size_t n_users;
     } local;
 
+    struct {                    /* logins at other servers */
+        struct conf_list users; /* system users who may report them; empty: nobody, and there is no socket */
+        char *group;            /* that may reach the socket; empty: everybody may, and users counts alone */
+        struct netaddr *policy; /* loopback only; where Dovecot reports failed logins */
+        size_t n_policy;
+        char *policy_secret_file; /* one line; must not be readable by others */
+    } hooks;
+
     struct { /* role users, needed only when started as root */
-        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *log, *pop3;
+        char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log, *pop3;
     } users;
 
     char **includes; /* files that were read besides the main one, as they were opened */

@@ -59,10 +59,10 @@ static void check_networks(const struct check *check) {
                 "anybody could pose as one of your users");
     check_width(check, &conf->throttle.exempt, "throttle.exempt", 16, 32,
                 "from all of it passwords could be guessed without end");
-    check_width(check, &conf->pop3.clear_login_from, "pop3.clear_login_from", 16, 32,
-                "passwords would cross networks that are not yours");
     check_width(check, &conf->grant.networks, "grant.networks", 8, 7,
                 "no network that says nothing of who is in it is so wide");
+    check_width(check, &conf->pop3.clear_login_from, "pop3.clear_login_from", 16, 32,
+                "passwords would cross networks that are not yours");
     check_width(check, &conf->proxy_from, "proxy_from", 16, 48, "whoever is in it can claim any client address");
 }
 
@@ -239,6 +239,32 @@ static void check_directory(const struct check *check, char *const *field, const
     free(parent);
 }
 
+static bool is_loopback(const struct netaddr *address) {
+    struct network loopback[2];
+    if (!network_parse(&loopback[0], SPAN("127.0.0.0/8")) || !network_parse(&loopback[1], SPAN("::1/128"))) abort();
+    return network_holds(&loopback[0], address) || network_holds(&loopback[1], address);
+}
+
+/* Who knows the secret can have anybody's logins refused: it is not for a network. */
+static void check_hooks(const struct check *check) {
+    const struct conf *conf = check->conf;
+    bool secret = *conf->hooks.policy_secret_file;
+    for (size_t i = 0; i < conf->hooks.n_policy; i++) {
+        char text[NETADDR_TEXT_MAX];
+        if (!is_loopback(&conf->hooks.policy[i]))
+            MISTAKE_ITEM(check, &conf->hooks.policy[i],
+                         "hooks.policy: %s is no loopback address; Dovecot asks from this host, so use 127.0.0.1",
+                         netaddr_text_port(&conf->hooks.policy[i], text));
+    }
+    if (conf->hooks.n_policy && !secret && is_sound(check, &conf->hooks.policy_secret_file))
+        MISTAKE(check, &conf->hooks.policy,
+                "hooks.policy: there is no hooks.policy_secret_file, so that any user of this host could report "
+                "failures; write a secret into a file and name that");
+    check_file(check, &conf->hooks.policy_secret_file, "hooks.policy_secret_file", true);
+    if (*conf->hooks.group && !conf->hooks.users.n && is_sound(check, &conf->hooks.users.items))
+        MISTAKE(check, &conf->hooks.group, "hooks.group: there is no hooks.users; name who may report, too");
+}
+
 /* The directory that it stands in is there; the file itself may come and go. */
 static void check_above(const struct check *check, char *const *field, const char *name) {
     struct stat status;
@@ -369,5 +395,6 @@ void conf_check(const struct conf *conf, const char *path, struct conf_mistakes 
     check_numbers(&check);
     check_smarthost(&check);
     check_queue(&check);
+    check_hooks(&check);
     check_users(&check);
 }

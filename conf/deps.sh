@@ -78,6 +78,7 @@ fetch_peer() {
 fetch_peers() {
     peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
     peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/pop3-login dovecot-core dovecot-lmtpd dovecot-pop3d dovecot-sqlite
+    peer_libraries='' fetch_peer tcpserver /usr/bin/tcpserver ucspi-tcp
     peer_libraries='' fetch_peer fail2ban /usr/bin/fail2ban-regex fail2ban # its log reader alone, nothing is started
 }
 

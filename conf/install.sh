@@ -8,7 +8,7 @@
 set -eu
 umask 022
 
-programs='session pop3 auth verifier keys queue delivery outbound resolver log'
+programs='session pop3 auth verifier keys queue delivery outbound resolver policy log'
 # One for each part, by the names that are the defaults: a user shared by two parts takes away the wall between them.
 users=$(sed -n '/^users = {/,/^};/s/^ *#\{0,1\}[a-z0-9]* = "\(.*\)";.*/\1/p' conf/gatepost.conf)
 
@@ -54,15 +54,22 @@ install_unit() {
     chmod 644 "$units/${1##*/}"
 }
 
+# So has a sample.
+install_sample() {
+    sed "s|/usr/local/sbin/|$prefix/sbin/|g" "$1" >"$top/share/doc/gatepost/$2"
+    chmod "$3" "$top/share/doc/gatepost/$2"
+}
+
 install_files() {
-    for program in $programs; do
+    for program in $programs pop3-login; do
         [ -x "build/gatepost-$program" ] || { echo "build/gatepost-$program is not there: run make first" >&2; exit 1; }
     done
     mkdir -p "$top/sbin" "$top/libexec/gatepost" "$top/share/man/man5" "$top/share/man/man8" "$units" "$etc/tls"
     install -m 755 gatepost "$top/sbin/gatepost"
     for program in $programs; do install -m 755 "build/gatepost-$program" "$top/libexec/gatepost/"; done
+    install -m 755 build/gatepost-pop3-login "$top/sbin/"
     install_names
-    install -m 644 conf/gatepost.8 conf/gatepost-sendmail.8 "$top/share/man/man8/"
+    install -m 644 conf/gatepost.8 conf/gatepost-sendmail.8 conf/gatepost-pop3-login.8 "$top/share/man/man8/"
     install -m 644 conf/gatepost.conf.5 "$top/share/man/man5/"
     install -m 644 conf/gatepost.conf "$etc/gatepost.conf.sample"
     [ -e "$etc/gatepost.conf" ] || install -m 644 conf/gatepost.conf "$etc/gatepost.conf"
@@ -71,7 +78,9 @@ install_files() {
         install -m 644 "conf/fail2ban/$directory/gatepost.conf" "$top/share/doc/gatepost/fail2ban/$directory/"
     done
     mkdir -p "$top/share/doc/gatepost/dovecot"
-    install -m 644 conf/dovecot-*.conf "$top/share/doc/gatepost/dovecot/"
+    for sample in conf/dovecot-*.conf; do install_sample "$sample" "dovecot/${sample##*/}" 644; done
+    install_sample conf/checkpassword-run checkpassword-run 755
+    install -m 644 conf/outlook.md "$top/share/doc/gatepost/"
     chmod 700 "$etc/tls"
     for unit in conf/*.service conf/*.socket; do
         [ -e "$unit" ] && install_unit "$unit"
@@ -88,11 +97,13 @@ END
 uninstall_files() {
     remove_names
     rm -f "$top/sbin/gatepost" "$top/share/man/man8/gatepost.8" "$top/share/man/man8/gatepost-sendmail.8" \
+        "$top/sbin/gatepost-pop3-login" "$top/share/man/man8/gatepost-pop3-login.8" \
         "$top/share/man/man5/gatepost.conf.5" \
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done
     for unit in conf/*.service conf/*.socket; do rm -f "$units/${unit##*/}"; done
     rm -rf "$top/share/doc/gatepost/fail2ban" "$top/share/doc/gatepost/dovecot"
+    rm -f "$top/share/doc/gatepost/checkpassword-run" "$top/share/doc/gatepost/outlook.md"
     rmdir "$top/share/doc/gatepost" 2>/dev/null || true
     rmdir "$top/libexec/gatepost" 2>/dev/null || true
     [ -n "$destdir" ] || echo "$etc, the users, and the state directory stay: they are yours." >&2

@@ -57,7 +57,9 @@ run_directory = "$state/run";
 listen = (
     { role = "mx"; address = [ "127.0.0.1:2525"$(also_ipv6 2525) ]; },
     { role = "submission"; address = [ "127.0.0.1:2587"$(also_ipv6 2587) ]; },
-    { role = "submissions"; address = [ "127.0.0.1:2465"$(also_ipv6 2465) ]; }
+    { role = "submissions"; address = [ "127.0.0.1:2465"$(also_ipv6 2465) ]; },
+    { role = "pop3"; address = [ "127.0.0.1:2110"$(also_ipv6 2110) ]; },
+    { role = "pop3s"; address = [ "127.0.0.1:2995"$(also_ipv6 2995) ]; }
 );
 tls = { certificates = ( { certificate_file = "$cert"; key_file = "$key"; } ); };
 delivery = { foreign = "capture"; };
@@ -91,7 +93,8 @@ alice=$(password_of alice@example.test)
 
 cat >"$state/announcement" <<END
 
-gatepost is ready: mx on port 2525, submission (STARTTLS) on 2587, submissions (TLS) on 2465, all on loopback.
+gatepost is ready: mx on port 2525, submission (STARTTLS) on 2587, submissions (TLS) on 2465, pop3 (STLS) on 2110, pop3s
+(TLS) on 2995, all on loopback.
 
   users      alice@example.test   $alice
              bob@example.test     $(password_of bob@example.test)
@@ -111,9 +114,13 @@ swaks --helo laptop.example.test --server 127.0.0.1:2465 --tls-on-connect --tls-
 swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to alice@example.test
 swaks --helo mail.elsewhere.example --server 127.0.0.1:2525 --tls --from stranger@elsewhere.example --to someone@elsewhere.example
 
-  POP before SMTP: alice at 127.0.0.1, as if her mail had just been checked from there (grants are for loopback too here,
-  because grant.networks lists it), sends without a login:
-$gatepost -c $conf grant add alice@example.test 127.0.0.1 && swaks --helo laptop.example.test --server 127.0.0.1:2525 --from alice@example.test --to someone@elsewhere.example
+  alice's mail: how many, and the first:
+curl --silent --show-error --ipv4 --ssl-reqd --cacert $cert --url pop3://localhost:2110/ --user 'alice@example.test:$alice'
+curl --silent --show-error --ipv4 --cacert $cert --url pop3s://localhost:2995/1 --user 'alice@example.test:$alice'
+
+  POP before SMTP: alice, who has just checked her mail from 127.0.0.1 (grants are for loopback too here, because
+  grant.networks lists it), sends from there without a login:
+curl --silent --show-error --ipv4 --cacert $cert --url pop3s://localhost:2995/ --user 'alice@example.test:$alice' && swaks --helo laptop.example.test --server 127.0.0.1:2525 --from alice@example.test --to someone@elsewhere.example
 $gatepost -c $conf grant list
 
   why:

@@ -1,6 +1,7 @@
 /* frames.h - every frame that passes between our processes, and its fields in order. This is the contract of
  * the walls: who may say what to whom. Notation: u8 u16 u32 u64, T = 16 octets (a transaction's name),
- * netaddr (wire_put_netaddr), text/span = length and octets, [..]* = repeated to the end, +fd = with a descriptor. */
+ * netaddr (wire_put_netaddr), network (wire_put_network), text/span = length and octets, [..]* = repeated to the end,
+ * +fd = with a descriptor. */
 #ifndef STORE_FRAMES_H
 #define STORE_FRAMES_H
 
@@ -52,6 +53,9 @@ enum frame_type {
                             end of that child's channel. The child announces nothing */
     POOL_CLIENT,         /* u32 pid, u8 enum relay_role of the socket, netaddr client, netaddr local, to the end as
                             POOL_EXIT; +fd: the same */
+    /* auth to listener */
+    POOL_TURN_AWAY = 0x0281, /* network, u8 enum reason, u32 ms: one of it came to log in, and is refused for this
+                                reason; who comes within so long again need not have a child forked */
 
     /* ---- session to auth (states in auth/peer.c) */
     SESSION_ANNOUNCE = 0x0301, /* u8 enum relay_role, netaddr client, netaddr local, u8 came by PROXY; once, and of
@@ -167,6 +171,10 @@ enum frame_type {
     /* ---- agent to outbound and back, where the destination is a Unix socket */
     DIAL_WANTED = 0x0e01, /* u32 request */
     DIAL_RESULT = 0x0e81, /* u32 request, u32 errno (0: connected); +fd when connected */
+
+    /* ---- policy to auth */
+    POLICY_FAILURE = 0x0f01, /* u8 enum policy_failure, netaddr client, text login, text that stands for the password
+                               (at most POLICY_HASH_MAX, may be empty), text service (at most POLICY_SERVICE_MAX) */
 
     /* ---- auth to delivery */
     MAILBOX_WANTED = 0x1001, /* text session name, text destination as in AGENT_WANTED for a Maildir; +fd: the agent's
@@ -313,6 +321,8 @@ enum job_outcome {
     JOB_FAILED,
     JOB_REPORTED /* delivered; who took it tells the sender, where that was asked for (RFC 3461 5.2.2) */
 };
+enum policy_failure { POLICY_FAILURE_PASSWORD = 0, POLICY_FAILURE_OTHER, POLICY_FAILURES };
+enum { POLICY_HASH_MAX = 64, POLICY_SERVICE_MAX = 32 };
 
 /* Whether a POP3 session gets its mailbox. */
 enum mailbox_answer {

@@ -53,13 +53,18 @@
     EVENT(LOG_CERTIFICATE, "certificate", WARNING, SERVER)                                                           \
     EVENT(LOG_QUEUE_CHANGED, "queue-changed", NOTICE, SERVER)                                                        \
     EVENT(LOG_QUOTA_NEAR, "quota-near", WARNING, SERVER)                                                             \
+    EVENT(LOG_FAILURES_SLOW, "failures-slow", WARNING, SERVER)                                                       \
     EVENT(LOG_SUSPENDED, "suspended", ERROR, SERVER)                                                                 \
     EVENT(LOG_NOTICE, "notice", NOTICE, SERVER)                                                                      \
-    EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
-    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)                                                \
+    EVENT(LOG_LOGIN_REPORTED, "login-reported", INFO, SERVER)                                                        \
+    EVENT(LOG_FAILURE_REPORTED, "failure-reported", NOTICE, SERVER)                                                  \
+    EVENT(LOG_REPORT_REFUSED, "report-refused", WARNING, SERVER)                                                     \
+    EVENT(LOG_POLICY, "policy", WARNING, AGENT)                                                                      \
     EVENT(LOG_GRANTED, "granted", INFO, SERVER)                                                                      \
     EVENT(LOG_GRANT_REFUSED, "grant-refused", NOTICE, SERVER)                                                        \
-    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)
+    EVENT(LOG_GRANT_ENDED, "grant-ended", NOTICE, SERVER)                                                            \
+    EVENT(LOG_MAILBOX, "mailbox", INFO, AGENT)                                                                       \
+    EVENT(LOG_MAILBOX_BAD_FRAME, "mailbox-bad-frame", WARNING, AGENT)
 
 #define LOG_KEYS(KEY)                                                                                                \
     KEY(KEY_WHAT, "what") KEY(KEY_WHY, "why") KEY(KEY_ERROR, "error") KEY(KEY_FILE, "file")                          \
@@ -71,7 +76,8 @@
     KEY(KEY_DESTINATION, "destination") KEY(KEY_REMOTE, "remote") KEY(KEY_ATTEMPTS, "attempts")                      \
     KEY(KEY_STATE, "state") KEY(KEY_OFFSET, "offset") KEY(KEY_PORT, "port") KEY(KEY_DELAY, "delay")                  \
     KEY(KEY_SEGMENT, "segment") KEY(KEY_USER, "user") KEY(KEY_UID, "uid") KEY(KEY_LIMIT, "limit")                    \
-    KEY(KEY_CREDENTIAL, "credential") KEY(KEY_SOURCE, "source") KEY(KEY_UNTIL, "until")
+    KEY(KEY_CREDENTIAL, "credential") KEY(KEY_SERVICE, "service") KEY(KEY_SOURCE, "source")                          \
+    KEY(KEY_UNTIL, "until")
 
 enum log_event {
     LOG_NOTHING = 0,

@@ -127,5 +127,7 @@ struct log_speaker log_people_speaker(uint32_t pid) {
                                     .process = "session",
                                     .session = span_of(person->name, person->name_bytes),
                                     .client = &person->client};
+    if (person->role == ROLE_POLICY) /* it has met strangers by then, as an agent has */
+        return (struct log_speaker){.who = LOG_WHO_AGENT, .process = role_name(ROLE_POLICY)};
     return (struct log_speaker){.who = LOG_WHO_SERVER, .process = role_name((enum role)person->role)};
 }

@@ -160,23 +160,27 @@ void wire_get_netaddr(struct wire *w, struct netaddr *out) {
     out->port = wire_get_u16(w);
 }
 
+void wire_put_network(struct buf *b, const struct network *network) {
+    wire_put_bytes(b, network->octets, sizeof network->octets);
+    wire_put_u8(b, network->bits);
+}
+
+void wire_get_network(struct wire *w, struct network *out) {
+    wire_get_bytes(w, out->octets, sizeof out->octets);
+    out->bits = wire_get_u8(w);
+    if (out->bits > 128) w->bad = true;
+}
+
 void wire_put_networks(struct buf *b, const struct network *networks, uint32_t n) {
     wire_put_u32(b, n);
-    for (uint32_t i = 0; i < n; i++) {
-        wire_put_bytes(b, networks[i].octets, sizeof networks[i].octets);
-        wire_put_u8(b, networks[i].bits);
-    }
+    for (uint32_t i = 0; i < n; i++) wire_put_network(b, &networks[i]);
 }
 
 struct network *wire_get_networks(struct wire *w, uint32_t max, uint32_t *n_out) {
     uint32_t n = wire_get_u32(w);
     /* One more than asked, so that an empty list is no special case. */
     struct network *networks = n > max || w->bad ? NULL : calloc((size_t)n + 1, sizeof *networks);
-    for (uint32_t i = 0; networks && i < n; i++) {
-        wire_get_bytes(w, networks[i].octets, sizeof networks[i].octets);
-        networks[i].bits = wire_get_u8(w);
-        if (networks[i].bits > 128) w->bad = true;
-    }
+    for (uint32_t i = 0; networks && i < n; i++) wire_get_network(w, &networks[i]);
     if (!networks || w->bad) {
         free(networks);
         w->bad = true;

@@ -57,6 +57,10 @@ struct network network_of(const struct netaddr *address, unsigned ipv4_bits, uns
 void wire_put_netaddr(struct buf *b, const struct netaddr *address);
 void wire_get_netaddr(struct wire *w, struct netaddr *out);
 
+/* Octets, then u8 bits; more than 128 of these make the wire bad. */
+void wire_put_network(struct buf *b, const struct network *network);
+void wire_get_network(struct wire *w, struct network *out);
+
 /* A number and that many networks. Read into memory that the caller frees; NULL and a bad wire where there are more
  * than `max`, or one has too many bits. */
 void wire_put_networks(struct buf *b, const struct network *networks, uint32_t n);

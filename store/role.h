@@ -18,6 +18,7 @@ enum role {
     ROLE_OUTBOUND, /* to other hosts by SMTP, to mailboxes by LMTP */
     ROLE_RESOLVER,
     ROLE_LOG,
+    ROLE_POLICY,  /* hears another server's reports of failed logins */
     ROLE_POP3,    /* the listener for POP3, and its sessions */
     ROLE_COMMAND, /* the command line, in the master's place when no server runs */
     ROLE_COUNT
@@ -33,14 +34,15 @@ static inline bool role_listens(enum role role) {
 enum role_descriptor {
     DESCRIPTOR_NONE = 0,
     DESCRIPTOR_DIRECTORY,   /* index 0: the role's own, its root and working directory; 1..: dovecot, capture */
-    DESCRIPTOR_SOCKET,      /* listener: a listening socket, by index of the setup's list */
+    DESCRIPTOR_SOCKET,      /* listener: a listening socket, by index of the setup's list; policy: the same */
     DESCRIPTOR_CONTROL,     /* auth, queue: listening control socket; index 0 */
     DESCRIPTOR_KEY,         /* keys: PEM private key, by index of the setup's list */
     DESCRIPTOR_CA,          /* outbound: PEM bundle */
     DESCRIPTOR_RESOLV,      /* resolver: resolv.conf */
     DESCRIPTOR_HOSTS,       /* resolver: hosts */
     DESCRIPTOR_CERTIFICATE, /* keys, as a judge: PEM certificate, by index of the setup's list */
-    DESCRIPTOR_SUBMIT       /* listener: the listening local socket, where there is one; index 0 */
+    DESCRIPTOR_SUBMIT,      /* listener: the listening local socket, where there is one; index 0 */
+    DESCRIPTOR_LOGIN        /* auth: the listening socket for reports of logins, where there is one; index 0 */
 };
 
 /* Hardening that could not be had; CHILD_READY tells the master. */

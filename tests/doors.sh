@@ -109,6 +109,8 @@ links queue 'libsodium'
 links delivery ''
 links outbound 'libssl libcrypto'
 links resolver 'libunbound'
+links policy ''
+links pop3-login ''
 links log ''
 
 # ---- head comments

@@ -26,7 +26,7 @@ BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 GATEPOST = os.path.join(TOP, "gatepost") if BUILD == os.path.join(TOP, "build") else os.path.join(BUILD, "gatepost")
 SANITIZED = "sanitize" in os.path.basename(BUILD)
 PATIENCE = 120.0 if SANITIZED else 60.0  # for things that happen at once on an idle machine
-ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver", "log", "pop3")
+ROLE_USERS = ("session", "auth", "verifier", "keys", "queue", "mail", "resolver", "policy", "log", "pop3")
 HOSTNAME = "mx.example.test"
 NO_QUOTA = {"messages_per_hour": 1000000, "messages_per_day": 1000000, "recipients_per_hour": 1000000,
             "recipients_per_day": 1000000, "suspend_after": 0}  # one that does not bind

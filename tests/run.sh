@@ -87,8 +87,10 @@ run_program life python3 tests/client/life.py
 run_program credentials python3 tests/client/credentials.py
 run_program sendmail python3 tests/client/sendmail.py
 run_program quota python3 tests/client/quota.py
+run_program grants python3 tests/client/grants.py
 run_program queue python3 tests/client/queue_commands.py
 run_program restore python3 tests/client/restore.py
+run_program hooks python3 tests/client/hooks.py
 run_program dsn python3 tests/client/dsn.py
 run_program mailbox python3 tests/client/mailbox.py
 [ ! -e tests/client/smarthost.py ] || run_program smarthost python3 tests/client/smarthost.py

@@ -1,5 +1,6 @@
-/* ask.h - what a session asks of auth and queue (of a mailbox's agent: ask_mailbox.h), one question at a time. Each function returns false when the answer
- * did not come or made no sense: the process behind the channel is gone or restarting, and the session has to end. */
+/* ask.h - what a session asks of auth and queue (of a mailbox's agent: ask_mailbox.h), one question at a time. Each
+ * function returns false when the answer did not come or made no sense: the process behind the channel is gone or
+ * restarting, and the session has to end. */
 #ifndef SERVER_INBOUND_ASK_H
 #define SERVER_INBOUND_ASK_H
 

@@ -1,5 +1,5 @@
-/* ask_channel.h - what the files ask*.c share, and nobody else uses: the channel to auth, and the one that auth handed
- * out. */
+/* ask_channel.h - what the files ask*.c share, and nobody else uses: the channel to auth, and the one that auth
+ * handed out. */
 #ifndef SERVER_INBOUND_ASK_CHANNEL_H
 #define SERVER_INBOUND_ASK_CHANNEL_H
 

@@ -5,7 +5,8 @@
 #include "server/inbound/ask_channel.h"
 
 enum {
-    OPEN_MS = 600000,  /* sizes of a large mailbox may have to be found out first; so many files are removed at the end */
+    OPEN_MS =
+        600000, /* sizes of a large mailbox may have to be found out first; so many files are removed at the end */
     AGENT_MS = 120000, /* every other answer */
     WINDOW = 256       /* entries asked for at once */
 };

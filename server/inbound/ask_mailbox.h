@@ -1,5 +1,6 @@
-/* ask_mailbox.h - what a POP3 session asks of its user's mailbox agent, over the channel that auth hands out after the
- * login (store/frames.h). As in ask.h, false means that the process behind the channel is gone. Indices are from 0. */
+/* ask_mailbox.h - what a POP3 session asks of its user's mailbox agent, over the channel that auth hands out after
+ * the login (store/frames.h). As in ask.h, false means that the process behind the channel is gone. Indices are from
+ * 0. */
 #ifndef SERVER_INBOUND_ASK_MAILBOX_H
 #define SERVER_INBOUND_ASK_MAILBOX_H
 
@@ -18,8 +19,8 @@ bool ask_mailbox(struct ask_mailbox *out) MUST_USE;
  * who asks in their order, or near it, does not wait for each. */
 bool ask_mailbox_entry(uint32_t index, struct mailbox_entry *out) MUST_USE;
 
-/* Asks for a message's text; its parts come one by one, each a view until the next question. An empty part is the end:
- * *whole_out says whether that was all. */
+/* Asks for a message's text; its parts come one by one, each a view until the next question. An empty part is the
+ * end: *whole_out says whether that was all. */
 bool ask_mailbox_read(uint32_t index, uint32_t body_lines) MUST_USE;
 bool ask_mailbox_part(struct span *part_out, bool *whole_out) MUST_USE;
 

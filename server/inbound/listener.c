@@ -10,6 +10,7 @@
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
 #include "store/clock.h"
+#include "store/frame.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -128,6 +129,29 @@ static void drain(void) {
     wires->submit = -1;
 }
 
+static int turn_away(void *context, struct frame *frame) {
+    struct pool *pool = context;
+    struct network network;
+    struct wire w = wire_over(frame->body);
+    wire_get_network(&w, &network);
+    unsigned reason = wire_get_u8(&w);
+    uint32_t ms = wire_get_u32(&w);
+    if (!wire_end(&w) || reason >= REASON_COUNT) return -1;
+    door_mark(pool->door, &network, (enum reason)reason, clock_ms(), ms);
+    return 0;
+}
+
+static void hear_auth(void) {
+    static BUF_LARGE uint8_t storage[FRAME_MAX];
+    static const struct frame_row rows[] = {{POOL_TURN_AWAY, 1, turn_away}};
+    struct frame frame;
+    enum frame_status status;
+    while ((status = frame_receive(listener.auth_channel, storage, false, &frame)) == FRAME_RECEIVED)
+        if (frame_dispatch(rows, sizeof rows / sizeof *rows, 1, listener.pool, &frame) != 0)
+            log_bug("bad frame from auth");
+    if (status != FRAME_NONE) listener.auth_channel = -1;
+}
+
 /* False: the master is gone. */
 static bool hear_master(struct role_start *start) {
     struct role_link link;
@@ -194,7 +218,7 @@ static bool serve_round(struct role_start *start) {
     enum { OWN = 4 };
     struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {
         {ROLE_CONTROL_FD, POLLIN, 0},
-        {listener.auth_channel, 0, 0}, /* its end only: auth says nothing here */
+        {listener.auth_channel, POLLIN, 0},
         {listener.pool->wires.exits, POLLIN, 0},
         {local_socket(), POLLIN, 0}};
     unsigned n_serving = serves() && (!is_full() || overflow_may_refuse()) ? setup.n_sockets : 0;
@@ -203,7 +227,7 @@ static bool serve_round(struct role_start *start) {
     int n = poll(waits, OWN + n_serving, patience());
     if (n < 0 && errno != EINTR) log_bug("poll in the listener");
     if (waits[2].revents) bury();
-    if (waits[1].revents) listener.auth_channel = -1;
+    if (waits[1].revents) hear_auth();
     if (waits[0].revents && !hear_master(start)) return false;
     if (listener.pool->accepted >= RENEW_AFTER) ask_for_renewal();
     if (waits[3].revents && local_socket() >= 0) pool_serve_local(listener.pool, listener.auth_channel);

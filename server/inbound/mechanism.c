@@ -4,7 +4,7 @@
 
 #include "server/inbound/tls.h"
 
-enum need { NEEDS_BINDING = 1, NEEDS_SCRAM = 2, NEEDS_NTLM = 4, USES_BINDING = 8 };
+enum need { NEEDS_PLUS = 1, NEEDS_SCRAM = 2, NEEDS_NTLM = 4, USES_BINDING = 8 };
 
 struct mechanism_offer {
     const char *name;
@@ -12,7 +12,7 @@ struct mechanism_offer {
 };
 
 static const struct mechanism_offer offers[] = {
-    {"SCRAM-SHA-256-PLUS", NEEDS_SCRAM | NEEDS_BINDING | USES_BINDING},
+    {"SCRAM-SHA-256-PLUS", NEEDS_SCRAM | NEEDS_PLUS | USES_BINDING},
     {"SCRAM-SHA-256", NEEDS_SCRAM | USES_BINDING},
     {"PLAIN", 0},
     {"LOGIN", 0},
@@ -22,7 +22,7 @@ static const struct mechanism_offer offers[] = {
 static bool is_offered(const struct session_setup *setup, const struct mechanism_offer *offer) {
     if ((offer->flags & NEEDS_SCRAM) && !setup->scram) return false;
     if ((offer->flags & NEEDS_NTLM) && !setup->ntlm) return false;
-    return !(offer->flags & NEEDS_BINDING) || tls_binds();
+    return !(offer->flags & NEEDS_PLUS) || (setup->scram_plus && tls_binds());
 }
 
 const struct mechanism_offer *mechanism_find(const struct session_setup *setup, struct span name) {

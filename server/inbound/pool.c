@@ -3,6 +3,7 @@
  * listener's. */
 #include "server/inbound/pool.h"
 
+#include "server/inbound/overflow.h"
 #include "server/inbound/stack.h"
 #include "server/inbound/tls.h"
 #include "server/process/confine.h"
@@ -89,6 +90,8 @@ struct pool *pool_open(struct role_start *start, const struct session_setup *set
     pool->setup = setup;
     pool->protocol = protocol;
     pool->ended = BUF_OVER(pool->ended_storage);
+    pool->door = door_open(setup, setup->connections + SESSION_LOCAL_PLACES);
+    if (!pool->door) return NULL;
     pool->wires.exits = open_exits();
     if (pool->wires.exits < 0 || pipe2(pool->wires.stop, O_CLOEXEC) != 0 || order_descriptors(pool, start) != 0)
         return NULL;
@@ -215,6 +218,7 @@ static void link_last(struct pool *pool) {
 /* The last takes the place of one that has ended. */
 static void take_out(struct pool *pool, struct pool_child *one) {
     const struct pool_child *last = &pool->children[pool->n - 1];
+    door_leave(pool->door, &one->network);
     *place_of(pool, one->pid) = one->next;
     if (one != last) {
         *place_of(pool, last->pid) = (uint32_t)(one - pool->children) + 1;
@@ -241,7 +245,9 @@ static bool add(struct pool *pool, int auth_channel, struct session_place *place
         return false;
     }
     uint64_t until_ms = clock_ms() + pool->setup->session_ms + OVERSTAY_MS;
-    pool->children[pool->n++] = (struct pool_child){pid, known ? pool->auth_number : 0, 0, until_ms};
+    struct network network = {0};
+    if (!uid && !place->by_proxy) network = door_enter(pool->door, &place->client);
+    pool->children[pool->n++] = (struct pool_child){pid, known ? pool->auth_number : 0, 0, until_ms, network};
     link_last(pool);
     pool->accepted++;
     return known;
@@ -266,15 +272,34 @@ static bool find_ends(const struct pool *pool, struct session_place *place, cons
 
 static CHILD_PARENT struct session_place place; /* of the connection at hand */
 
+/* Whose client a proxy is only auth hears. */
+static enum reason judge(const struct pool *pool) {
+    if (place.by_proxy) return REASON_COUNT;
+    return door_judge(pool->door, pool->setup->sockets[place.socket].role, &place.client, pool->n, clock_ms());
+}
+
+/* Closes the connection where nobody serves it. */
+static void serve(struct pool *pool, int auth_channel) {
+    enum reason refusal = judge(pool);
+    if (refusal != REASON_COUNT) {
+        overflow_turn_away(pool, place.socket, place.fd, &place.client, refusal);
+        return;
+    }
+    if (!add(pool, auth_channel, &place, NULL))
+        pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS; /* its client sees the end, and comes again */
+    close(place.fd);
+}
+
 bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) {
     struct sockaddr_storage client;
     socklen_t n = sizeof client;
     place = (struct session_place){.protocol = pool->protocol, .setup = pool->setup, .socket = socket};
     place.fd = accept4(pool->wires.sockets[socket], (struct sockaddr *)&client, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (place.fd < 0) return false;
-    if (find_ends(pool, &place, &client) && !add(pool, auth_channel, &place, NULL))
-        pool->wait_until_ms = clock_ms() + SPAWN_PAUSE_MS; /* its client sees the end, and comes again */
-    close(place.fd);
+    if (find_ends(pool, &place, &client))
+        serve(pool, auth_channel);
+    else
+        close(place.fd);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SERVER_INBOUND_POOL_H
 #define SERVER_INBOUND_POOL_H
 
+#include "server/inbound/door.h"
 #include "server/inbound/session.h"
 #include "store/role.h"
 
@@ -24,6 +25,7 @@ struct pool_child {
     uint32_t auth;     /* which auth knows it: the pool's auth_number then */
     uint32_t next;     /* of those with the same hash: its index, and 1 */
     uint64_t until_ms; /* it is ended by force */
+    struct network network; /* that it counts for at the door; no bits: none, or only auth knows */
 };
 
 /* The listener's alone: no child has these pages. */
@@ -32,6 +34,7 @@ struct pool {
     const struct session_setup *setup;
     const struct session_protocol *protocol;
     struct pool_wires wires;
+    struct door *door;
     uint32_t by_pid[POOL_BUCKETS]; /* the first: its index, and 1; 0: none */
     uint32_t n, auth_number;
     uint64_t accepted, crashed;
@@ -49,8 +52,8 @@ struct pool *pool_open(struct role_start *start, const struct session_setup *set
 /* The channel to an auth that knows none of the children yet: -1: there is none. */
 int pool_find_auth(struct pool *pool) MUST_USE;
 
-/* Accepts one connection of that socket, forks a child for it, and tells auth who the client is (a listed proxy's
- * child says it itself). False: there is none. */
+/* Accepts one connection of that socket; turns it away at the door, or forks a child for it, and tells auth who the
+ * client is (a listed proxy's child says it itself). False: there is none. */
 bool pool_serve(struct pool *pool, unsigned socket, int auth_channel) MUST_USE;
 
 /* The same for the local socket: auth hears whose it is by the kernel's word. */

@@ -1,6 +1,6 @@
 /* pop3.c - the table of commands, and what is common to all: order, limits, failures.
- * Runs in: session, for POP3. Trusts: auth for verdicts; nothing in a line. Never: does I/O with the client, lets anybody
- * in whom auth did not. */
+ * Runs in: session, for POP3. Trusts: auth for verdicts; nothing in a line. Never: does I/O with the client, lets
+ * anybody in whom auth did not. */
 #include "server/inbound/pop3.h"
 
 enum flag { TAKES_NOTHING = 1, SECRET = 2, LOGS_IN = 4, KEEPS_USER = 8 };

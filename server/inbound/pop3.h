@@ -1,5 +1,5 @@
-/* pop3.h - the machine of one POP3 session: lines in, replies out (RFC 1939, 2449, 2595, 5034). It asks auth (ask.h) and
- * the mailbox agent (ask_mailbox.h) and never touches the client: what has to be done there is its answer. */
+/* pop3.h - the machine of one POP3 session: lines in, replies out (RFC 1939, 2449, 2595, 5034). It asks auth (ask.h)
+ * and the mailbox agent (ask_mailbox.h) and never touches the client: what has to be done there is its answer. */
 #ifndef SERVER_INBOUND_POP3_H
 #define SERVER_INBOUND_POP3_H
 
@@ -9,11 +9,12 @@
 #include "server/inbound/session_setup.h"
 
 enum {
-    POP3_LINE_MAX = 255,        /* RFC 2449 4, with CRLF */
-    POP3_LOGIN_LINE_MAX = 512,  /* USER and PASS: 255 octets of a name or password are no mistake */
-    POP3_AUTH_LINE_MAX = 12288, /* RFC 4954 4, to which RFC 5034 4 sends; also of initial responses that are too long */
-    POP3_OUT_MIN = 8 << 10,     /* room that `out` has before a line is handled, or more of a long reply is written */
-    POP3_USER_MAX = 255         /* RFC 4616 2 */
+    POP3_LINE_MAX = 255,       /* RFC 2449 4, with CRLF */
+    POP3_LOGIN_LINE_MAX = 512, /* USER and PASS: 255 octets of a name or password are no mistake */
+    POP3_AUTH_LINE_MAX =
+        12288,              /* RFC 4954 4, to which RFC 5034 4 sends; also of initial responses that are too long */
+    POP3_OUT_MIN = 8 << 10, /* room that `out` has before a line is handled, or more of a long reply is written */
+    POP3_USER_MAX = 255     /* RFC 4616 2 */
 };
 
 enum pop3_state {
@@ -73,8 +74,8 @@ size_t pop3_line_limit(const struct pop3 *pop3, struct span start);
 /* After the handshake: RFC 2595 4, everything said before is forgotten. */
 void pop3_tls_started(struct pop3 *pop3);
 
-/* Writes more of a long reply, as much as `out` has room for: POP3_GOES_ON, or POP3_MORE at its end. LEAVE: what is left
- * cannot be had, and the client is to see that by the connection's end. */
+/* Writes more of a long reply, as much as `out` has room for: POP3_GOES_ON, or POP3_MORE at its end. LEAVE: what is
+ * left cannot be had, and the client is to see that by the connection's end. */
 enum pop3_next pop3_go_on(struct pop3 *pop3, struct buf *out) MUST_USE;
 
 /* ---- for the handlers, pop3_*.c */

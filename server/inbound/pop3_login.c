@@ -1,5 +1,6 @@
 /* pop3_login.c - the AUTHORIZATION state: CAPA, STLS, USER and PASS, AUTH. RFC 1939 4 and 7, 2449, 2595, 5034.
- * Runs in: session, for POP3. Trusts: auth for every verdict. Never: keeps a password, tells whether a name exists. */
+ * Runs in: session, for POP3. Trusts: auth for every verdict. Never: keeps a password, tells whether a name exists.
+ */
 #include "server/inbound/mechanism.h"
 #include "server/inbound/pop3.h"
 #include "store/base64.h"

@@ -1,6 +1,6 @@
 /* pop3_mail.c - the TRANSACTION and UPDATE states: the messages of one mailbox. RFC 1939 5 to 7.
- * Runs in: session, for POP3. Trusts: the mailbox agent for what the messages are. Never: removes before QUIT, ends a text
- * in order that is not whole. */
+ * Runs in: session, for POP3. Trusts: the mailbox agent for what the messages are. Never: removes before QUIT, ends a
+ * text in order that is not whole. */
 #include "server/inbound/pop3.h"
 
 static BUF_LARGE uint8_t marks[(MAILBOX_MESSAGES_MAX + 7) / 8];
@@ -34,24 +34,28 @@ static enum pop3_next no_mailbox(struct pop3 *pop3, enum pop3_reply reply, const
     return POP3_LEAVE;
 }
 
+static enum pop3_next enter(struct pop3 *pop3, const struct ask_mailbox *mailbox, struct buf *out) {
+    pop3->state = POP3_TRANSACTION;
+    pop3->messages = mailbox->messages;
+    pop3->bytes = mailbox->bytes;
+    return say_count(pop3, out);
+}
+
 enum pop3_next pop3_open(struct pop3 *pop3, struct buf *out) {
     struct ask_mailbox mailbox;
     if (!ask_mailbox(&mailbox)) return pop3_broken(pop3, out);
     switch (mailbox.answer) {
     case MAILBOX_READY:
-        break;
+        return enter(pop3, &mailbox, out);
     case MAILBOX_IN_USE:
         return no_mailbox(pop3, POP3_REPLY_IN_USE, "the mailbox is in use", out);
     case MAILBOX_NONE:
         return no_mailbox(pop3, POP3_REPLY_NO_MAILBOX, "no mailbox here", out);
     case MAILBOX_FAULT:
-        pop3->exit = SESSION_EXIT_FAULT;
-        return no_mailbox(pop3, POP3_REPLY_FAULT, "the mailbox could not be opened", out);
+        break;
     }
-    pop3->state = POP3_TRANSACTION;
-    pop3->messages = mailbox.messages;
-    pop3->bytes = mailbox.bytes;
-    return say_count(pop3, out);
+    pop3->exit = SESSION_EXIT_FAULT;
+    return no_mailbox(pop3, POP3_REPLY_FAULT, "the mailbox could not be opened", out);
 }
 
 bool pop3_update(struct pop3 *pop3) {
@@ -226,7 +230,8 @@ static enum pop3_next more_of_text(struct pop3 *pop3, struct buf *out) {
         while (pop3->part.n && out->cap - out->n >= POP3_OUT_MIN) put_line(pop3, out);
         if (pop3->part.n) return POP3_GOES_ON;
         if (!ask_mailbox_part(&pop3->part, &whole)) return cut_short(pop3, "the mailbox has left it");
-        if (!pop3->part.n && (!whole || !pop3->line_start)) return cut_short(pop3, "a message cannot be read to its end");
+        if (!pop3->part.n && (!whole || !pop3->line_start))
+            return cut_short(pop3, "a message cannot be read to its end");
         if (!pop3->part.n) return end_long(pop3, out);
     }
 }

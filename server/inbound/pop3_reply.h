@@ -34,7 +34,7 @@ enum { POP3_REPLY_LINE_MAX = 512 }; /* RFC 2449 4 */
     ROW(AUTH_TOO_MANY, false, "[AUTH] Too many failed logins, closing")                                              \
     ROW(TOO_MANY, false, "Too many failures, closing")                                                               \
     ROW(IN_USE, false, "[IN-USE] Another program is logged in to this mailbox; try again when it is done")           \
-    ROW(NO_MAILBOX, false, "[SYS/PERM] Your mailbox cannot be opened here; ask your postmaster")                                        \
+    ROW(NO_MAILBOX, false, "[SYS/PERM] Your mailbox cannot be opened here; ask your postmaster")                     \
     ROW(NO_MESSAGE, false, "There is no such message")                                                               \
     ROW(REMOVED, false, "This message is marked to be removed")                                                      \
     ROW(MARKED, true, "Marked, to be removed at QUIT")                                                               \

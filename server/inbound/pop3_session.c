@@ -1,6 +1,6 @@
 /* pop3_session.c - the life of one POP3 connection: who it is, TLS, then lines until one side leaves.
- * Runs in: session, for POP3. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet of
- * the client's before auth knows who it is, says a word that no command asked for (RFC 1939 3). */
+ * Runs in: session, for POP3. Trusts: auth for welcome and verdicts; nothing from the client. Never: reads an octet
+ * of the client's before auth knows who it is, says a word that no command asked for (RFC 1939 3). */
 #include "server/inbound/session.h"
 
 #include "auth/relay.h"
@@ -50,7 +50,8 @@ static enum session_exit leave(const char *why, enum session_exit how) {
     return how;
 }
 
-/* Nothing is removed and nothing said: whoever waits for no answer takes a line for the answer to what he says next. */
+/* Nothing is removed and nothing said: whoever waits for no answer takes a line for the answer to what he says next.
+ */
 static enum session_exit end_by(enum client_status status) {
     switch (status) {
     case CLIENT_LATE:
@@ -153,8 +154,8 @@ static bool handle_line(enum pop3_next *next_out) {
     }
     client_take(used);
     bool fits = used <= pop3_line_limit(&session.pop3, line);
-    *next_out = fits ? pop3_line(&session.pop3, line, &out)
-                     : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
+    *next_out =
+        fits ? pop3_line(&session.pop3, line, &out) : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
     if (!fits || session.pop3.secret) client_wipe(span_part(rest, 0, used));
     return true;
 }
@@ -196,7 +197,8 @@ static enum client_status wait_for_line(void) {
     if (!session.line_deadline_ms) session.line_deadline_ms = deadline_in(session.setup->idle_ms);
     uint64_t deadline = session.line_deadline_ms;
     if (!logged_in()) deadline = sooner(deadline, session.login_deadline_ms);
-    return client_fill(deadline, session.pop3.state != POP3_AUTHING);
+    /* Who has marked messages is given time to say QUIT: he would fetch them all again. */
+    return client_fill(deadline, session.pop3.state != POP3_AUTHING && session.pop3.marked == 0);
 }
 
 static enum session_exit serve(void) {
@@ -228,8 +230,7 @@ static enum session_exit begin(const struct session_place *place) {
     session.implicit_tls = session.role == RELAY_ROLE_POP3S;
     if (place->by_proxy && !proxy_read(&session.client, &session.local)) return without_proxy(place);
     if (refused(place->by_proxy, &result)) return result;
-    pop3_start(&session.pop3, place->setup, tls_available(), session.implicit_tls,
-               may_log_in_clear());
+    pop3_start(&session.pop3, place->setup, tls_available(), session.implicit_tls, may_log_in_clear());
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
     pop3_reply_put_banner(&out, place->setup->hostname);
     enum client_status status = send_out();
@@ -264,8 +265,4 @@ static enum session_exit run(const struct session_place *place) {
     return result;
 }
 
-static void put_busy(struct buf *busy) {
-    pop3_reply_put_reason(busy, REASON_SERVER_BUSY);
-}
-
-const struct session_protocol session_pop3 = {run, put_busy};
+const struct session_protocol session_pop3 = {run, pop3_reply_put_reason};

@@ -1,6 +1,6 @@
 /* proxy_read.c - a PROXY header, octet by octet: what is behind it is the client's.
- * Runs in: session. Trusts: that the peer is a listed one. Never: reads beyond the header, waits longer for it than three
- * seconds. */
+ * Runs in: session. Trusts: that the peer is a listed one. Never: reads beyond the header, waits longer for it than
+ * three seconds. */
 #include "server/inbound/proxy_read.h"
 
 #include "server/inbound/client.h"
@@ -9,7 +9,8 @@
 
 enum { PROXY_MS = 3000 };
 
-static bool read_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms, struct netaddr *client, struct netaddr *local) {
+static bool read_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms, struct netaddr *client,
+                    struct netaddr *local) {
     uint8_t line[PROXY_V1_MAX];
     size_t n = PROXY_START;
     memcpy(line, start, PROXY_START);
@@ -17,11 +18,11 @@ static bool read_v1(const uint8_t start[PROXY_START], uint64_t deadline_ms, stru
         if (client_read_exactly(line + n, 1, deadline_ms) != CLIENT_FINE) return false;
         n++;
     }
-    return line[n - 1] == '\n' && line[n - 2] == '\r' &&
-           proxy_v1(span_of(line, n - 2), client, local);
+    return line[n - 1] == '\n' && line[n - 2] == '\r' && proxy_v1(span_of(line, n - 2), client, local);
 }
 
-static bool read_v2(const uint8_t start[PROXY_START], uint64_t deadline_ms, struct netaddr *client, struct netaddr *local) {
+static bool read_v2(const uint8_t start[PROXY_START], uint64_t deadline_ms, struct netaddr *client,
+                    struct netaddr *local) {
     uint8_t head[PROXY_V2_HEAD], rest[PROXY_V2_REST_MAX];
     memcpy(head, start, PROXY_START);
     if (client_read_exactly(head + PROXY_START, sizeof head - PROXY_START, deadline_ms) != CLIENT_FINE) return false;

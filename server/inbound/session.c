@@ -304,8 +304,4 @@ static enum session_exit run(const struct session_place *place) {
     return result;
 }
 
-static void put_busy(struct buf *busy) {
-    reply_put_reason(busy, REASON_SERVER_BUSY);
-}
-
-const struct session_protocol session_smtp = {run, put_busy};
+const struct session_protocol session_smtp = {run, reply_put_reason};

@@ -2,6 +2,7 @@
 #ifndef SERVER_INBOUND_SESSION_H
 #define SERVER_INBOUND_SESSION_H
 
+#include "auth/reason.h"
 #include "server/inbound/session_setup.h"
 
 struct session_protocol;
@@ -21,8 +22,8 @@ struct session_place {
 struct session_protocol {
     /* From the welcome to the last word; closes the connection. The result is the process's exit status. */
     enum session_exit (*run)(const struct session_place *place);
-    /* Appends the line for who comes when there is no place. */
-    void (*put_busy)(struct buf *out);
+    /* Appends the line for who is turned away before there is a session. */
+    void (*put_refusal)(struct buf *out, enum reason reason);
 };
 extern const struct session_protocol session_smtp, session_pop3;
 

@@ -28,6 +28,11 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
     put_spans(b, setup->local_domains, setup->n_local_domains);
     put_spans(b, setup->relay_domains, setup->n_relay_domains);
     wire_put_u32(b, setup->connections);
+    wire_put_u32(b, setup->connections_per_network);
+    wire_put_u32(b, setup->network_ipv4_bits);
+    wire_put_u32(b, setup->network_ipv6_bits);
+    wire_put_u32(b, setup->throttle_ipv4_bits);
+    wire_put_u32(b, setup->throttle_ipv6_bits);
     wire_put_u32(b, setup->recipients_per_message);
     wire_put_u32(b, setup->messages_per_session);
     wire_put_u32(b, setup->failures_per_session);
@@ -40,6 +45,7 @@ void session_setup_put(struct buf *b, const struct session_setup *setup) {
     wire_put_u64(b, setup->shutdown_ms);
     wire_put_u64(b, setup->idle_ms);
     wire_put_u8(b, setup->scram);
+    wire_put_u8(b, setup->scram_plus);
     wire_put_u8(b, setup->ntlm);
     wire_put_u8(b, setup->legacy_auth_line);
 }
@@ -82,6 +88,11 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->local_domains = get_spans(&w, &setup->n_local_domains);
     setup->relay_domains = get_spans(&w, &setup->n_relay_domains);
     setup->connections = wire_get_u32(&w);
+    setup->connections_per_network = wire_get_u32(&w);
+    setup->network_ipv4_bits = get_count(&w, 32);
+    setup->network_ipv6_bits = get_count(&w, 128);
+    setup->throttle_ipv4_bits = get_count(&w, 32);
+    setup->throttle_ipv6_bits = get_count(&w, 128);
     setup->recipients_per_message = wire_get_u32(&w);
     setup->messages_per_session = wire_get_u32(&w);
     setup->failures_per_session = wire_get_u32(&w);
@@ -94,6 +105,7 @@ int session_setup_get(struct session_setup *setup, struct span payload) {
     setup->shutdown_ms = wire_get_u64(&w);
     setup->idle_ms = wire_get_u64(&w);
     setup->scram = wire_get_u8(&w);
+    setup->scram_plus = wire_get_u8(&w);
     setup->ntlm = wire_get_u8(&w);
     setup->legacy_auth_line = wire_get_u8(&w);
     return wire_end(&w) ? 0 : -1;

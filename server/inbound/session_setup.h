@@ -29,11 +29,13 @@ struct session_setup {
     uint32_t n_proxy_from, n_clear_login_from;
     struct span *local_domains, *relay_domains; /* sorted, for the classifier */
     uint32_t n_local_domains, n_relay_domains;
-    uint32_t connections, recipients_per_message, messages_per_session, failures_per_session;
+    uint32_t connections, connections_per_network, network_ipv4_bits, network_ipv6_bits;
+    uint32_t throttle_ipv4_bits, throttle_ipv6_bits; /* what is one network to the throttle */
+    uint32_t recipients_per_message, messages_per_session, failures_per_session;
     uint64_t message_bytes;
     uint64_t command_ms, data_ms, tls_ms, login_ms, session_ms, shutdown_ms;
     uint64_t idle_ms; /* POP3: for the next command */
-    uint8_t scram, ntlm; /* these mechanisms are offered */
+    uint8_t scram, scram_plus, ntlm; /* these mechanisms are offered */
     uint8_t legacy_auth_line;
 };
 

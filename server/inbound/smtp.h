@@ -53,7 +53,7 @@ struct smtp {
     bool ends_group; /* send its reply at once, RFC 2920 3.2 */
     int keys_fd;
     bool keys_asked;    /* auth answers that once */
-    bool quit; /* by the client's own word: it sends nothing more */
+    bool quit;          /* by the client's own word: it sends nothing more */
     const char *why;    /* it leaves, for the log */
     bool auth_has_mail; /* since the last reset auth may not have heard how a transaction ended */
 

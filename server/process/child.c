@@ -20,16 +20,18 @@ static const char *const programs[ROLE_COUNT] = {
     [ROLE_VERIFIER] = "gatepost-verifier", [ROLE_KEYS] = "gatepost-keys",
     [ROLE_QUEUE] = "gatepost-queue",       [ROLE_DELIVERY] = "gatepost-delivery",
     [ROLE_OUTBOUND] = "gatepost-outbound", [ROLE_RESOLVER] = "gatepost-resolver",
-    [ROLE_LOG] = "gatepost-log",           [ROLE_POP3] = "gatepost-pop3",
+    [ROLE_LOG] = "gatepost-log",           [ROLE_POLICY] = "gatepost-policy",
+    [ROLE_POP3] = "gatepost-pop3",
 };
 
 /* Who speaks with whom. Sessions' own channels are made by auth. */
 static const struct {
     enum role a, b;
 } links[] = {
-    {ROLE_AUTH, ROLE_QUEUE},        {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
-    {ROLE_AUTH, ROLE_LISTENER},     {ROLE_AUTH, ROLE_POP3},      {ROLE_AUTH, ROLE_DELIVERY},
-    {ROLE_QUEUE, ROLE_DELIVERY},    {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+    {ROLE_AUTH, ROLE_QUEUE},     {ROLE_AUTH, ROLE_KEYS},      {ROLE_AUTH, ROLE_VERIFIER},
+    {ROLE_AUTH, ROLE_LISTENER},  {ROLE_AUTH, ROLE_POP3},      {ROLE_AUTH, ROLE_DELIVERY},
+    {ROLE_QUEUE, ROLE_DELIVERY}, {ROLE_QUEUE, ROLE_OUTBOUND}, {ROLE_OUTBOUND, ROLE_RESOLVER},
+    {ROLE_AUTH, ROLE_POLICY},
 };
 
 struct child *child_add(struct family *family, enum role role, uint8_t index) {
@@ -73,7 +75,8 @@ const char *child_programs(void) {
 
 /* Listener and sessions, and the parents of agents with theirs. */
 static bool meets_strangers(enum role role) {
-    return role_listens(role) || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER;
+    return role_listens(role) || role == ROLE_DELIVERY || role == ROLE_OUTBOUND || role == ROLE_RESOLVER ||
+           role == ROLE_POLICY;
 }
 
 /* In the new process: descriptors 0 to 4 and nothing else, no signal blocked, no environment, away from the
@@ -162,6 +165,11 @@ static void tell_lasting_descriptors(struct child *child) {
     case ROLE_AUTH:
         if (family->auth_control >= 0)
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_CONTROL, 0, family->auth_control);
+        if (family->login >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_LOGIN, 0, family->login);
+        break;
+    case ROLE_POLICY:
+        for (size_t i = 0; i < family->policy.n; i++)
+            tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, (uint8_t)i, family->policy.fds[i]);
         break;
     case ROLE_QUEUE:
         if (family->queue_control >= 0)

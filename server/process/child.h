@@ -40,6 +40,8 @@ struct family {
     int crowd_fds[2];              /* the same for those who meet strangers: what fills it leaves room in the other */
     int auth_control, queue_control; /* listening control sockets, or -1 */
     int submit;                      /* where system users connect, or -1 */
+    int login;                       /* where logins at other servers are reported, or -1 */
+    struct sockets policy;           /* where Dovecot reports failed ones */
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;

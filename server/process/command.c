@@ -251,7 +251,8 @@ static const struct command commands[] = {
     {.name = "grant revoke", .help = "End a user's grants, or the one for an address, at once",
      .operands = {{.name = "login"}, {.name = "address", .optional = true}}, .asks = ROLE_AUTH, .json = true,
      .run = command_run_ask},
-    {.name = "grant flush", .help = "End all grants at once", .asks = ROLE_AUTH, .json = true, .run = command_run_ask},
+    {.name = "grant flush", .help = "End all grants at once", .asks = ROLE_AUTH, .json = true,
+     .run = command_run_ask},
 
     {.name = "queue list", .help = "List messages that wait", .operands = {{.name = "id", .optional = true}},
      .options = list_options, .more = FILTER_HELP, .asks = ROLE_QUEUE, .json = true, .lines = true,

@@ -86,7 +86,8 @@ static bool take_row(void *context, struct span row) {
 
 /* Asked before the password is: there may be no such user. */
 static int ask_enrolment(const struct command_line *line, const struct conf *conf, struct command_enrolment *out) {
-    struct command_value values[] = {{"login", command_value(line, "login")}};
+    bool separate = strncmp(line->command->name, "user login ", 11) == 0;
+    struct command_value values[] = {{"login", command_value(line, "login")}, {"name", command_value(line, "name")}};
     struct answer answer = {.enrolment = out};
     struct command_print print;
     command_print_open(&print, stdout, PRINT_OCTETS);
@@ -94,7 +95,7 @@ static int ask_enrolment(const struct command_line *line, const struct conf *con
     print.context = &answer;
     int fd = command_reach(conf, ROLE_AUTH);
     if (fd < 0) return CONTROL_UNAVAILABLE;
-    int code = command_exchange(fd, "user enrolment", values, 1, &print);
+    int code = command_exchange(fd, "user enrolment", values, separate ? 2 : 1, &print);
     stand_alone_end(fd);
     if (code || (answer.login && answer.salt)) return code;
     fputs("gatepost: the server's answer is malformed\n", stderr);

@@ -16,12 +16,13 @@
 enum { LOG_BUFFER_BYTES = 4 << 20, RESTART_PAUSE_MS = 1000, DEATHS_WINDOW_MS = 1000 };
 
 int family_check_users(const struct conf *conf, FILE *errors) {
-    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,
-                                      ROLE_QUEUE,    ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG, ROLE_POP3};
+    static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS,   ROLE_QUEUE,
+                                      ROLE_DELIVERY, ROLE_RESOLVER, ROLE_LOG,      ROLE_POLICY, ROLE_POP3};
     int result = 0;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         uint32_t uid, gid;
         const char *name;
+        if (roles[i] == ROLE_POLICY && !conf->hooks.n_policy) continue;
         if (roles[i] == ROLE_POP3 && !family_wants_pop3(conf)) continue;
         if (setup_user(conf, roles[i], &uid, &gid, &name) == 0) continue;
         fprintf(
@@ -50,10 +51,17 @@ static int open_log(struct family *family) {
     return 0;
 }
 
+static int open_hooks(struct family *family, const struct conf *conf) {
+    if (sockets_policy(&family->policy, conf, stderr) != 0) return -1;
+    if (!conf->hooks.users.n) return 0;
+    family->login = sockets_login(conf->run_directory, conf->hooks.group, stderr);
+    return family->login < 0 ? -1 : 0;
+}
+
 int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
-    family->auth_control = family->queue_control = family->submit = -1;
+    family->auth_control = family->queue_control = family->submit = family->login = -1;
     if (getrandom(&family->facts.verifier_keys, sizeof(struct verifier_keys), 0) != sizeof(struct verifier_keys))
         return -1;
     if (open_log(family) != 0) {
@@ -65,7 +73,7 @@ int family_open(struct family *family, const struct conf *conf, const struct soc
     family->queue_control = sockets_control(conf->run_directory, "queue.sock");
     if (conf->local.submit) family->submit = sockets_submit(conf->run_directory);
     bool submits = family->submit >= 0 || !conf->local.submit;
-    if (family->auth_control >= 0 && family->queue_control >= 0 && submits) return 0;
+    if (family->auth_control >= 0 && family->queue_control >= 0 && submits) return open_hooks(family, conf);
     fprintf(stderr, "gatepost: cannot make a socket in %s: %s\n", conf->run_directory, strerrordesc_np(errno));
     return -1;
 }
@@ -75,6 +83,8 @@ void family_close(struct family *family) {
     if (family->auth_control >= 0) close(family->auth_control);
     if (family->queue_control >= 0) close(family->queue_control);
     if (family->submit >= 0) close(family->submit);
+    if (family->login >= 0) close(family->login);
+    sockets_close(&family->policy);
     material_close(&family->good);
     material_close(&family->fresh);
     explicit_bzero(&family->facts, sizeof family->facts);
@@ -122,6 +132,7 @@ int family_start(struct family *family) {
     if (wants_resolver(family->conf) && start_one(family, ROLE_RESOLVER, 0) != 0) return -1;
     if (wants_outbound(family->conf) && start_one(family, ROLE_OUTBOUND, 0) != 0) return -1;
     if (start_one(family, ROLE_QUEUE, 0) != 0 || start_one(family, ROLE_AUTH, 0) != 0) return -1;
+    if (family->policy.n && start_one(family, ROLE_POLICY, 0) != 0) return -1;
     if (start_one(family, ROLE_LISTENER, family_listener_index(family, ROLE_LISTENER)) != 0) return -1;
     if (family_wants_pop3(family->conf) &&
         start_one(family, ROLE_POP3, family_listener_index(family, ROLE_POP3)) != 0)
@@ -268,30 +279,6 @@ void family_forget(struct family *family, struct child *child) {
     if (!keys || oldest == 0) return;
     wire_put_u32(&b, oldest - 1);
     child_tell(keys, MASTER_FORGET, buf_span(&b), -1);
-}
-
-/* Delivery is confined to the directories that it began with. */
-static bool same_capture(const struct conf *now, const struct conf *wanted) {
-    const char *a = now->delivery.capture_directory, *b = wanted->delivery.capture_directory;
-    bool captures = now->delivery.foreign == CONF_FOREIGN_CAPTURE;
-    if (captures != (wanted->delivery.foreign == CONF_FOREIGN_CAPTURE)) return false;
-    return !captures || (a && b ? strcmp(a, b) == 0 : a == b);
-}
-
-bool family_same_place(const struct conf *now, const struct conf *wanted, FILE *errors) {
-    bool same = strcmp(now->state_directory, wanted->state_directory) == 0 &&
-                strcmp(now->run_directory, wanted->run_directory) == 0;
-    if (!same) fprintf(errors, "state_directory and run_directory cannot change while the server runs");
-    if (!same) return false;
-    same = same_capture(now, wanted);
-    if (!same) fprintf(errors, "capturing cannot begin, end or move while the server runs");
-    if (!same) return false;
-    same = now->log.to == wanted->log.to && strcmp(now->log.socket, wanted->log.socket) == 0;
-    if (!same) fprintf(errors, "log.to and log.socket cannot change while the server runs");
-    if (!same) return false;
-    same = now->local.submit == wanted->local.submit;
-    if (!same) fprintf(errors, "local.submit cannot change while the server runs");
-    return same;
 }
 
 void family_reconfigure(struct family *family, const struct conf *conf, const struct material *fresh) {

@@ -33,8 +33,8 @@ void family_want_listener(struct family *family, enum role role);
 /* The same for each role that the configuration asks for. */
 void family_want_listeners(struct family *family);
 void family_retire_listeners(struct family *family, enum role role, const struct child *but);
-/* For family.c: whether there is to be one for POP3; a number that no listener of the role has; one has been had; when
- * (clock_ms) the next is due, and starting those that are; ending those that do not serve yet. */
+/* For family.c: whether there is to be one for POP3; a number that no listener of the role has; one has been had;
+ * when (clock_ms) the next is due, and starting those that are; ending those that do not serve yet. */
 bool family_wants_pop3(const struct conf *conf);
 uint8_t family_listener_index(struct family *family, enum role role);
 void family_listener_had(struct family *family, enum role role);

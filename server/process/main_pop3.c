@@ -7,8 +7,7 @@
 static int serve(void *context) {
     struct role_start *start = context;
     uint32_t missing;
-    if (role_receive(start) != 0 || listener_prepare(start, &session_pop3) != 0 ||
-        role_confine(start, &missing) != 0)
+    if (role_receive(start) != 0 || listener_prepare(start, &session_pop3) != 0 || role_confine(start, &missing) != 0)
         return 1;
     return listener_run(start, missing);
 }

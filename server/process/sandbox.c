@@ -24,7 +24,8 @@ enum {
     OUTBOUND = BIT(ROLE_OUTBOUND),
     RESOLVER = BIT(ROLE_RESOLVER),
     LOG = BIT(ROLE_LOG),
-    LOOPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG,
+    POLICY = BIT(ROLE_POLICY),
+    LOOPS = AUTH | VERIFIER | KEYS | QUEUE | DELIVERY | OUTBOUND | RESOLVER | LOG | POLICY,
     AGENTS = DELIVERY | OUTBOUND, /* which fork them */
     FORKS = LISTENER | AGENTS,
     FILES = AUTH | QUEUE | DELIVERY,
@@ -96,7 +97,7 @@ static const struct row {
     {LOOPS, "newfstatat", ALWAYS, "size of what came as a descriptor (empty path)"},
     {LOOPS, "fstat", ALWAYS, "size of what came as a descriptor"},
     {AUTH | LISTENER | DELIVERY | OUTBOUND, "socketpair", UNIX, "the two ends of a channel that it hands out"},
-    {AUTH | QUEUE, "accept4", ALWAYS, "the command line"},
+    {AUTH | QUEUE | POLICY, "accept4", ALWAYS, "the command line; reports of logins"},
     {LISTENER, "accept4", OWN_DESCRIPTOR, "a client"},
     {AUTH | QUEUE, "getsockopt", ALWAYS, "the command line's uid (SO_PEERCRED)"},
     {LISTENER, "getsockopt", ALWAYS, "state of the client's connection"},

@@ -5,6 +5,7 @@
 
 #include "auth/auth_setup.h"
 #include "auth/relay.h"
+#include "server/inbound/policy.h"
 #include "server/inbound/session_setup.h"
 #include "server/outbound/outbound_setup.h"
 #include "server/outbound/spawner.h"
@@ -33,7 +34,8 @@ int setup_user(const struct conf *conf, enum role role, uint32_t *uid_out, uint3
         [ROLE_VERIFIER] = conf->users.verifier, [ROLE_KEYS] = conf->users.keys,
         [ROLE_QUEUE] = conf->users.queue,       [ROLE_DELIVERY] = conf->users.mail,
         [ROLE_OUTBOUND] = conf->users.mail,     [ROLE_RESOLVER] = conf->users.resolver,
-        [ROLE_LOG] = conf->users.log,           [ROLE_POP3] = conf->users.pop3,
+        [ROLE_LOG] = conf->users.log,           [ROLE_POLICY] = conf->users.policy,
+        [ROLE_POP3] = conf->users.pop3,
     };
     *name_out = names[role] ? names[role] : "";
     const struct passwd *user = getpwnam(*name_out);
@@ -69,6 +71,18 @@ out:
     free(p);
     if (fd >= 0) close(fd);
     return result;
+}
+
+/* The first line of a file. */
+static int read_secret(const char *path, struct secret *out) {
+    struct span file;
+    if (read_file(path, &file) != 0) return -1;
+    struct span line = span_part(file, 0, span_find(file, '\n'));
+    if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    bool fits = secret_set(out, line);
+    explicit_bzero((void *)(uintptr_t)file.p, file.n);
+    free((void *)(uintptr_t)file.p);
+    return fits ? 0 : -1;
 }
 
 static enum relay_role relay_role_of(enum conf_listener_role role) {
@@ -145,6 +159,11 @@ static int put_listener(const struct conf *conf, const struct material *material
         setup->relay_domains = domain_names(conf, false, &setup->n_relay_domains);
     }
     setup->connections = conf->limits.connections;
+    setup->connections_per_network = conf->limits.connections_per_network;
+    setup->network_ipv4_bits = conf->limits.network_ipv4_bits;
+    setup->network_ipv6_bits = conf->limits.network_ipv6_bits;
+    setup->throttle_ipv4_bits = conf->throttle.network_ipv4_bits;
+    setup->throttle_ipv6_bits = conf->throttle.network_ipv6_bits;
     setup->recipients_per_message = conf->limits.recipients_per_message;
     setup->messages_per_session = conf->limits.messages_per_session;
     setup->failures_per_session = conf->limits.failures_per_session;
@@ -157,6 +176,7 @@ static int put_listener(const struct conf *conf, const struct material *material
     setup->shutdown_ms = conf->timeouts.shutdown_ms;
     setup->idle_ms = conf->timeouts.pop3_ms;
     setup->scram = conf->auth.scram;
+    setup->scram_plus = conf->auth.scram && conf->auth.scram_plus;
     setup->ntlm = conf->auth.ntlm;
     setup->legacy_auth_line = conf->auth.legacy_auth_line;
     if (listener_sockets(conf, pop3, setup) != 0 || listener_certificates(material, setup) != 0) goto out;
@@ -200,7 +220,6 @@ static int put_delivery(const struct conf *conf, struct buf *b) {
 
 static int put_outbound(const struct conf *conf, struct buf *b) {
     const struct conf_smarthost *smarthost = &conf->delivery.smarthost;
-    struct span file = {0};
     struct outbound_setup setup = {
         .hostname = span_text(conf->hostname),
         .host = span_text(smarthost->host),
@@ -211,18 +230,22 @@ static int put_outbound(const struct conf *conf, struct buf *b) {
         .agents_max = AGENTS_TIMES * conf->delivery.agents,
         .clear_password_ok = smarthost->tls == CONF_SMARTHOST_TLS_NONE && smarthost->tls_insecure_ok,
     };
-    if (setup.user.n) {
-        if (read_file(smarthost->password_file, &file) != 0) return -1;
-        struct span line = span_part(file, 0, span_find(file, '\n'));
-        if (line.n && line.p[line.n - 1] == '\r') line.n--;
-        bool fits = secret_set(&setup.password, line);
-        explicit_bzero((void *)(uintptr_t)file.p, file.n);
-        free((void *)(uintptr_t)file.p);
-        if (!fits) return -1;
-    }
+    if (setup.user.n && read_secret(smarthost->password_file, &setup.password) != 0) return -1;
     outbound_setup_put(b, &setup);
     secret_wipe(&setup.password);
     return 0;
+}
+
+static int put_policy(const struct conf *conf, struct buf *b) {
+    struct policy_setup setup;
+    int result = read_secret(conf->hooks.policy_secret_file, &setup.secret);
+    if (result == 0 && !policy_secret_ok(secret_span(&setup.secret))) {
+        log_fault("hooks.policy_secret_file: its first line is not of 16 to 128 letters and digits", 0);
+        result = -1;
+    }
+    if (result == 0) policy_setup_put(b, &setup);
+    secret_wipe(&setup.secret);
+    return result;
 }
 
 static int get_nt_key(const struct conf *conf, uint8_t key_out[NT_KEY_BYTES]) {
@@ -259,6 +282,8 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         return put_outbound(conf, b);
     case ROLE_VERIFIER:
         return put_verifier(conf, facts, b);
+    case ROLE_POLICY:
+        return put_policy(conf, b);
     case ROLE_KEYS:
         if (!facts->material) return -1;
         keys_setup_put(b,

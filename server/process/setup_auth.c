@@ -54,6 +54,25 @@ static void auth_domains(const struct conf *conf, struct auth_setup *setup) {
     qsort(setup->relay_domains, setup->n_relay_domains, sizeof *setup->relay_domains, by_relay_domain);
 }
 
+/* Who is named and not there today may be there tomorrow, and is told of then. */
+static void auth_reporters(const struct conf *conf, const struct system_users *users, struct auth_setup *setup) {
+    setup->reporters = calloc(conf->hooks.users.n + 1, sizeof *setup->reporters);
+    if (!setup->reporters) abort();
+    for (size_t i = 0; i < conf->hooks.users.n && setup->n_reporters < AUTH_REPORTERS_MAX; i++)
+        for (size_t j = 0; j < users->n; j++) {
+            if (!span_equal(span_text(conf->hooks.users.items[i]), users->items[j].name)) continue;
+            setup->reporters[setup->n_reporters++] = users->items[j].uid;
+            break;
+        }
+}
+
+static void free_lists(struct auth_setup *setup) {
+    free(setup->local_domains);
+    free(setup->relay_domains);
+    free(setup->relay_recipients);
+    free(setup->reporters);
+}
+
 static uint8_t foreign_destination(const struct conf *conf) {
     switch (conf->delivery.foreign) {
     case CONF_FOREIGN_SMARTHOST:
@@ -89,6 +108,13 @@ static void auth_grants(const struct conf *conf, struct host_addresses *host, st
     memcpy(limits->boot, host->boot, sizeof limits->boot);
 }
 
+static void auth_listeners(const struct conf *conf, struct auth_setup *setup) {
+    for (size_t i = 0; i < conf->n_listeners; i++)
+        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup->mx_auth = 1;
+    setup->clear_login_from = conf->pop3.clear_login_from.items;
+    setup->n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n;
+}
+
 int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, struct buf *b) {
     char mail[4096];
     const char *name;
@@ -102,14 +128,13 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
         .n_trusted_networks = (uint32_t)conf->trusted_networks.n,
         .local_sender_hosts = conf->local_sender_hosts.items,
         .n_local_sender_hosts = (uint32_t)conf->local_sender_hosts.n,
-        .clear_login_from = conf->pop3.clear_login_from.items,
-        .n_clear_login_from = (uint32_t)conf->pop3.clear_login_from.n,
         .foreign = foreign_destination(conf),
         .stand_alone = facts->stand_alone,
         .verifiers = setup_verifiers(conf),
         .waiting_max = conf->auth.waiting_max,
         .cache_ms = conf->auth.cache_ms,
         .scram = conf->auth.scram,
+        .scram_plus = conf->auth.scram && conf->auth.scram_plus,
         .ntlm = conf->auth.ntlm,
         .argon2_memory_bytes = conf->auth.argon2_memory_bytes,
         .argon2_passes = conf->auth.argon2_passes,
@@ -145,18 +170,16 @@ int setup_put_auth(const struct conf *conf, const struct setup_facts *facts, str
     struct system_users users;
     struct host_addresses host = {0};
     auth_grants(conf, &host, &setup.grant);
-    for (size_t i = 0; i < conf->n_listeners; i++)
-        if (conf->listeners[i].role == CONF_LISTENER_MX && conf->listeners[i].auth) setup.mx_auth = 1;
+    auth_listeners(conf, &setup);
     if (facts->as_root && setup_user(conf, ROLE_DELIVERY, &setup.mail_uid, &setup.mail_gid, &name) != 0) return -1;
     auth_domains(conf, &setup);
     system_users_read(&users, conf, SYSTEM_USERS_FILE);
     setup.system_users = users.items;
     setup.n_system_users = (uint32_t)users.n;
+    auth_reporters(conf, &users, &setup);
     auth_setup_put(b, &setup);
     system_users_free(&users);
     host_addresses_free(&host);
-    free(setup.local_domains);
-    free(setup.relay_domains);
-    free(setup.relay_recipients);
+    free_lists(&setup);
     return 0;
 }

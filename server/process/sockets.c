@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -172,6 +173,37 @@ bad:
 
 int sockets_control(const char *directory, const char *name) {
     return listen_at(directory, name, SOCK_SEQPACKET, 0177, 16);
+}
+
+int sockets_policy(struct sockets *out, const struct conf *conf, FILE *errors) {
+    *out = (struct sockets){0};
+    for (size_t i = 0; i < conf->hooks.n_policy; i++) {
+        if (open_one(out, ROLE_POLICY, &conf->hooks.policy[i], NULL, errors) == 0) continue;
+        sockets_close(out);
+        return -1;
+    }
+    return 0;
+}
+
+static int give_to_group(const char *path, const char *name, FILE *errors) {
+    const struct group *group = getgrnam(name);
+    if (!group) {
+        fprintf(errors, "gatepost: hooks.group: this host has no group \"%s\"\n", name);
+        return -1;
+    }
+    if (chown(path, (uid_t)-1, group->gr_gid) == 0 && chmod(path, 0660) == 0) return 0;
+    fprintf(errors, "gatepost: %s cannot be given to the group %s: %s\n", path, name, strerrordesc_np(errno));
+    return -1;
+}
+
+int sockets_login(const char *directory, const char *group, FILE *errors) {
+    struct sockaddr_un address;
+    int fd = listen_at(directory, SOCKETS_LOGIN, SOCK_SEQPACKET, *group ? 0177 : 0111, BACKLOG);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", directory, SOCKETS_LOGIN);
+    if (fd < 0) fprintf(errors, "gatepost: cannot make %s: %s\n", address.sun_path, strerrordesc_np(errno));
+    if (fd < 0 || !*group || give_to_group(address.sun_path, group, errors) == 0) return fd;
+    close(fd);
+    return -1;
 }
 
 int sockets_submit(const char *directory) {

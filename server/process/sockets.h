@@ -10,7 +10,7 @@ enum { SOCKETS_MAX = 32 };
 
 struct sockets {
     struct netaddr addresses[SOCKETS_MAX];
-    enum role roles[SOCKETS_MAX]; /* of the listener whose it is */
+    enum role roles[SOCKETS_MAX]; /* whose it is */
     int fds[SOCKETS_MAX];
     size_t n;
 };
@@ -34,5 +34,14 @@ int sockets_control(const char *directory, const char *name) MUST_USE;
 /* The listening socket at directory/SOCKETS_SUBMIT that every user of this host may connect to. -1 with errno. */
 #define SOCKETS_SUBMIT "submit.sock"
 int sockets_submit(const char *directory) MUST_USE;
+
+/* Listening sockets at loopback addresses of the configuration (hooks.policy), in its order. -1: one could not be
+ * had, and `errors` says which and why. */
+int sockets_policy(struct sockets *out, const struct conf *conf, FILE *errors) MUST_USE;
+
+/* The listening socket at directory/SOCKETS_LOGIN where logins are reported: for everybody, or for a system group
+ * where its name is not empty. -1: `errors` says why. */
+#define SOCKETS_LOGIN "login.sock"
+int sockets_login(const char *directory, const char *group, FILE *errors) MUST_USE;
 
 #endif

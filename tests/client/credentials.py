@@ -9,6 +9,7 @@ import sqlite3
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from attempts import Attempt, connect  # noqa: E402
 from harness import Server, case, equal, eventually, expect, main  # noqa: E402
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
@@ -155,6 +156,28 @@ def _():
     server().command("user", "login", "remove", ALICE, "mailer.7")
     equal(outcome(server(), "mailer.7", drawn), 535, "AUTH by a name that was removed")
     server().command("user", "login", "remove", ALICE, "alice@elsewhere.example")
+
+
+@case("logins: what SCRAM shows of a separate name does not lead to its user")
+def _():
+    server().command("user", "login", "add", ALICE, "scanner", "--password-stdin", stdin="scanner's own\n")
+
+    def scram(name, password):
+        wire = connect(server())
+        found = Attempt(wire, "SCRAM-SHA-256", name, password)
+        wire.close()
+        return found
+    for name, password in ((ALICE, Server.password), ("scanner", "scanner's own"), ("SCANNER", "scanner's own")):
+        expect(isinstance(scram(name, password).words[-1], tuple), "%s is not let in by SCRAM" % name)
+    expect(scram("scanner", Server.password).words[-1].startswith("535"), "by the mailbox password")
+    salts = [scram(name, "x").salt for name in (ALICE, "scanner", "SCANNER", "nobody")]
+    expect(salts[1] == salts[2] and len(set(salts)) == 3, "salts: %r" % salts)
+    server().command("user", "disable", ALICE)
+    equal(scram("scanner", "x").salt, salts[1], "salt while the user is disabled")
+    server().command("user", "enable", ALICE)
+    server().command("user", "login", "passwd", ALICE, "scanner", "--password-stdin", stdin="scanner's other\n")
+    expect(isinstance(scram("scanner", "scanner's other").words[-1], tuple), "the new password")
+    server().command("user", "login", "remove", ALICE, "scanner")
 
 
 @case("logins: no name means two things")

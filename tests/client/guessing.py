@@ -196,6 +196,50 @@ def _():
         equal(login(network(), "alice", one=one).code, 235, "another network")
 
 
+@case("who hammers is turned away at the door, and let in soon after being let off")
+def _():
+    source = network()
+    with Server("hammered", config=config(network_failures=4)) as one:
+        guess(source, "nobody", different(4), one)
+        replies = [one.dial("submission", source=source).banner for _ in range(30)]
+        equal({(r.code, r.rule) for r in replies}, {(421, "too-many-failed-logins")}, "replies")
+        expect(one.dial("submissions", source=source, tls=False, greet=False).closed(), "a word before TLS")
+        lines_of = [line for line in one.log().splitlines() if "event=connection-refused" in line and "client=%s " % source in line]
+        sessions = [line for line in lines_of if " process=auth " in line]
+        expect(1 <= len(sessions) < 31, "%d of 31 had a session" % len(sessions))
+        one.log_has(r"process=listener event=connection-refused client=%s port=\d+ rule=too-many-failed-logins .*count=" %
+                    source.replace(".", "\\."))
+        equal(one.dial("mx", source=source).banner.code, 220, "mail from there still comes")
+        equal(login(network(), "alice", one=one).code, 235, "another network")
+        one.command("throttle", "forget", source)
+        eventually(lambda: login(source, "alice", one=one).code == 235, "let off")
+
+
+@case("a network that takes all the places it can get leaves some to others")
+def _():
+    limits = {"connections": 24, "connections_per_address": 23, "connections_per_network": 23, "waiting_for_auth": 16}
+    with Server("shares", config=dict(config(), limits=limits)) as one:
+        source, taken = network(), []
+        while len(taken) < 24:
+            wire = one.dial("submission", source=source)
+            if wire.banner.code != 220:
+                break
+            taken.append(wire)
+        equal((len(taken), wire.banner.code, wire.banner.rule), (12, 421, "too-many-connections"), "of 16 that may wait for a login")
+        equal(login(network(), "alice", one=one).code, 235, "another network")
+        while len(taken) < 24:
+            wire = one.dial("mx", source=source)
+            if wire.banner.code != 220:
+                break
+            taken.append(wire)
+        equal((len(taken), wire.banner.code, wire.banner.rule), (18, 421, "too-many-connections"), "of 24 places")
+        one.log_has(r"process=listener event=connection-refused .*rule=too-many-connections")
+        equal(one.dial("mx", source=network()).banner.code, 220, "another network, mail")
+        for wire in taken:
+            wire.close()
+        eventually(lambda: login(source, "alice", one=one).code == 235, "places come back")
+
+
 @case("an old phone with one wrong password is not locked out")
 def _():
     source = network()

@@ -245,6 +245,26 @@ def _():
         expect(accepts(server, "bob@example.test", "new of bob"), "refused: bob")
 
 
+@case("a dear hash makes refusals slow: the log says so, and it ends when the hash is replaced")
+def _():
+    grain = salt(16)
+    dear = hashlib.pbkdf2_hmac("sha1", b"dear", grain.encode(), 1500000).hex()
+
+    def refusal(server):
+        began = time.monotonic()
+        expect(not accepts(server, "nobody@example.test", "%s" % began), "nobody logs in")
+        return time.monotonic() - began
+    with Server("dear", config={"throttle": {"enabled": False}}) as server:
+        expect("event=failures-slow" not in server.log(), "there is none yet")
+        imported(server, "dear@example.test:{PBKDF2}$1$%s$1500000$%s\n" % (grain, dear))
+        ms = int(server.log_has(r"level=warning process=auth event=failures-slow ms=(\d+)")[1])
+        slow = refusal(server)
+        expect(slow * 1000 >= ms - 100, "a refusal took %.2f s, and %d ms were told" % (slow, ms))
+        expect(accepts(server, "dear@example.test", "dear"), "the user's login")
+        eventually(lambda: refusal(server) < slow / 2, "refusals are as fast as before", 90)
+        equal(server.log().count("event=failures-slow"), 1, "lines")
+
+
 @case("what one server exports another one imports, and Dovecot reads")
 def _():
     with Server("from", users=("alice", "bob"), start=False) as one, Server("to", users=(), start=False) as other:

@@ -503,5 +503,68 @@ def too_many():
         held[0].ask("QUIT", "+OK")
 
 
+def wants_to_send(one, host, **rest):
+    """What a client at this address hears of mail to elsewhere, without a login."""
+    wire = one.dial("mx", host=host, **rest)
+    wire.ehlo()
+    wire.want("MAIL FROM:<alice@example.test>", 250)
+    reply = wire.ask("RCPT TO:<friend@elsewhere.example>")
+    wire.socket.close()
+    return reply.code, reply.rule
+
+
+@case("who has fetched his mail may send from there, until long after he has left")
+def fetched_first():
+    with Server("pop3 grants", pop3=True, config={
+            "grant": {"enabled": True, "lifetime": "4s", "networks": ["127.0.0.0/8", "::1"]},
+            "local_domains": [{"name": "example.test", "sender_needs_auth": False}]}) as one:
+        for host, source, other in (("127.0.0.1", "127.0.4.1", "127.0.4.2"), ("::1", None, None)):
+            rest = {"source": source} if source else {}
+            equal(wants_to_send(one, host, **rest), (550, "relay-denied"), "before")
+            line = Line(to=one, host=host, **rest)
+            line.ask("USER alice", "+OK")
+            line.ask("PASS wrong password", "-ERR [AUTH]")
+            equal(wants_to_send(one, host, **rest), (550, "relay-denied"), "after a wrong password")
+            line.ask("USER alice", "+OK")
+            line.ask("PASS " + Server.password, "+OK")
+            equal(wants_to_send(one, host, **rest), (250, None), "while he fetches")
+            if other:
+                equal(wants_to_send(one, host, source=other), (550, "relay-denied"), "from elsewhere")
+            began = time.monotonic()
+            while time.monotonic() - began < 6:  # longer than a grant lasts: the session keeps it
+                time.sleep(0.5)
+                line.ask("NOOP", "+OK")
+            equal(wants_to_send(one, host, **rest), (250, None), "as long as the session is open")
+            line.ask("QUIT", "+OK")
+            equal(wants_to_send(one, host, **rest), (250, None), "after he has left")
+            limit = time.monotonic() + PATIENCE
+            while wants_to_send(one, host, **rest) == (250, None):  # not too often: what may be sent on it is counted
+                expect(time.monotonic() < limit, "the grant does not end")
+                time.sleep(0.5)
+            equal(wants_to_send(one, host, **rest), (550, "relay-denied"), "after its time")
+        one.log_has("event=granted.*alice@example.test")
+
+
+@case("the password is changed: the session ends, and so does what it granted")
+def granted_and_revoked():
+    with Server("pop3 grants end", pop3=True, config={
+            "grant": {"enabled": True, "networks": ["127.0.0.0/8"]},
+            "local_domains": [{"name": "example.test", "sender_needs_auth": False}]}) as one:
+        here = {"host": "127.0.0.1", "source": "127.0.4.3"}  # which is nobody's own
+        line = Line(to=one, login="alice", source=here["source"])
+        equal(wants_to_send(one, **here), (250, None), "while he fetches")
+        one.command("user", "passwd", "alice@example.test", "--password-stdin", stdin="another good password\n")
+        line.closed()
+        equal(wants_to_send(one, **here), (550, "relay-denied"), "with a session of the old password")
+        line = Line(to=one, source=here["source"])
+        line.ask("USER alice", "+OK")
+        line.ask("PASS another good password", "+OK")
+        equal(wants_to_send(one, **here), (250, None), "with a new one")
+        one.command("grant", "revoke", "alice@example.test")
+        time.sleep(2)  # the session stays open; what was taken away is not made anew by that
+        equal(wants_to_send(one, **here), (550, "relay-denied"), "after the owner took it away")
+        line.ask("QUIT", "+OK")
+
+
 if __name__ == "__main__":
     main(parallel=2)

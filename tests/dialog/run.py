@@ -21,6 +21,7 @@ A transcript is read line by line; the part after # at the start of a line is a 
     EMPTY LOGIN      no message with the marker is there
     LOG REGEX        the log gets such a line
     COMMAND WORDS    the owner runs gatepost with them
+    DIAL PORT        another connection from the same address; the one before stays open
 Words: ${id} a marker of this run, ${plain} ${user} ${pass} ${wrong} base64 of alice's login, ${host} ${login} ${from}.
 """
 import base64
@@ -94,8 +95,6 @@ class Chat:
                     continue
                 if line.startswith("@port "):
                     self.port = line[6:].strip()
-                    if self.port.startswith("pop3"):
-                        self.config["a-pop3-listener"] = True
                 elif line.startswith("@source "):
                     self.source = line[8:].strip()
                 elif line.startswith("@auth-on-mx"):
@@ -104,6 +103,8 @@ class Chat:
                     combine(self.config, setting(line[8:]))
                 else:
                     self.lines.append((number, line))
+        if self.port.startswith("pop3") or any(line.startswith("DIAL pop3") for _, line in self.lines):
+            self.config["a-pop3-listener"] = True
 
     def words(self, text):
         values = {"id": self.id, "plain": b64("\0alice@example.test\0" + Server.password), "host": HOSTNAME,
@@ -115,14 +116,20 @@ class Chat:
     def run(self):
         self.id = marker()
         self.server = server_for(self.config)
-        self.wire = self.server.dial(self.port, greet=False, source=self.source)
-        self.last = None
+        self.wires, self.last = [], None
+        self.dial(self.port)
         for number, line in self.lines:
             try:
                 self.do(self.words(line))
             except (Failure, OSError) as failure:
                 raise Failure("%s:%d: %s\n  %s" % (os.path.relpath(self.path), number, line, failure))
-        self.wire.close()
+        for wire in self.wires:
+            wire.close()
+
+    def dial(self, rest):
+        self.port = rest
+        self.wire = self.server.dial(rest, greet=False, source=self.source)
+        self.wires.append(self.wire)
 
     def do(self, line):
         if line.startswith("REPEAT "):
@@ -134,7 +141,7 @@ class Chat:
         action = {"C:": self.say, "bytes:": self.octets, "S:": self.prefix, "S~": self.regex, "S+": self.whole,
                   "S-": self.absent, "TLS": self.tls, "SCRAM": self.scram, "MESSAGE": self.message, "CLOSED": self.closed,
                   "MAILBOX": self.mailbox, "EMPTY": self.empty, "LOG": self.log,
-                  "COMMAND": self.command}.get(kind)
+                  "COMMAND": self.command, "DIAL": self.dial}.get(kind)
         if not action:
             raise Failure("no such step: " + kind)
         action(rest)

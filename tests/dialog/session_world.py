@@ -153,10 +153,11 @@ class World:
         out += struct.pack("<I", len(s["proxy_from"])) + b"".join(map(network, s["proxy_from"]))
         out += struct.pack("<I", 0)
         out += struct.pack("<I", 1) + text("example.test") + struct.pack("<I", 1) + text("backup.example")
-        out += struct.pack("<4I", s["connections"], s["recipients"], s["messages"], s["failures"])
+        out += struct.pack("<6I", s["connections"], s["connections"], 24, 64, 32, 64)
+        out += struct.pack("<3I", s["recipients"], s["messages"], s["failures"])
         out += struct.pack("<8Q", s["bytes"], s["command"], s["data"], s["tls"], s["login"], s["session"],
                            s["shutdown"], s["command"])
-        return out + bytes([s["scram"], s["ntlm"], s["legacy"]])
+        return out + bytes([s["scram"], s["scram"], s["ntlm"], s["legacy"]])
 
     def start(self, program, trace):
         no_limit = 2 ** 64 - 1
@@ -299,7 +300,7 @@ class World:
         self.announced.append(announced)
         verdict = self.on_welcome()
         send(channel, 0x0381, bytes([WELCOME if verdict == "welcome" else reason(verdict)]) + text("ABCDEFGHIJ") +
-             text("") + struct.pack("<H", self.stranger))
+             text("") + struct.pack("<HB", self.stranger, 0))
 
     def serve_session(self, channel, pid, announced):
         login, transaction, queue, exchange = None, None, None, None

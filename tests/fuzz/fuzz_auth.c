@@ -58,6 +58,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                                       .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
                                      .mx_auth = 1,
                                      .scram = 1,
+                                     .scram_plus = 1,
                                      .cache_ms = 1000};
     HOLDS(loop_open(&auth.loop) == 0);
     auth.house =

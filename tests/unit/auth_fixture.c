@@ -50,7 +50,7 @@ void auth_fixture_setup(struct auth_fixture *fixture) {
                                                .waiting_max = 10,
                                                .argon2_memory_bytes = 1 << 20,
                                                .argon2_passes = 1,
-                                               .connections = 20,
+                                               .connections = 40,
                                                .connections_per_address = 8,
                                                .connections_per_network = 12,
                                                .network_ipv4_bits = 24,

@@ -18,6 +18,7 @@ void logins_setup(void) {
     auth_fixture_setup(&logins_auth);
     logins_auth.setup.n_local_domains = 1;
     logins_auth.setup.scram = 1;
+    logins_auth.setup.scram_plus = 1;
     static const char *const users[] = {"alice@example.test", "gone@example.test"};
     for (size_t i = 0; i < 2; i++)
         cr_assert_eq(

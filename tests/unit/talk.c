@@ -145,6 +145,7 @@ void talk_start(uint8_t role, bool tls) {
                                         .failures_per_session = 20,
                                         .message_bytes = 1000,
                                         .scram = 1,
+                                        .scram_plus = 1,
                                         .legacy_auth_line = 1};
     smtp_start(&talk_machine, &talk_setup, role, role != RELAY_ROLE_MX, true, tls);
 }

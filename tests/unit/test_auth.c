@@ -268,10 +268,42 @@ Test(auth, places_come_back) {
     }
 }
 
+static int from_network(enum relay_role role, int n) {
+    char client[64];
+    snprintf(client, sizeof client, n % 2 ? "198.18.%d.1" : "2001:db8:%d::1", n);
+    return auth_fixture_session(&fixture, getpid(), role, client);
+}
+
+/* Of all places the last quarter is for who has fewer than two; likewise of those who wait for a login. */
+Test(auth, a_network_has_its_share) {
+    for (int i = 0; i < 28; i++) (void)from_network(RELAY_ROLE_MX, i);
+    for (int i = 0; i < 2; i++) (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "192.0.2.1");
+    cr_expect_eq(refused(RELAY_ROLE_MX, "192.0.2.3"), REASON_TOO_MANY_CONNECTIONS, "ten of 40 are left");
+    for (int i = 0; i < 3; i++) (void)from_network(RELAY_ROLE_SUBMISSION, 31 + 2 * i);
+}
+
+Test(auth, those_who_wait_have_their_share) {
+    for (int i = 0; i < 5; i++)
+        (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, i % 2 ? "203.0.113.1" : "203.0.113.2");
+    cr_expect_eq(refused(RELAY_ROLE_SUBMISSION, "203.0.113.1"), REASON_TOO_MANY_CONNECTIONS, "five of six wait");
+    (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "203.0.113.1");
+    (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "203.0.114.1");
+}
+
+/* However many networks of 64 bits somebody has. */
+Test(auth, a_share_counts_a_48) {
+    for (int i = 0; i < 30; i++) {
+        char client[64];
+        snprintf(client, sizeof client, "2001:db8:1:%d::1", i);
+        (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, client);
+    }
+    cr_expect_eq(refused(RELAY_ROLE_MX, "2001:db8:1:99::1"), REASON_TOO_MANY_CONNECTIONS);
+    (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, "2001:db8:2:99::1");
+}
+
 Test(auth, connections_in_all) {
-    static const char *const clients[] = {"192.0.2.1", "203.0.113.1", "2001:db8::1"};
     int session = -1;
-    for (size_t i = 0; i < 20; i++) session = auth_fixture_session(&fixture, getpid(), RELAY_ROLE_MX, clients[i % 3]);
+    for (int i = 0; i < 40; i++) session = from_network(RELAY_ROLE_MX, i);
     int more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_MX, "198.51.100.7");
     cr_expect_eq(auth_fixture_welcomed(more), REASON_SERVER_BUSY);
     cr_expect_eq(auth_fixture_mail(session, "<>").reason, REASON_SENDER_ACCEPTED);
@@ -286,7 +318,7 @@ Test(auth, limits) {
     cr_expect_eq(auth_fixture_welcomed(more), REASON_TOO_MANY_CONNECTIONS);
     close(sessions[0]);
     for (int i = 0; i < 6; i++)
-        (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, i % 2 ? "203.0.113.1" : "203.0.113.2");
+        (void)auth_fixture_session(&fixture, getpid(), RELAY_ROLE_SUBMISSION, i < 5 ? "203.0.113.1" : "203.0.114.1");
     more = auth_fixture_client(&fixture, getpid(), RELAY_ROLE_SUBMISSION, "2001:db8::1");
     cr_expect_eq(auth_fixture_welcomed(more), REASON_SERVER_BUSY);
     cr_assert_eq(auth_fixture_mail(sessions[1], "<>").reason, REASON_SENDER_ACCEPTED);

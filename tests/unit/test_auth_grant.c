@@ -133,6 +133,33 @@ Test(auth_grant, the_queue_is_told_whose_mail_it_is) {
     cr_expect(span_equal(envelope.sender, SPAN("alice+x@example.test")));
 }
 
+static unsigned from_reason(int session) {
+    uint8_t octets[128];
+    struct buf b = BUF_OVER(octets);
+    struct frame frame;
+    wire_put_u16(&b, 1);
+    wire_put_text(&b, "alice@example.test");
+    cr_assert_eq(frame_send(session, SESSION_FROM, buf_span(&b)), 0);
+    auth_fixture_expect(session, SESSION_FROM_RESULT, storage, &frame);
+    struct wire w = wire_over(frame.body);
+    return wire_get_u16(&w);
+}
+
+/* Whose address stands in the From line is judged by the user of the grant. */
+Test(auth_grant, from_line) {
+    cr_assert_eq(ask("grant add", "alice@example.test", HERE), CONTROL_OK);
+    int session = from(RELAY_ROLE_MX, HERE);
+    cr_expect(auth_fixture_mail(session, ALICE).header_from == 1);
+    cr_expect_eq(from_reason(session), REASON_SENDER_ACCEPTED);
+    close(session);
+    cr_assert_eq(ask("grant flush", "x", NULL), CONTROL_OK);
+    cr_assert_eq(ask("grant add", "bob@example.test", ELSEWHERE), CONTROL_OK);
+    session = from(RELAY_ROLE_MX, ELSEWHERE);
+    cr_expect(auth_fixture_mail(session, "<bob@example.test>").header_from == 1);
+    cr_expect_eq(from_reason(session), REASON_FROM_NOT_YOURS);
+    close(session);
+}
+
 /* An accepted recipient does not outlive its grant: the queue hears that T is dead, and no more is taken for it. */
 Test(auth_grant, an_open_transaction_dies_with_it) {
     uint8_t name[TRANSACTION_BYTES];
@@ -146,7 +173,8 @@ Test(auth_grant, an_open_transaction_dies_with_it) {
         cr_assert_eq(ask(verbs[i], "alice@example.test", NULL), CONTROL_OK);
         cr_assert(hears(TRANSACTION_CLOSE, name, NULL), "%s", verbs[i]);
         cr_expect_arr_eq(name, mail.transaction, TRANSACTION_BYTES);
-        cr_expect_neq(auth_fixture_rcpt(session, FOREIGN, NULL), REASON_RELAY_GRANTED, "%s", verbs[i]);
+        cr_expect_eq(auth_fixture_rcpt(session, FOREIGN, NULL), REASON_AUTH_REQUIRED, "%s", verbs[i]);
+        cr_expect_eq(from_reason(session), REASON_AUTH_REQUIRED, "%s", verbs[i]);
         cr_expect_eq(auth_fixture_mail(session, ALICE).reason, REASON_SENDER_ACCEPTED, "as a stranger");
         cr_expect_eq(auth_fixture_rcpt(session, FOREIGN, NULL), REASON_LOCAL_SENDER_NEEDS_AUTH, "%s", verbs[i]);
         close(session);

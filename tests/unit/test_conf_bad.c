@@ -54,6 +54,22 @@ static const struct bad words[] = {
     {"log = { to = \"syslog\";\n  to = \"stderr\"; };\n", 0, "t.conf:2: \"to\" is set twice, first at t.conf:1\n"},
 };
 
+static const struct bad hooks[] = {
+    {"hooks = { policy = [ \"127.0.0.1:8025\" ]; };", 0,
+     "t.conf:1: hooks.policy: there is no hooks.policy_secret_file, so that any user of this host could report "
+     "failures; write a secret into a file and name that\n"},
+    {"hooks = { policy = [ \"127.0.0.1:8025\",\n \"192.0.2.1:8025\" ]; policy_secret_file = \"%D/key.pem\"; };", 0,
+     "t.conf:2: hooks.policy: 192.0.2.1:8025 is no loopback address; Dovecot asks from this host, so use "
+     "127.0.0.1\n"},
+    {"hooks = { policy = \"*:8025\"; policy_secret_file = \"%D/key.pem\"; };", 0,
+     "t.conf:1: hooks.policy: [::]:8025 is no loopback address; Dovecot asks from this host, so use 127.0.0.1\n"
+     "t.conf:1: hooks.policy: 0.0.0.0:8025 is no loopback address; Dovecot asks from this host, so use 127.0.0.1\n"},
+    {"hooks = { policy_secret_file = \"/nowhere/missing\"; };", 0,
+     "t.conf:1: hooks.policy_secret_file: /nowhere/missing: No such file or directory\n"},
+    {"hooks = { group = \"mail\"; };", 0,
+     "t.conf:1: hooks.group: there is no hooks.users; name who may report, too\n"},
+};
+
 static const struct bad types[] = {
     {"hostname = 5;", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a whole number\n"},
     {"hostname = [ \"a.example\" ];", WITHOUT_HOST, "t.conf:1: hostname: expected a text in quotes, found a list\n"},
@@ -194,6 +210,16 @@ static const struct bad networks[] = {
      "t.conf:1: proxy_from: 2001:db8::/47 is too wide: whoever is in it can claim any client address; list networks "
      "of "
      "/48 or narrower\n"},
+    {"grant = { networks = [ \"10.0.0.0/7\", \"fc00::/7\", \"fc00::/6\" ]; };", 0,
+     "t.conf:1: grant.networks: 10.0.0.0/7 is too wide: no network that says nothing of who is in it is so wide; "
+     "list "
+     "networks of /8 or narrower\n"
+     "t.conf:1: grant.networks: fc00::/6 is too wide: no network that says nothing of who is in it is so wide; list "
+     "networks of /7 or narrower\n"},
+    {"grant = { enabled = true; lifetime = \"4h\"; ipv6_bits = 48; users_per_address = 0; };", 0,
+     "t.conf:1: grant.lifetime: 4h is outside 1s to 3h\n"
+     "t.conf:1: grant.ipv6_bits: 48 is outside 56 to 128\n"
+     "t.conf:1: grant.users_per_address: 0 is outside 1 to 16\n"},
 };
 
 static const struct bad listeners[] = {
@@ -359,6 +385,10 @@ static const struct bad others[] = {
 
 Test(conf_bad, words) {
     EXPECT_ALL(words);
+}
+
+Test(conf_bad, hooks_of_other_servers) {
+    EXPECT_ALL(hooks);
 }
 Test(conf_bad, types) {
     EXPECT_ALL(types);

@@ -122,11 +122,28 @@ Test(control_credential, no_more_than_32_app_passwords) {
     ADD_APP(CONTROL_OK, "alice@example.test", "one-more");
 }
 
+/* A separate name has a salt of its own. */
+static const char *salt_of(const char *whose, const char *its) {
+    struct buf b = BUF_OVER(text);
+    static char own[32];
+    bool known = auth_fixture_command(&fixture, &b, "user enrolment", "login", whose, "name", its, NULL) == CONTROL_OK;
+    const char *at = known ? memchr(text, '\n', b.n) : NULL;
+    cr_assert(!known || (at && sscanf(at, " %31s", own) == 1));
+    return known ? own : OTHER_SALT;
+}
+
 #define LOGIN(wanted, verb, whose, its)                                                                              \
-    ASK(wanted, "user login " verb, "login", whose, "name", its, "hash", auth_fixture_hash(), "salt", salt, "scram", \
-        SCRAM)
+    ASK(wanted, "user login " verb, "login", whose, "name", its, "hash", auth_fixture_hash(), "salt",                \
+        salt_of(whose, its), "scram", SCRAM)
 
 Test(control_credential, logins) {
+    char mailer[32];
+    snprintf(mailer, sizeof mailer, "%s", salt_of("alice@example.test", "mailer"));
+    cr_expect_str_neq(mailer, salt);
+    cr_expect_str_neq(mailer, salt_of("alice@example.test", "mailer2"));
+    cr_expect_str_neq(mailer, salt_of("bob@example.test", "mailer"));
+    ASK(CONTROL_FAILED, "user login add", "login", "alice@example.test", "name", "mailer", "hash",
+        auth_fixture_hash(), "salt", salt, "scram", SCRAM);
     LOGIN(CONTROL_OK, "add", "alice@example.test", "Mailer");
     LOGIN(CONTROL_EXISTS, "add", "alice@example.test", "mailer");
     LOGIN(CONTROL_OK, "passwd", "alice@example.test", "mailer");

@@ -128,7 +128,8 @@ Test(test_directories, each_role_gets_its_own) {
     expect_opened(conf, ROLE_QUEUE, 0, "/state/queue");
     expect_opened(conf, ROLE_DELIVERY, 0, "/state/mail");
     expect_opened(conf, ROLE_DELIVERY, 1, "/state/capture");
-    static const enum role bare[] = {ROLE_LISTENER, ROLE_VERIFIER, ROLE_KEYS, ROLE_OUTBOUND, ROLE_RESOLVER, ROLE_LOG};
+    static const enum role bare[] = {ROLE_LISTENER, ROLE_VERIFIER, ROLE_KEYS,  ROLE_OUTBOUND,
+                                     ROLE_RESOLVER, ROLE_LOG,      ROLE_POLICY};
     for (size_t i = 0; i < sizeof bare / sizeof *bare; i++) {
         expect_opened(conf, bare[i], 0, "/run/empty");
         expect_opened(conf, bare[i], 1, "");

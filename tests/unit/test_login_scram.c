@@ -63,6 +63,7 @@ static void begin(void) {
     auth_fixture_setup(&fixture);
     fixture.setup.n_local_domains = 1;
     fixture.setup.scram = 1;
+    fixture.setup.scram_plus = 1;
     add_user("alice@example.test");
     ask("user add", "bob@example.test", auth_fixture_hash()); /* whom a table without keys brought */
     add_user("gone@example.test");

@@ -403,6 +403,39 @@ Test(quota, limits_of_their_own) {
     cr_expect_eq(send_all(&(struct quota_principal){.user_id = bob}, 1000), 100);
 }
 
+/* A hash that is written anew at a login makes no new credential of it. */
+Test(quota, a_renewed_credential_goes_on) {
+    struct quota_principal with_phone = user(alice);
+    struct credential_secret fresh = {.hash = SPAN("another")};
+    struct quota_reservation *open;
+    uint8_t name[TRANSACTION_BYTES];
+    with_phone.credential_id = phone;
+    set_own(alice, SPAN("app"), SPAN("phone"), 20);
+    cr_expect_eq(send_all(&with_phone, 14), 14);
+    name_next(name);
+    cr_assert_eq(quota_take_message(&quota, &with_phone, name, &open), FACT_YES);
+    for (int i = 0; i < 2; i++) { /* one with a tally, one without */
+        cr_assert_eq(credential_renew(db, with_phone.credential_id, &fresh, &with_phone.credential_id),
+                     ACCOUNT_CHANGED);
+        quota_renamed(&quota, i ? 999 : phone, with_phone.credential_id);
+        if (i == 0) {
+            cr_expect_eq(send_all(&with_phone, 2), 2);
+            quota_end(&quota, name, false);
+            start();
+        }
+    }
+    cr_expect_eq(send_all(&with_phone, 1000), 3, "what was given back is forfeit at a crash");
+    cr_assert_eq(quota_suspend(&quota, &(struct quota_holder){QUOTA_CREDENTIAL, with_phone.credential_id, SPAN("")},
+                               now_ms / 1000),
+                 0);
+    int64_t before = with_phone.credential_id;
+    cr_assert_eq(credential_renew(db, before, &fresh, &with_phone.credential_id), ACCOUNT_CHANGED);
+    quota_renamed(&quota, before, with_phone.credential_id);
+    cr_expect_eq(quota_suspended(&quota, &with_phone), FACT_YES);
+    start();
+    cr_expect_eq(quota_suspended(&quota, &with_phone), FACT_YES, "nor does a restart lift it");
+}
+
 /* The mailbox password is counted as its user alone; a credential that is gone lets nothing through. */
 Test(quota, credentials_that_are_none_of_these) {
     struct quota_principal one = user(bob);

@@ -29,7 +29,7 @@ enum { WIDENED = 0 };
 enum { ENDS = -1000 }; /* in tables: the call ends the process */
 
 static const enum role roles[] = {ROLE_LISTENER, ROLE_AUTH,     ROLE_VERIFIER, ROLE_KEYS, ROLE_QUEUE,
-                                  ROLE_DELIVERY, ROLE_OUTBOUND, ROLE_RESOLVER, ROLE_LOG};
+                                  ROLE_DELIVERY, ROLE_OUTBOUND, ROLE_RESOLVER, ROLE_LOG,  ROLE_POLICY};
 
 static void install(struct span filter) {
     static struct sock_filter program[1024];
@@ -343,7 +343,7 @@ Test(test_sandbox, what_some_may) {
         {"unix", call_unix, 0, ENDS, 1U << ROLE_LOG},
         {"recvmmsg", call_recvmmsg, -EBADF, ENDS, 1U << ROLE_LOG},
         {"connect", call_connect, -EBADF, ENDS, 1U << ROLE_OUTBOUND | 1U << ROLE_RESOLVER | 1U << ROLE_LOG},
-        {"accept", call_accept, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE},
+        {"accept", call_accept, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_POLICY},
         {"fsync", call_fsync, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"unlink", call_unlink, -EBADF, ENDS, 1U << ROLE_AUTH | 1U << ROLE_QUEUE | 1U << ROLE_DELIVERY},
         {"link", call_linkat, -EBADF, ENDS, 1U << ROLE_DELIVERY},

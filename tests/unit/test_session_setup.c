@@ -37,6 +37,7 @@ static size_t put_sample(struct buf *b) {
                                    .clear_login_from = networks,
                                    .n_clear_login_from = 1,
                                    .scram = 1,
+                                   .scram_plus = 1,
                                    .ntlm = 1,
                                    .legacy_auth_line = 1};
     session_setup_put(b, &setup);

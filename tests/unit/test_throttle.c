@@ -101,6 +101,18 @@ Test(throttle, one_password_at_many_accounts_holds_soonest) {
     cr_expect_lt(t_left_account("user1@example.test"), T_HOUR / 40 + 1, "the account pays for one");
 }
 
+/* Nor does it help to have a list of them, and to go through it at one account after the other. */
+Test(throttle, several_passwords_in_turn_are_seen_again) {
+    struct netaddr sprayer = t_address("192.0.2.1");
+    char name[32];
+    unsigned n = 0;
+    for (; n < 100; n++) {
+        snprintf(name, sizeof name, "user%u@example.test", n / 15);
+        if (t_fail(sprayer, name, 42 + n % 15) == THROTTLE_REFUSE) break;
+    }
+    cr_expect_eq(n, 17, "%u", n); /* 15, then 3 each */
+}
+
 Test(throttle, the_same_wrong_password_is_not_looked_at_again) {
     struct netaddr phone = t_address("192.0.2.1");
     cr_assert_eq(t_fail(phone, "alice@example.test", 77), THROTTLE_ALLOW);
