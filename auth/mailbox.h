@@ -4,8 +4,8 @@
 
 #include "auth/peer.h"
 
-/* SESSION_MAILBOX, in the table of sessions that may have a mailbox: delivery gets one end and the name of the user who
- * logged in, the session the other end. Once, and not before the login: -1 otherwise. */
+/* SESSION_MAILBOX, in the table of sessions that may have a mailbox: delivery gets one end and the name of the user
+ * who logged in, the session the other end. Once, and not before the login: -1 otherwise. */
 int mailbox_wanted(struct peer *peer, struct frame *frame);
 
 #endif

@@ -89,8 +89,8 @@ struct visit {
 static bool read_name(struct span name, struct mailbox_message *out) {
     size_t base_n = span_find(name, ':');
     if (base_n == 0 || name.p[0] == '.' || name.n > UINT8_MAX) return false;
-    *out = (struct mailbox_message){
-        .bytes = MAILBOX_UNMEASURED, .name_n = (uint8_t)name.n, .base_n = (uint8_t)base_n};
+    *out =
+        (struct mailbox_message){.bytes = MAILBOX_UNMEASURED, .name_n = (uint8_t)name.n, .base_n = (uint8_t)base_n};
     out->lf_only = maildir_name_read(span_part(name, 0, base_n), &out->bytes);
     return true;
 }
@@ -226,8 +226,7 @@ static bool may_have_moved(const struct mailbox *mailbox) {
     struct timespec times[2];
     if (read_times(mailbox, times) != 0) return true;
     for (int i = 0; i < 2; i++)
-        if (!same_time(times[i], mailbox->changed[i]) ||
-            mailbox->listed[i].tv_sec - times[i].tv_sec < SETTLED_SEC)
+        if (!same_time(times[i], mailbox->changed[i]) || mailbox->listed[i].tv_sec - times[i].tv_sec < SETTLED_SEC)
             return true;
     return false;
 }

@@ -136,7 +136,8 @@ static bool name_file(struct maildir_file *file, const struct maildir_key *key) 
     buf_put_octet(&tmp, 'P');
     buf_put_number(&tmp, (uint64_t)getpid());
     buf_put_octet(&tmp, 0);
-    return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) && name.n < sizeof file->name - SIZES_BYTES;
+    return key->message.n && buf_ok(&prefix) && buf_ok(&tmp) && buf_ok(&name) &&
+           name.n < sizeof file->name - SIZES_BYTES;
 }
 
 /* What lies before the last `mark`; *after_out is what lies behind it. Nothing where there is none. */

@@ -68,8 +68,8 @@ void maildir_abandon(struct maildir_batch *batch, size_t file, int error);
 /* The file is written: syncs it, and names it by its size, in octets and as it is with CRLF line ends. */
 void maildir_end(struct maildir_batch *batch, size_t file);
 
-/* Whether a file of that base name is a delivery of ours whose name says its size with CRLF line ends: all of its line
- * ends are LF then. */
+/* Whether a file of that base name is a delivery of ours whose name says its size with CRLF line ends: all of its
+ * line ends are LF then. */
 bool maildir_name_read(struct span base, uint64_t *crlf_bytes_out);
 
 /* Moves all files of the batch into new, syncs the directory once. Then files[].error says for each: 0, it is

@@ -51,8 +51,7 @@ void spawner_fork(struct spawner *spawner, const struct spawner_order *order, in
 
 /* Forks an agent that serves over `channel`, which is closed here whatever comes of it; nobody is told. The number of
  * these takes nothing from the queue's. False: there is none (it has been logged). */
-bool spawner_fork_mailbox(struct spawner *spawner, const struct spawner_order *order, int channel,
-                          int keep) MUST_USE;
+bool spawner_fork_mailbox(struct spawner *spawner, const struct spawner_order *order, int channel, int keep) MUST_USE;
 
 /* Agents end after the message that they have now; those forked from here on stay. */
 void spawner_retire(struct spawner *spawner);

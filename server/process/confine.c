@@ -157,7 +157,6 @@ int confine_agent(const struct role_start *start) {
     return confine_agent_to(start->common.child_filter);
 }
 
-
 int confine_session(unsigned descriptors) {
     struct rlimit most = {descriptors, descriptors};
     if (descriptors > ROLE_OWN_FD) errno = EINVAL;

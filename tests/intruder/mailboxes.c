@@ -1,6 +1,6 @@
-/* mailboxes.c - attacks on mailboxes from the POP3 session's place, before and after a login of its own: alice's, whose
- * password it has been told; bob's mailbox holds his secret.
- * Runs in: the intruder, in the place of gatepost-pop3. Trusts: nothing. Never: knows another password. */
+/* mailboxes.c - attacks on mailboxes from the POP3 session's place, before and after a login of its own: alice's,
+ * whose password it has been told; bob's mailbox holds his secret. Runs in: the intruder, in the place of
+ * gatepost-pop3. Trusts: nothing. Never: knows another password. */
 #include "tests/intruder/intruder.h"
 
 #include "store/mailbox.h"

@@ -101,8 +101,7 @@ int mailbox_session(const struct mailbox_world *world, const char *user, struct 
 
 void mailbox_session_say(int session, uint16_t type, const void *p, size_t n) {
     struct pollfd wait = {session, POLLOUT, 0};
-    while (frame_send(session, type, span_of(p, n)) != 0 && errno == EAGAIN)
-        cr_assert_eq(poll(&wait, 1, 30000), 1);
+    while (frame_send(session, type, span_of(p, n)) != 0 && errno == EAGAIN) cr_assert_eq(poll(&wait, 1, 30000), 1);
 }
 
 int mailbox_session_list(int session, uint32_t first, uint16_t most,

@@ -11,7 +11,7 @@ enum { SESSION_IDS_MAX = 64 };
 struct mailbox_world {
     struct driver driver;
     int auth, queue; /* our ends */
-    bool kills; /* the test kills agents: they do not all end well */
+    bool kills;      /* the test kills agents: they do not all end well */
     char root[SCRATCH_BYTES];
 };
 

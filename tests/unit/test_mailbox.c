@@ -242,8 +242,8 @@ Test(mailbox, files_that_move, .init = start, .fini = stop) {
 }
 
 Test(mailbox, what_is_no_file, .init = start, .fini = stop) {
-    cr_assert(symlinkat("/etc/passwd", maildir.new, "1.link") == 0 && mkdirat(maildir.cur, "2.directory", 0700) == 0 &&
-              mkfifoat(maildir.new, "3.pipe", 0600) == 0);
+    cr_assert(symlinkat("/etc/passwd", maildir.new, "1.link") == 0 &&
+              mkdirat(maildir.cur, "2.directory", 0700) == 0 && mkfifoat(maildir.new, "3.pipe", 0600) == 0);
     list();
     cr_assert_eq(mailbox.n, 3);
     for (size_t i = 0; i < 3; i++) cr_expect(mailbox_open(&mailbox, i) < 0 && errno != ENOENT, "%zu", i);

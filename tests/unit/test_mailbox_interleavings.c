@@ -1,6 +1,6 @@
-/* test_mailbox_interleavings.c - two sessions on one mailbox, agents killed and sessions gone at any point, deliveries
- * and other programs' moves meanwhile: nothing is lost, nothing is removed without QUIT. What happens when is drawn by
- * number; $GATEPOST_SEED and $GATEPOST_ROUNDS choose other runs. */
+/* test_mailbox_interleavings.c - two sessions on one mailbox, agents killed and sessions gone at any point,
+ * deliveries and other programs' moves meanwhile: nothing is lost, nothing is removed without QUIT. What happens when
+ * is drawn by number; $GATEPOST_SEED and $GATEPOST_ROUNDS choose other runs. */
 #include "tests/unit/fake_queue.h"
 #include "tests/unit/mailbox_session.h"
 
@@ -134,7 +134,8 @@ static void move_some(void) {
         if (!found.count[i] || draw(2)) continue;
         (void)snprintf(base, sizeof base, "%s", strrchr(found.path[i], '/') + 1);
         base[strcspn(base, ":")] = 0;
-        (void)snprintf(to, sizeof to, "%s/example.test/%s/cur/%s%s", room.world.root, room.user, base, flags[draw(4)]);
+        (void)snprintf(to, sizeof to, "%s/example.test/%s/cur/%s%s", room.world.root, room.user, base,
+                       flags[draw(4)]);
         if (rename(found.path[i], to) == 0) room.moves++; /* or an agent was faster */
     }
 }
@@ -283,7 +284,8 @@ static uint64_t number(const char *name, uint64_t otherwise) {
 }
 
 Test(mailbox_interleavings, nothing_is_lost, .timeout = 600) {
-    uint64_t seed = number("GATEPOST_SEED", 1), rounds = number("GATEPOST_ROUNDS", driver_stride() > 1 ? ROUNDS / 50 : ROUNDS);
+    uint64_t seed = number("GATEPOST_SEED", 1),
+             rounds = number("GATEPOST_ROUNDS", driver_stride() > 1 ? ROUNDS / 50 : ROUNDS);
     mailbox_world_start(&room.world, 64);
     for (uint64_t round = 0; round < rounds; round++) {
         room.random = seed * 1000003 + round;
