@@ -29,8 +29,8 @@ enum account_found identity_address_clashes(struct database *db, const struct ke
 enum account_found identity_find(const struct house *house, struct span typed, enum credential_scope scope,
                                  uint64_t now_ms, struct identity *out) MUST_USE;
 
-/* The salt of the SCRAM keys of a name: of users.login the user's (`separate` empty), of a separate login name (in its
- * normal form) one that is made of both. Two names that show one salt would both exist, and be one person's. */
+/* The salt of the SCRAM keys of a name: of users.login the user's (`separate` empty), of a separate login name (in
+ * its normal form) one that is made of both. Two names that show one salt would both exist, and be one person's. */
 void identity_salt(const struct account *account, struct span separate, uint8_t salt_out[ACCOUNT_SALT_BYTES]);
 
 void identity_wipe(struct identity *identity);

@@ -8,6 +8,8 @@
 
 #include <sys/mman.h>
 
+enum { LONGEST = 8 };
+
 struct door *door_open(const struct session_setup *setup, uint32_t children) {
     size_t n = sizeof(struct door) + children * sizeof(struct door_count);
     struct door *door = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -79,14 +81,16 @@ void door_leave(struct door *door, const struct network *network) {
 void door_mark(struct door *door, const struct network *network, enum reason reason, uint64_t now_ms,
                uint32_t for_ms) {
     struct door_mark *mark = &door->marks[hash_of(network) % DOOR_MARKS];
-    bool again = equal(&mark->network, network) && now_ms - mark->told_ms < for_ms;
-    *mark = (struct door_mark){*network, reason, now_ms, again ? now_ms + for_ms : 0};
+    uint32_t before = mark->for_ms, longer = before ? 2 * before : for_ms;
+    bool again = equal(&mark->network, network) && now_ms - mark->told_ms < (uint64_t)before + for_ms;
+    if (longer > LONGEST * for_ms) longer = LONGEST * for_ms;
+    *mark = (struct door_mark){*network, reason, now_ms, again ? longer : 0};
 }
 
 static enum reason marked(const struct door *door, const struct netaddr *client, uint64_t now_ms) {
     struct network network = network_of(client, door->setup->throttle_ipv4_bits, door->setup->throttle_ipv6_bits);
     const struct door_mark *mark = &door->marks[hash_of(&network) % DOOR_MARKS];
-    return now_ms < mark->until_ms && equal(&mark->network, &network) ? mark->reason : REASON_COUNT;
+    return now_ms < mark->told_ms + mark->for_ms && equal(&mark->network, &network) ? mark->reason : REASON_COUNT;
 }
 
 enum reason door_judge(const struct door *door, unsigned role, const struct netaddr *client, uint32_t taken,

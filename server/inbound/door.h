@@ -17,7 +17,8 @@ struct door_count {
 struct door_mark {
     struct network network;
     enum reason reason;
-    uint64_t told_ms, until_ms;
+    uint64_t told_ms;
+    uint32_t for_ms; /* from then on; 0: not yet */
 };
 
 struct door {
@@ -42,7 +43,8 @@ struct network door_enter(struct door *door, const struct netaddr *client);
 void door_leave(struct door *door, const struct network *network);
 
 /* Auth has refused one of this network (in throttle_ipv4_bits or throttle_ipv6_bits), who came to log in, for this
- * reason. From the second time within for_ms on nobody of it comes to log in for so long. */
+ * reason. From the second time within for_ms on nobody of it comes to log in for so long; twice as long each time that
+ * it goes on, up to eight times. */
 void door_mark(struct door *door, const struct network *network, enum reason reason, uint64_t now_ms,
                uint32_t for_ms);
 

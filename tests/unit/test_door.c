@@ -110,6 +110,16 @@ Test(door, who_was_refused_twice_is_turned_away) {
     cr_expect_eq(door_judge(door, RELAY_ROLE_MX, &guesser, 0, 13998), REASON_COUNT, "mail still comes");
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, 13999), REASON_COUNT, "not for ever");
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &beside, 0, 13998), REASON_COUNT);
+    uint64_t now = 13999;
+    static const unsigned seconds[] = {2, 4, 8, 8};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        door_mark(door, &network, REASON_TOO_MANY_FAILED_LOGINS, now, 1000);
+        now += 1000 * seconds[i];
+        cr_expect_neq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, now - 1), REASON_COUNT, "%zu", i);
+        cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, now), REASON_COUNT, "%zu", i);
+    }
+    door_mark(door, &network, REASON_TOO_MANY_FAILED_LOGINS, now + 1000, 1000);
+    cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, now + 1000), REASON_COUNT, "it had stopped");
     six.octets[15] = 9;
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &six, 0, 13998), REASON_SERVER_BUSY);
 }
