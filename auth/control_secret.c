@@ -34,8 +34,8 @@ static const char *get_hash(struct auth *auth, const struct control_request *req
 }
 
 /* Whether it was derived for the user as the user is now. */
-static bool fits_user(const struct account *user, struct span separate, bool spa,
-                      const struct control_secret *secret, struct span salt) {
+static bool fits_user(const struct account *user, struct span separate, bool spa, const struct control_secret *secret,
+                      struct span salt) {
     uint8_t wanted[ACCOUNT_SALT_BYTES];
     if (user) identity_salt(user, separate, wanted);
     if (user && salt.n && memcmp(wanted, secret->salt, sizeof wanted) != 0) return false;

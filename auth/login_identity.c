@@ -46,8 +46,7 @@ bool login_identify(struct peer *peer, struct span name, struct span authorizati
     memcpy(exchange->login, out->account.login_octets, out->account.login_n);
     const char *against = objection(house, authorization, name, out);
     exchange->attempt.user_id = out->account.id;
-    if (out->separate)
-        exchange->attempt.account = guessing_login(peer->auth, name);
+    if (out->separate) exchange->attempt.account = guessing_login(peer->auth, name);
     exchange->why = against ? against : "wrong password";
     if (against)
         exchange->failure = THROTTLE_FAILED_UNCHECKED;
@@ -124,9 +123,7 @@ bool login_tell_credentials(struct auth_link *link, const struct peer *peer, str
 }
 
 /* The last credentials that were written anew, for verdicts that were under way. */
-static struct {
-    int64_t from, to;
-} renamed[16];
+static struct { int64_t from, to; } renamed[16];
 static size_t n_renamed;
 
 int64_t login_credential_now(int64_t id) {

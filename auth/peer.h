@@ -105,7 +105,7 @@ struct peer {
     struct transaction transaction;
     struct exchange exchange;
     struct grant_hold grant_hold; /* of one who fetches mail */
-    struct { /* an answer that must not overtake what the queue is to hear first */
+    struct {                      /* an answer that must not overtake what the queue is to hear first */
         bool waits;
         uint16_t type;
         int passed;

@@ -99,8 +99,8 @@ struct conf {
     struct {
         struct conf_networks clear_login_from; /* may log in without TLS; empty by default */
     } pop3;
-    char *recipient_delimiter;               /* "+"; empty: no plus-addressing */
-    char *postmaster;                        /* address that receives postmaster mail; a local user or alias */
+    char *recipient_delimiter; /* "+"; empty: no plus-addressing */
+    char *postmaster;          /* address that receives postmaster mail; a local user or alias */
 
     struct conf_certificate *certificates;
     size_t n_certificates;

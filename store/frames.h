@@ -188,9 +188,9 @@ enum frame_type {
                               these are to be removed. Any number of frames; no answer */
     MAILBOX_QUIT,          /* u32 how many are marked in all: removes them. The last question */
     /* agent to session */
-    MAILBOX_OPENED = 0x1181, /* u8 enum mailbox_answer, u32 messages, u64 bytes of them all; once, unasked, first. It
-                                may take minutes where sizes are to be found out. Not MAILBOX_READY: the last frame
-                              */
+    MAILBOX_OPENED = 0x1181, /* u8 enum mailbox_answer, u32 messages, u64 bytes of them all; once, unasked, first.
+                                When sizes are to be found out first it may take minutes. Not MAILBOX_READY: the last
+                                frame */
     MAILBOX_ENTRIES,         /* u32 first, u16 n (0 only behind the last message), n times: u64 bytes, span unique id
                                 (RFC 1939 7: 1 to MAILBOX_UNIQUE_ID_MAX octets 0x21 to 0x7e) */
     MAILBOX_BODY,            /* octets to the end, at least one; lines end with CRLF, dots are not stuffed. As many

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 const char *role_name(enum role role) {
-    static const char *const names[ROLE_COUNT] = {"none",  "master",   "listener", "auth",     "verifier", "keys",
-                                                  "queue", "delivery", "outbound", "resolver", "log",      "policy",
-                                                  "pop3",  "command"};
+    static const char *const names[ROLE_COUNT] = {"none", "master", "listener", "auth",     "verifier",
+                                                  "keys", "queue",  "delivery", "outbound", "resolver",
+                                                  "log",  "policy", "pop3",     "command"};
     return role < ROLE_COUNT ? names[role] : "none";
 }
 

@@ -216,11 +216,10 @@ static void accept_from(unsigned socket) {
 /* One round; false: the master is gone. */
 static bool serve_round(struct role_start *start) {
     enum { OWN = 4 };
-    struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {
-        {ROLE_CONTROL_FD, POLLIN, 0},
-        {listener.auth_channel, POLLIN, 0},
-        {listener.pool->wires.exits, POLLIN, 0},
-        {local_socket(), POLLIN, 0}};
+    struct pollfd waits[OWN + SESSION_SOCKETS_MAX] = {{ROLE_CONTROL_FD, POLLIN, 0},
+                                                      {listener.auth_channel, POLLIN, 0},
+                                                      {listener.pool->wires.exits, POLLIN, 0},
+                                                      {local_socket(), POLLIN, 0}};
     unsigned n_serving = serves() && (!is_full() || overflow_may_refuse()) ? setup.n_sockets : 0;
     for (unsigned i = 0; i < n_serving; i++)
         waits[OWN + i] = (struct pollfd){listener.pool->wires.sockets[i], POLLIN, 0};

@@ -22,9 +22,9 @@ enum { POOL_END_BYTES = 5, POOL_ENDS = 64 };
 
 struct pool_child {
     pid_t pid;
-    uint32_t auth;     /* which auth knows it: the pool's auth_number then */
-    uint32_t next;     /* of those with the same hash: its index, and 1 */
-    uint64_t until_ms; /* it is ended by force */
+    uint32_t auth;          /* which auth knows it: the pool's auth_number then */
+    uint32_t next;          /* of those with the same hash: its index, and 1 */
+    uint64_t until_ms;      /* it is ended by force */
     struct network network; /* that it counts for at the door; no bits: none, or only auth knows */
 };
 

@@ -34,7 +34,7 @@ struct session_setup {
     uint32_t recipients_per_message, messages_per_session, failures_per_session;
     uint64_t message_bytes;
     uint64_t command_ms, data_ms, tls_ms, login_ms, session_ms, shutdown_ms;
-    uint64_t idle_ms; /* POP3: for the next command */
+    uint64_t idle_ms;                /* POP3: for the next command */
     uint8_t scram, scram_plus, ntlm; /* these mechanisms are offered */
     uint8_t legacy_auth_line;
 };

@@ -1,7 +1,7 @@
-/* intruder.c - stands in the place of gatepost-session or gatepost-pop3: gets the listener's setup and channels from the real master,
- * confines itself as the listener does, and runs each attack in a pool child of its own. Results go to the pipe
- * intruder.out beside the program.
- * Runs in: the listener's place, in tests. Trusts: the master. Never: serves a client. */
+/* intruder.c - stands in the place of gatepost-session or gatepost-pop3: gets the listener's setup and channels from
+ * the real master, confines itself as the listener does, and runs each attack in a pool child of its own. Results go
+ * to the pipe intruder.out beside the program. Runs in: the listener's place, in tests. Trusts: the master. Never:
+ * serves a client. */
 #include "tests/intruder/intruder.h"
 
 #include "server/process/confine.h"

@@ -126,7 +126,8 @@ Test(control_credential, no_more_than_32_app_passwords) {
 static const char *salt_of(const char *whose, const char *its) {
     struct buf b = BUF_OVER(text);
     static char own[32];
-    bool known = auth_fixture_command(&fixture, &b, "user enrolment", "login", whose, "name", its, NULL) == CONTROL_OK;
+    bool known =
+        auth_fixture_command(&fixture, &b, "user enrolment", "login", whose, "name", its, NULL) == CONTROL_OK;
     const char *at = known ? memchr(text, '\n', b.n) : NULL;
     cr_assert(!known || (at && sscanf(at, " %31s", own) == 1));
     return known ? own : OTHER_SALT;

@@ -170,7 +170,8 @@ Test(login_throttle, places_for_known_networks) {
     cr_assert_eq(attempt("198.51.100.7", "alice", 1, true), AUTH_ACCEPTED);
     int session;
     for (unsigned i = 0; i < 6; i++) /* setup.waiting_for_auth */
-        (void)auth_fixture_session(&logins_auth, getpid(), RELAY_ROLE_SUBMISSION, i < 5 ? "203.0.113.1" : "192.0.2.1");
+        (void)auth_fixture_session(&logins_auth, getpid(), RELAY_ROLE_SUBMISSION,
+                                   i < 5 ? "203.0.113.1" : "192.0.2.1");
     session = auth_fixture_client(&logins_auth, getpid(), RELAY_ROLE_SUBMISSION, "203.0.114.1");
     cr_expect_eq(auth_fixture_welcomed(session), REASON_SERVER_BUSY);
     for (unsigned i = 0; i < 3; i++)
