@@ -43,8 +43,8 @@ struct network door_enter(struct door *door, const struct netaddr *client);
 void door_leave(struct door *door, const struct network *network);
 
 /* Auth has refused one of this network (in throttle_ipv4_bits or throttle_ipv6_bits), who came to log in, for this
- * reason. From the second time within for_ms on nobody of it comes to log in for so long; twice as long each time that
- * it goes on, up to eight times. */
+ * reason. From the second time within for_ms on nobody of it comes to log in for so long; twice as long each time
+ * that it goes on, up to eight times. */
 void door_mark(struct door *door, const struct network *network, enum reason reason, uint64_t now_ms,
                uint32_t for_ms);
 
