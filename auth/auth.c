@@ -98,8 +98,8 @@ static int pool_local(void *context, struct frame *frame) {
     return 0;
 }
 
-/* Who comes again within the second is refused by the listener, without a child. Short, so that the refusals of
- * whoever does not hammer are logged one by one, and who is let off is let in. */
+/* Who comes again within the second, or goes on, is refused by the listener, without a child. Short, so that the
+ * refusals of whoever does not hammer are logged one by one, and who is let off is let in. */
 static void turn_away(struct auth_link *listener, const struct netaddr *client, enum reason reason) {
     const struct throttle_limits *limits = &listener->auth->setup.throttle;
     struct network network = network_of(client, limits->network_ipv4_bits, limits->network_ipv6_bits);
