@@ -241,56 +241,17 @@ static const char *const parent_only[] = {
 };
 
 /* All that is left to a mailbox agent, as far as delivery's filter allows it; nothing that is its parent's only. */
+/* clang-format off */
 static const char *const mailbox_calls[] = {
-    "recvmsg",
-    "sendmsg",
-    "poll",
-    "ppoll",
-    "close",
-    "read",
-    "write",
-    "writev",
-    "pread64",
-    "pwritev",
-    "openat",
-    "fstat",
-    "newfstatat",
-    "getdents64",
-    "unlinkat",
-    "rename",
-    "renameat",
-    "fsync",
-    "clock_gettime",
-    "brk",
-    "mmap",
-    "munmap",
-    "mremap",
-    "mprotect",
-    "madvise",
-    "futex",
-    "sysinfo",
-    "fcntl",
-    "exit_group",
-    "rt_sigreturn",
-    "restart_syscall",
-    "rt_sigprocmask",
-    "rt_sigaction",
-    "getpid",
-    "gettid",
-    "tgkill",
-    "lseek",
-    "getrandom",
+    "recvmsg", "sendmsg", "poll", "ppoll", "close", "read", "write", "writev", "pread64", "pwritev", "openat",
+    "fstat", "newfstatat", "getdents64", "unlinkat", "rename", "renameat", "fsync", "clock_gettime", "brk", "mmap",
+    "munmap", "mremap", "mprotect", "madvise", "futex", "sysinfo", "fcntl", "exit_group", "rt_sigreturn",
+    "restart_syscall", "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek", "getrandom",
 #ifdef GATEPOST_SANITIZED
-    "prctl",
-    "sigaltstack",
-    "sched_yield",
-    "uname",
-    "prlimit64",
-    "readlink",
-    "open",
-    "ioctl",
+    "prctl", "sigaltstack", "sched_yield", "uname", "prlimit64", "readlink", "open", "ioctl",
 #endif
 };
+/* clang-format on */
 
 /* Bit by bit: the kernel looks at the lower half of the argument alone, so a comparison of all of it would take any
  * descriptor for a large one. Numbers beyond the end, and with them what the kernel calls by negative ones, are none.
@@ -411,15 +372,15 @@ int sandbox_filter(enum role role, struct buf *out) {
     return sandbox_filter_on(NULL, role, out);
 }
 
-int sandbox_child_filter(enum role role, struct buf *out) {
+/* One action for the calls of that list, another for all others. */
+static int list_filter(const char *const *calls, size_t n, uint32_t action, uint32_t others, struct buf *out) {
     int result = -1;
-    if (!(AGENTS & BIT(role))) return 0;
-    scmp_filter_ctx filter = empty_filter(SCMP_ACT_ALLOW, NULL);
+    scmp_filter_ctx filter = empty_filter(others, NULL);
     if (!filter) return -1;
-    for (size_t i = 0; i < sizeof parent_only / sizeof *parent_only; i++) {
-        int call = seccomp_syscall_resolve_name(parent_only[i]);
-        if (call < 0 && call != __NR_SCMP_ERROR) continue;
-        int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0);
+    for (size_t i = 0; i < n; i++) {
+        int call = seccomp_syscall_resolve_name(calls[i]);
+        if (call < 0 && call != __NR_SCMP_ERROR) continue; /* another architecture's */
+        int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, action, call, 0);
         if (error == 0) continue;
         errno = -error;
         goto out;
@@ -430,20 +391,13 @@ out:
     return result;
 }
 
+int sandbox_child_filter(enum role role, struct buf *out) {
+    if (!(AGENTS & BIT(role))) return 0;
+    return list_filter(parent_only, sizeof parent_only / sizeof *parent_only, SCMP_ACT_KILL_PROCESS, SCMP_ACT_ALLOW,
+                       out);
+}
+
 int sandbox_mailbox_filter(struct buf *out) {
-    int result = -1;
-    scmp_filter_ctx filter = empty_filter(SCMP_ACT_KILL_PROCESS, NULL);
-    if (!filter) return -1;
-    for (size_t i = 0; i < sizeof mailbox_calls / sizeof *mailbox_calls; i++) {
-        int call = seccomp_syscall_resolve_name(mailbox_calls[i]);
-        if (call < 0 && call != __NR_SCMP_ERROR) continue; /* another architecture's */
-        int error = call < 0 ? -ENOSYS : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-        if (error == 0) continue;
-        errno = -error;
-        goto out;
-    }
-    result = export_filter(filter, out);
-out:
-    seccomp_release(filter);
-    return result;
+    return list_filter(mailbox_calls, sizeof mailbox_calls / sizeof *mailbox_calls, SCMP_ACT_ALLOW,
+                       SCMP_ACT_KILL_PROCESS, out);
 }
