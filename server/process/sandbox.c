@@ -245,8 +245,8 @@ static const char *const parent_only[] = {
 static const char *const mailbox_calls[] = {
     "recvmsg", "sendmsg", "poll", "ppoll", "close", "read", "write", "writev", "pread64", "pwritev", "openat",
     "fstat", "newfstatat", "getdents64", "unlinkat", "rename", "renameat", "fsync", "clock_gettime", "brk", "mmap",
-    "munmap", "mremap", "mprotect", "madvise", "futex", "sysinfo", "fcntl", "exit_group", "rt_sigreturn", "restart_syscall",
-    "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek", "getrandom",
+    "munmap", "mremap", "mprotect", "madvise", "futex", "sysinfo", "fcntl", "exit_group", "rt_sigreturn",
+    "restart_syscall", "rt_sigprocmask", "rt_sigaction", "getpid", "gettid", "tgkill", "lseek", "getrandom",
 #ifdef GATEPOST_SANITIZED
     "prctl", "sigaltstack", "sched_yield", "uname", "prlimit64", "readlink", "open", "ioctl",
 #endif
