@@ -206,10 +206,11 @@ static uint64_t count_lines(struct span s) {
 
 static void flush(struct maildir_batch *batch, size_t number) {
     struct maildir_file *file = &batch->files[number];
-    if (file->buffered) file->lines += count_lines(span_of(file->buffer, file->buffered));
-    if (!file->error && file->buffered &&
-        disk_write_span(file->fd, span_of(file->buffer, file->buffered), file->bytes) != 0)
-        maildir_abandon(batch, number, errno);
+    if (!file->error && file->buffered) { /* what was abandoned has no buffer any more */
+        struct span part = span_of(file->buffer, file->buffered);
+        file->lines += count_lines(part);
+        if (disk_write_span(file->fd, part, file->bytes) != 0) maildir_abandon(batch, number, errno);
+    }
     file->bytes += file->buffered;
     file->buffered = 0;
 }

@@ -200,7 +200,7 @@ def _():
             copier.communicate()
         else:
             raise Failure("every backup was too quick to be stopped")
-        expect(not glob.glob(server.state + "/auth/*.backup"), "the copy of the database stays")
+        eventually(lambda: not glob.glob(server.state + "/auth/*.backup"), "the copy of the database is removed")
         old = server.pids("queue")
         os.kill(old[0], signal.SIGKILL)
         eventually(lambda: server.pids("queue") not in ([], old), "a new queue")
