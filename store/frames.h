@@ -266,9 +266,9 @@ enum {
     VERIFY_FINGERPRINT_BYTES = 8,
     VERIFY_KEY_BYTES = 32,
     VERIFY_SALT_BYTES = 16,
-    VERIFY_SCRAM_BYTES = 64,     /* StoredKey, ServerKey (RFC 5802 3) */
-    VERIFY_NT_MAX = 96,          /* a sealed NT hash */
-    VERIFY_CREDENTIALS_MAX = 33  /* of one login */
+    VERIFY_SCRAM_BYTES = 64,    /* StoredKey, ServerKey (RFC 5802 3) */
+    VERIFY_NT_MAX = 96,         /* a sealed NT hash */
+    VERIFY_CREDENTIALS_MAX = 33 /* of one login */
 };
 
 /* What a message came to. */

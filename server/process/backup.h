@@ -30,8 +30,7 @@ struct backup {
 int backup_copy(int in, int out, uint64_t limit, uint64_t *bytes_out, uint8_t sum_out[BACKUP_SUM_BYTES]) MUST_USE;
 
 /* Notes a file. -1 with errno: a path that no manifest can hold, or no memory. */
-int backup_add(struct backup *backup, const char *path, uint64_t bytes,
-               const uint8_t sum[BACKUP_SUM_BYTES]) MUST_USE;
+int backup_add(struct backup *backup, const char *path, uint64_t bytes, const uint8_t sum[BACKUP_SUM_BYTES]) MUST_USE;
 
 /* Writes the manifest into the directory, whose files are synced: under its own name once it is whole and synced. -1
  * with errno. */

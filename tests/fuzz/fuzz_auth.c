@@ -55,7 +55,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
                                      .failures_per_session = 10,
                                      .message_bytes = 100000,
                                      .login_ms = 60000,
-                                      .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
+                                     .quota = {{{1000000, 1000000}, {1000000, 1000000}}, 0},
                                      .mx_auth = 1,
                                      .scram = 1,
                                      .scram_plus = 1,
