@@ -728,6 +728,7 @@ def dovecot_full_disk():
                 expect("try again later" in done.stderr, "the last report: %r" % done.stderr)
                 here = address()
                 quick(other.login, usual, "on a full disk", here)
+                one.log_has("storage-full")
                 os.unlink(one.state + "/filler")
                 expect(not one.granted(here), "granted on a full disk")
                 one.log_has("storage-back")
