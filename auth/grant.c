@@ -133,6 +133,7 @@ int grant_limit(struct grants *grants) {
     struct grant_time now = time_of(grants);
     bool ok = is_on(grants) || grant_end(grants, 0, NULL, "grants were switched off") >= 0;
     ok = ok && finish_ended(grants) >= 0 && grant_row_sweep(grants->db, &now) >= 0;
+    if (grants->holds) grants->renew_at_ms = now.boot_ms; /* a shorter lifetime may be over before the next was due */
     if (ok && grant_row_cap(grants->db, &now, grants->limits->lifetime_ms) >= 0) return 0;
     log_fault("bringing grants up to date", 0);
     return -1;

@@ -444,6 +444,20 @@ Test(grant, is_held) {
     cr_expect_eq(find("192.0.2.7").id, 0);
 }
 
+Test(grant, is_held_when_the_lifetime_becomes_shorter) {
+    struct netaddr address = at("192.0.2.7");
+    struct grant_hold hold = {0};
+    cr_expect_eq(login(alice, "192.0.2.7"), GRANT_MADE);
+    int64_t id = find("192.0.2.7").id;
+    grant_hold(&grants, &hold, alice, &address);
+    limits.lifetime_ms = MINUTE;
+    cr_assert_eq(grant_limit(&grants), 0);
+    pass_by_rounds(5 * MINUTE);
+    cr_expect_eq(find("192.0.2.7").id, id);
+    cr_expect_leq(find("192.0.2.7").left_ms, MINUTE);
+    grant_release(&grants, &hold);
+}
+
 Test(grant, is_held_for_twelve_hours_at_most) {
     struct netaddr address = at("192.0.2.7");
     struct grant_hold hold = {0};
