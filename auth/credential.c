@@ -265,6 +265,16 @@ bool credential_there(struct database *db, int64_t id) {
     return user_of(db, id) > 0;
 }
 
+enum account_found credential_scope_of(struct database *db, int64_t id, enum credential_scope *out) {
+    struct statement *statement = database_statement(db, "SELECT scope FROM credentials WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    enum database_step step = statement_step(statement);
+    if (step != DATABASE_ROW) return step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
+    bool known = credential_scope_read(statement_get_text(statement, 0), out);
+    statement_reset(statement);
+    return known ? ACCOUNT_FOUND : ACCOUNT_FAILED;
+}
+
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) {
     struct statement *statement =
         database_statement(db, "SELECT count(*) FROM credentials WHERE user_id = ?1 AND kind = ?2");

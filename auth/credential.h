@@ -92,6 +92,9 @@ int credential_used(struct database *db, int64_t id, uint64_t now_ms) MUST_USE;
 /* Whether it is still there; a database that cannot be read says no (logged). */
 bool credential_there(struct database *db, int64_t id) MUST_USE;
 
+/* What it is good for. NONE: it is not there any more. */
+enum account_found credential_scope_of(struct database *db, int64_t id, enum credential_scope *out) MUST_USE;
+
 /* How many of this kind a user has; -1 when it fails. */
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) MUST_USE;
 

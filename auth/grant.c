@@ -247,6 +247,12 @@ void grant_note(struct grants *grants, int64_t user_id, const struct netaddr *ad
         return; /* it has been logged; grant_find looks at it too */
 }
 
+void grant_withhold(struct grants *grants, int64_t user_id, const struct netaddr *address, enum grant_source source) {
+    if (!is_on(grants)) return;
+    log_refused(grants, user_id, address, source, SPAN("the password is for fetching mail alone"));
+    grant_note(grants, user_id, address);
+}
+
 /* ---- use */
 
 enum account_found grant_find(struct grants *grants, const struct netaddr *address,

@@ -567,5 +567,22 @@ def granted_and_revoked():
         line.ask("QUIT", "+OK")
 
 
+@case("a password for fetching alone makes no grant, and keeps none")
+def fetches_alone():
+    with Server("pop3 grants scope", pop3=True, config={
+            "grant": {"enabled": True, "networks": ["127.0.0.0/8"]},
+            "local_domains": [{"name": "example.test", "sender_needs_auth": False}]}) as one:
+        here = {"host": "127.0.0.1", "source": "127.0.4.4"}
+        for scope, fetches in (("pop3", 550), (None, 250)):
+            words = one.command("user", "app-password", "add", "alice@example.test", "--name", "the %s one" % scope,
+                                *(["--scope", scope] if scope else []))
+            line = Line(to=one, source=here["source"])
+            line.ask("USER alice", "+OK")
+            line.ask("PASS " + words.stdout.split()[-1], "+OK")
+            equal(wants_to_send(one, **here)[0], fetches, "with an app password of scope %s" % scope)
+            line.ask("QUIT", "+OK")
+        one.log_has("event=grant-refused.*alice@example.test.*fetching mail alone")
+
+
 if __name__ == "__main__":
     main(parallel=2)

@@ -82,12 +82,16 @@ Test(credential, mailbox) {
 }
 
 Test(credential, apps) {
+    enum credential_scope scope;
     struct credential_secret mailbox = secret("m");
     cr_expect_eq(add_app(alice, "phone", CREDENTIAL_SMTP, 0, "p"), ACCOUNT_CHANGED);
     cr_expect_eq(add_app(alice, "phone", CREDENTIAL_ANY, 0, "q"), ACCOUNT_EXISTS);
     cr_expect_eq(add_app(bob, "phone", CREDENTIAL_ANY, 0, "b"), ACCOUNT_CHANGED, "names are each user's own");
     cr_expect_eq(add_app(999, "phone", CREDENTIAL_ANY, 0, "x"), ACCOUNT_MISSING);
     cr_expect_eq(add_app(alice, "tablet", CREDENTIAL_POP3, 0, "t"), ACCOUNT_CHANGED);
+    cr_expect_eq(credential_scope_of(db, database_last_id(db), &scope), ACCOUNT_FOUND);
+    cr_expect_eq(scope, CREDENTIAL_POP3);
+    cr_expect_eq(credential_scope_of(db, 999, &scope), ACCOUNT_NONE);
     cr_expect_eq(add_app(alice, "visitor", CREDENTIAL_ANY, 5000, "v"), ACCOUNT_CHANGED);
     cr_expect_eq(credential_set_mailbox(db, alice, &mailbox), ACCOUNT_CHANGED);
     cr_expect_str_eq(hashes(alice, CREDENTIAL_SMTP, 4000), "m p v ");
