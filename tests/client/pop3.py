@@ -584,5 +584,28 @@ def fetches_alone():
         one.log_has("event=grant-refused.*alice@example.test.*fetching mail alone")
 
 
+@case("who is suspended for sending too much gets no mailbox, and no grant")
+def suspended():
+    with Server("pop3 suspended", pop3=True, config={
+            "quota": {"messages_per_hour": 1, "suspend_after": 1}, "postmaster": "bob@example.test",
+            "grant": {"enabled": True, "networks": ["127.0.0.0/8"]}}) as one:
+        wire = one.dial("submissions")
+        wire.ehlo()
+        wire.auth("alice@example.test", Server.password)
+        for _ in range(4):
+            if (wire.ask("MAIL FROM:<alice@example.test>")).rule == "account-suspended":
+                break
+            wire.ask("RCPT TO:<friend@elsewhere.example>")
+            wire.ask("DATA")
+            wire.ask("Subject: x\r\n\r\nx\r\n.")
+        line = Line(to=one, source="127.0.4.5")
+        line.ask("USER alice", "+OK")
+        line.ask("PASS " + Server.password, "-ERR [SYS/PERM]")
+        line.closed()
+        one.log_has("event=grant-refused.*alice@example.test.*suspended")
+        one.command("user", "enable", "alice@example.test")
+        Line(to=one, login="alice").ask("STAT", "+OK")
+
+
 if __name__ == "__main__":
     main(parallel=2)
