@@ -345,6 +345,13 @@ Test(grant, ends_with_the_user) {
     cr_expect(!is_granted(bob, "192.0.2.9"));
     cr_expect_eq(n_ended, 3);
     cr_expect_eq(login(bob, "192.0.2.9"), GRANT_USER_REFUSED);
+    /* Whom another server lets in needs no password here. */
+    int64_t carol = add_user("carol@example.test");
+    cr_assert_eq(credential_remove(db, carol, CREDENTIAL_MAILBOX, SPAN("")), ACCOUNT_CHANGED);
+    cr_expect_eq(login(carol, "192.0.2.9"), GRANT_MADE, "bob, who is gone, shares nothing");
+    cr_assert_eq(account_remove(db, SPAN("carol@example.test")), ACCOUNT_CHANGED);
+    cr_expect(!is_granted(carol, "192.0.2.9"));
+    cr_expect_eq(n_ended, 4);
 }
 
 Test(grant, is_revoked) {
