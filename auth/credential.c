@@ -84,7 +84,7 @@ enum account_found credential_of_login(struct database *db, struct span login, e
                                        uint64_t now_ms, int64_t *user_id_out, struct credential *out, size_t *n_out) {
     struct statement *statement =
         database_statement(db, "SELECT id, kind, hash, scram, nt, last_used, user_id, (TRUE" USABLE
-                               ") FROM credentials WHERE login = ?1");
+                               " AND ?2 <> 'pop3') FROM credentials WHERE login = ?1");
     *n_out = 0;
     *user_id_out = 0;
     statement_put_text(statement, 1, login);
@@ -324,6 +324,7 @@ static struct credential_row read_row(struct statement *statement) {
                                  .last_used_ms = read_ms(statement, 9),
                                  .expires_ms = read_ms(statement, 10)};
     if (!credential_scope_read(statement_get_text(statement, 4), &row.scope)) row.kind = CREDENTIAL_NONE;
+    if (row.kind == CREDENTIAL_LOGIN) row.scope = CREDENTIAL_SMTP;
     return row;
 }
 

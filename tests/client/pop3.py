@@ -414,6 +414,12 @@ def scopes():
     wire = server().dial("submissions")
     wire.ehlo()
     equal(wire.auth(login, secret).code, 535, "an app password for POP3 by SMTP")
+    name = "scanner-" + marker()[:8]
+    server().command("user", "login", "add", login, name, "--password-stdin", stdin="the scanner's own\n")
+    equal(wire.auth(name, "the scanner's own").code, 235, "a separate name by SMTP")
+    line = Line()
+    line.ask("USER " + name, "+OK")
+    line.ask("PASS the scanner's own", "-ERR [AUTH]")  # which opens no mailbox
     with Server("pop3 throttle", pop3=True, config={"throttle": {"network_failures": 6, "account_failures": 1000}}) as one:
         for i in range(6):
             wire = one.dial("submissions")

@@ -148,6 +148,9 @@ Test(credential, logins) {
     cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_SMTP, 1, &user, found, &n_found), ACCOUNT_FOUND);
     cr_expect(user == alice && n_found == 1 && found[0].kind == CREDENTIAL_LOGIN);
     cr_expect_str_eq(found[0].hash, "one");
+    cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_POP3, 1, &user, found, &n_found), ACCOUNT_FOUND);
+    cr_expect(user == alice && n_found == 0, "it is for sending alone");
+    cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_SMTP, 1, &user, found, &n_found), ACCOUNT_FOUND);
     int64_t before = found[0].id;
     cr_expect_str_eq(hashes(alice, CREDENTIAL_SMTP, 1), "", "it does not open the user's own name");
     cr_expect_eq(credential_set_login(db, alice, SPAN("mailer"), &two), ACCOUNT_CHANGED, "another password");
@@ -228,7 +231,7 @@ Test(credential, list) {
     text[b.n] = 0;
     cr_expect_str_eq(text,
                      "alice@example.test mailbox   one 11 0 1\nalice@example.test app z smtp z 00 9000 1\n"
-                     "bob@example.test login w  two 00 0 1\n",
+                     "bob@example.test login w smtp two 00 0 1\n",
                      "%s", text);
     buf_clear(&b);
     cr_expect_eq(credential_list(db, alice, gather, &b), ACCOUNT_FOUND);
