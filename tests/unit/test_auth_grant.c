@@ -189,7 +189,8 @@ Test(auth_grant, over_between_mail_and_recipient) {
     fixture.setup.grant.lifetime_ms = 300;
     auth_fixture_start(&fixture);
     int session = from(RELAY_ROLE_SUBMISSION, HERE);
-    for (int i = 0; i < 100 && mail.reason != REASON_SENDER_ACCEPTED; i++) { /* on a busy machine it may be too late */
+    for (int i = 0; i < 100 && mail.reason != REASON_SENDER_ACCEPTED;
+         i++) { /* on a busy machine it may be too late */
         cr_assert_eq(ask("grant add", "alice@example.test", HERE), CONTROL_OK, "%s", text);
         mail = auth_fixture_mail(session, ALICE);
     }
