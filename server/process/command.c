@@ -22,6 +22,19 @@ static const struct command_option check_options[] = {
     {NULL, NULL, NULL, false},
 };
 
+static const struct command_option autoconfig_options[] = {
+    {"thunderbird", NULL, "the file that Thunderbird and others look for, config-v1.1.xml", false},
+    {"autodiscover", NULL, "the answer of Autodiscover that Outlook looks for", false},
+    {"mobileconfig", NULL, "a profile for Apple's Mail", false},
+    {"srv", NULL, "lines of the domain's zone", false},
+    {"page", NULL, "a page in HTML for people, with Outlook's dialogs", false},
+    {"user", "ADDRESS", "for this user; else for whoever reads it", false},
+    {"domain", "DOMAIN", "a local domain; else the user's, or the first", false},
+    {"log-on-using", "NAME", "another name for sending: see user login add", false},
+    {"pop-first", NULL, "send without login after fetching; needs grant.enabled", false},
+    {NULL, NULL, NULL, false},
+};
+
 static const struct command_option explain_options[] = {
     {"ip", "ADDRESS", "the client's address; not for the role local", false},
     {"role", "ROLE", "mx, submission, submissions or local", true},
@@ -282,6 +295,10 @@ static const struct command commands[] = {
     {.name = "queue export", .help = "Write messages to a directory: ID.eml, and ID.json, what queue show says",
      .operands = {{.name = "id", .optional = true}}, .options = export_options, .more = FILTER_HELP,
      .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_export},
+
+    {.name = "autoconfig", .help = "Print what mail programs are to be set to, in one of five forms",
+     .options = autoconfig_options, .run = command_run_autoconfig,
+     .more = "One of the first five options says which. See gatepost-autoconfig(8).\n"},
 
     {.name = "sendmail", .help = "Send the message on standard input, as cron, PHP and scripts call sendmail",
      .run = command_run_sendmail, .more = "Takes the options of sendmail, see gatepost-sendmail(8).\n"},
