@@ -19,6 +19,8 @@ static const struct command_option serve_options[] = {
 
 static const struct command_option check_options[] = {
     {"quiet", NULL, "only mistakes and warnings", false},
+    {"dns", NULL, "look into DNS and certificates instead, and print lines for the zone", false},
+    {"server", "ADDRESS:PORT", "with --dns: the name server to ask; else those of delivery.resolv_file", false},
     {NULL, NULL, NULL, false},
 };
 
@@ -165,7 +167,8 @@ static const struct command commands[] = {
     {.name = "serve", .help = "Run the server in the foreground", .options = serve_options, .run = command_run_serve,
      .more = "SIGHUP reads configuration and certificates again, SIGTERM lets sessions finish.\n"},
     {.name = "check", .help = "Validate the configuration and print it as it takes effect", .options = check_options,
-     .run = command_run_check},
+     .json = true, .run = command_run_check,
+     .more = "With --dns: MX, PTR, SPF, DKIM, DMARC, SRV, certificates. Exit code 1 when something is wrong there.\n"},
     {.name = "explain", .help = "Say which rule would answer this client, sender and recipient, and why",
      .options = explain_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
      .more = "A running server answers as it would decide now, else stored users and configuration do.\n"},
