@@ -32,7 +32,9 @@ static const char style[] =
     ".sheet{margin:0 .6rem .6rem;padding:.7rem;border:1px solid var(--line);background:var(--paper);"
     "font-size:.9rem}\n"
     ".sheet p{margin:.35rem 0}\n"
+    ".bar+.sheet{margin-top:.6rem}\n"
     ".in{margin-left:1.6rem!important}\n"
+    ".mark{padding-left:1.6rem;text-indent:-1.6rem}.n{text-indent:0}\n"
     ".box,.dot{display:inline-block;width:1.05rem;height:1.05rem;margin-right:.5rem;vertical-align:-.15rem;"
     "border:2px solid var(--ink);background:var(--field);color:var(--on);font:700 .8rem/.85rem system-ui,sans-serif;"
     "text-align:center}\n"
@@ -117,7 +119,7 @@ static void put_mark(struct buf *out, enum mark kind, bool yes, bool inner, cons
                                                                    : "no")},
                                           {"label", span_text(label)}};
     MARKUP_FILL(out,
-                "<p class=\"{line}\"><span class=\"{class}{yes}\" aria-hidden=\"true\">{tick}</span>"
+                "<p class=\"mark {line}\"><span class=\"{class}{yes}\" aria-hidden=\"true\">{tick}</span>"
                 "<span class=\"said\">{state}</span>{label}",
                 fields);
     if (number)
@@ -177,8 +179,8 @@ static void put_outgoing(const struct autoconfig *settings, struct buf *out) {
     put_mark(out, MARK_BOX, true, false, "My outgoing server (SMTP) requires authentication", 2);
     put_mark(out, MARK_DOT, same, true, "Use same settings as my incoming mail server", same ? 3 : 0);
     put_mark(out, MARK_DOT, separate, true, "Log on using", separate ? 3 : 0);
-    put_field(out, "User Name:", separate ? settings->login_name : SPAN(" "), true);
-    put_field(out, "Password:", separate ? SPAN("••••••••") : SPAN(" "), true);
+    put_field(out, "User Name:", separate ? settings->login_name : SPAN("\u00a0"), true);
+    put_field(out, "Password:", separate ? SPAN("••••••••") : SPAN("\u00a0"), true);
     put_mark(out, MARK_BOX, settings->spa && separate, true, "Require Secure Password Authentication (SPA)",
              separate ? 1 : 0);
     put_mark(out, MARK_DOT, settings->login == AUTOCONFIG_LOGIN_POP_FIRST, true,
