@@ -43,8 +43,8 @@ enum frame_type {
                                u8 of the key, u64 not before, u64 not after (seconds since 1970), u8 self-signed,
                                VERDICT_SPKI_BYTES of SHA-256 of the public key, text its DNS names (at most
                                VERDICT_NAMES_BYTES, blanks between); once, then it exits with 0 */
-    CHILD_FINDING,          /* resolver, when it was started to check the DNS: u8 enum zone_level, text what, text name,
-                               text in words, text line of the zone (may be empty); any number */
+    CHILD_FINDING,          /* resolver, when it was started to check the DNS: u8 enum zone_level, text what, text
+                               name, text in words, text line of the zone (may be empty); any number */
     CHILD_CHECKED,          /* empty: that was all; then it exits with 0 */
     CHILD_DIAL,             /* outbound: u32 request, text path: a connection to the Unix socket there, which the
                                configuration names for mail; answered by MASTER_DIALED */

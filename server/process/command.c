@@ -168,7 +168,7 @@ static const struct command commands[] = {
      .more = "SIGHUP reads configuration and certificates again, SIGTERM lets sessions finish.\n"},
     {.name = "check", .help = "Validate the configuration and print it as it takes effect", .options = check_options,
      .json = true, .run = command_run_check,
-     .more = "With --dns: MX, PTR, SPF, DKIM, DMARC, SRV, certificates. Exit code 1 when something is wrong there.\n"},
+     .more = "With --dns: MX, PTR, SPF, DKIM, DMARC, SRV, certificates. Exit code 1 when one of them is wrong.\n"},
     {.name = "explain", .help = "Say which rule would answer this client, sender and recipient, and why",
      .options = explain_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
      .more = "A running server answers as it would decide now, else stored users and configuration do.\n"},
