@@ -37,7 +37,7 @@ size_t zone_name(struct span record, char out[ZONE_NAME_MAX + 1]) {
     size_t at = 0, n = 0;
     while (at < record.n && record.p[at]) {
         size_t label = record.p[at++];
-        if (label > 63 || label > record.n - at || n + label + 1 > ZONE_NAME_MAX) return 0;
+        if (label > 63 || label > record.n - at || n + label + 1 > ZONE_NAME_MAX - 1) return 0; /* RFC 1035 2.3.4 */
         if (n) out[n++] = '.';
         for (size_t i = 0; i < label; i++) {
             char c = (char)octet_lower(record.p[at++]);
