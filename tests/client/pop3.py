@@ -180,10 +180,11 @@ def fetchmail(role, login, password):
 
 def getmail(role, login, password):
     there = scratch()
+    # It waits for its child without having looked whether it has ended already: so the child takes its time.
     conf = write(there + "/getmailrc",
                  "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = %d\nusername = %s\npassword = %s\n"
                  "ca_certs = %s\n[destination]\ntype = MDA_external\npath = /bin/sh\nallow_root_commands = true\n"
-                 "arguments = (\"-c\", \"cat >%s/m.$$\")\n[options]\ndelete = true\nreceived = false\ndelivered_to = false\n"
+                 "arguments = (\"-c\", \"cat >%s/m.$$; sleep 0.3\")\n[options]\ndelete = true\nreceived = false\ndelivered_to = false\n"
                  % (server().ports[role], login, password, server().certificate, there))
     code, _, text = run(["getmail", "--getmaildir", there, "--rcfile", conf])
     expect(code == 0, "getmail: " + text)
