@@ -34,7 +34,7 @@ static const char style[] =
     ".sheet p{margin:.35rem 0}\n"
     ".bar+.sheet{margin-top:.6rem}\n"
     ".in{margin-left:1.6rem!important}\n"
-    ".mark{padding-left:1.6rem;text-indent:-1.6rem}.n{text-indent:0}\n"
+    ".mark{padding-left:1.6rem;text-indent:-1.6rem}.box,.dot,.n{text-indent:0}\n"
     ".box,.dot{display:inline-block;width:1.05rem;height:1.05rem;margin-right:.5rem;vertical-align:-.15rem;"
     "border:2px solid var(--ink);background:var(--field);color:var(--on);font:700 .8rem/.85rem system-ui,sans-serif;"
     "text-align:center}\n"

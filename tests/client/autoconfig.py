@@ -325,7 +325,11 @@ def pictures():
         with open(probe, "w") as file:  # what is wider than it may be
             file.write(text.replace("</body>", "<script>document.title='over=' + [...document.querySelectorAll('*')].filter("
                                     "e => e.className !== 'said' && e.scrollWidth > e.clientWidth + 1 && e.clientWidth)"
-                                    ".map(e => e.tagName + '.' + e.className).join()</script></body>"))
+                                    ".map(e => e.tagName + '.' + e.className).concat([...document.querySelectorAll("
+                                    "'.box.yes')].filter(e => { const r = document.createRange(); r.selectNodeContents(e);"
+                                    "const a = r.getBoundingClientRect(), b = e.getBoundingClientRect();"
+                                    "return a.left < b.left || a.right > b.right; }).map(e => 'a tick outside its box'))"
+                                    ".join()</script></body>"))
         shown = thunderbird.run_browser("--dump-dom", "--window-size=500,1500", "file://" + probe)
         equal(re.search(r"<title>over=([^<]*)</title>", shown).group(1), "", "what is cut off in a narrow window")
 
