@@ -95,7 +95,8 @@ static enum reason marked(const struct door *door, const struct netaddr *client,
 
 enum reason door_judge(const struct door *door, unsigned role, const struct netaddr *client, uint32_t taken,
                        uint64_t now_ms) {
-    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS;
+    bool logs_in = role == RELAY_ROLE_SUBMISSION || role == RELAY_ROLE_SUBMISSIONS || role == RELAY_ROLE_POP3 ||
+                   role == RELAY_ROLE_POP3S;
     enum reason reason = logs_in ? marked(door, client, now_ms) : REASON_COUNT;
     if (reason != REASON_COUNT) return reason;
     return has_its_share(door, client, taken) ? REASON_TOO_MANY_CONNECTIONS : REASON_COUNT;

@@ -107,6 +107,8 @@ Test(door, who_was_refused_twice_is_turned_away) {
     door_mark(door, &other, REASON_SERVER_BUSY, 13000, 1000);
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, 13998), REASON_TOO_MANY_FAILED_LOGINS);
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSIONS, &guesser, 0, 13998), REASON_TOO_MANY_FAILED_LOGINS);
+    cr_expect_eq(door_judge(door, RELAY_ROLE_POP3, &guesser, 0, 13998), REASON_TOO_MANY_FAILED_LOGINS);
+    cr_expect_eq(door_judge(door, RELAY_ROLE_POP3S, &guesser, 0, 13998), REASON_TOO_MANY_FAILED_LOGINS);
     cr_expect_eq(door_judge(door, RELAY_ROLE_MX, &guesser, 0, 13998), REASON_COUNT, "mail still comes");
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &guesser, 0, 13999), REASON_COUNT, "not for ever");
     cr_expect_eq(door_judge(door, RELAY_ROLE_SUBMISSION, &beside, 0, 13998), REASON_COUNT);
