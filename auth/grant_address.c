@@ -34,7 +34,9 @@ static const struct {
 static const struct {
     const char *network;
     unsigned at;
-} embedding[] = {{"64:ff9b::/96", 12} /* RFC 6052 */, {"2002::/16", 2} /* 6to4, RFC 3056 */};
+} embedding[] = {{"64:ff9b::/96", 12} /* RFC 6052 */,
+                 {"::ffff:0:0:0/96", 12} /* SIIT, RFC 2765 2.1 */,
+                 {"2002::/16", 2} /* 6to4, RFC 3056 */};
 
 static bool holds(const char *text, const struct netaddr *address) {
     struct network network;
