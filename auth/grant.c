@@ -89,7 +89,9 @@ static int finish_ended(struct grants *grants) {
     uint8_t why[64];
     size_t why_n;
     int found, n = 0;
-    while ((found = grant_row_ended(grants->db, &grant, why, &why_n)) > 0) {
+    int64_t after = 0; /* there may be many others before it */
+    while ((found = grant_row_ended(grants->db, after, &grant, why, &why_n)) > 0) {
+        after = grant.id;
         struct log_line line;
         log_open(&line, LOG_GRANT_ENDED);
         log_network(&line, &grant.network);
@@ -182,8 +184,9 @@ static enum fact may_have_one(struct grants *grants, int64_t user_id) {
     return found == ACCOUNT_FOUND && account.enabled && !account.suspended_ms ? FACT_YES : FACT_NO;
 }
 
-/* Notes the login and writes the grant, both or neither. */
-static enum grant_result write_down(struct grants *grants, const struct grant *grant, const struct grant_time *now) {
+/* Notes the login and writes the grant, both or neither. *crowded_out: how many others of the user's it marked. */
+static enum grant_result write_down(struct grants *grants, const struct grant *grant, const struct grant_time *now,
+                                    int *crowded_out) {
     enum grant_result result = GRANT_UNDECIDED;
     bool made = false;
     if (database_begin_light(grants->db) != 0) return GRANT_UNDECIDED;
@@ -194,6 +197,7 @@ static enum grant_result write_down(struct grants *grants, const struct grant *g
         break;
     case FACT_NO:
         if (grant_row_put(grants->db, grant, now, &made) != 1) goto failed;
+        if (made && (*crowded_out = grant_row_crowd(grants->db, grant->user_id, GRANTS_PER_USER)) < 0) goto failed;
         result = made ? GRANT_MADE : GRANT_RENEWED;
         break;
     case FACT_UNKNOWN:
@@ -231,11 +235,13 @@ enum grant_result grant_login(struct grants *grants, int64_t user_id, const stru
                           .messages_left = limits->messages,
                           .recipients_left = limits->recipients};
     enum grant_result result = judge(grants, user_id, address, source);
-    if (result == GRANT_MADE) result = write_down(grants, &grant, &now);
+    int crowded = 0;
+    if (result == GRANT_MADE) result = write_down(grants, &grant, &now, &crowded);
     switch (result) {
     case GRANT_MADE:
     case GRANT_RENEWED:
         log_made(grants, &grant, result == GRANT_MADE, now.wall_ms + limits->lifetime_ms);
+        if (crowded && finish_ended(grants) < 0) log_fault("taking away grants that were ended", 0);
         break;
     case GRANT_ADDRESS_SHARED:
         log_refused(grants, user_id, address, source,

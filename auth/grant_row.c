@@ -119,6 +119,15 @@ int grant_row_end(struct database *db, int64_t user_id, const struct network *ne
     return statement_run_lazily(statement);
 }
 
+int grant_row_crowd(struct database *db, int64_t user_id, uint32_t most) {
+    struct statement *statement = database_statement(
+        db, "UPDATE grants SET ended = 'the user has newer ones at other addresses' WHERE id IN (SELECT id FROM grants"
+            " WHERE user_id = ?1 AND ended = '' ORDER BY until DESC, id DESC LIMIT -1 OFFSET ?2)");
+    statement_put_number(statement, 1, user_id);
+    statement_put_number(statement, 2, most);
+    return statement_run_lazily(statement);
+}
+
 int grant_row_forget(struct database *db, int64_t id) {
     struct statement *statement = database_statement(db, "DELETE FROM grants WHERE id = ?1");
     statement_put_number(statement, 1, id);
@@ -187,9 +196,10 @@ int grant_row_step(struct statement *statement, const struct grant_time *now, st
     return 1;
 }
 
-int grant_row_ended(struct database *db, struct grant *out, uint8_t why_out[64], size_t *why_n_out) {
-    struct statement *statement =
-        database_statement(db, "SELECT id, user_id, network, ended FROM grants WHERE ended <> '' LIMIT 1");
+int grant_row_ended(struct database *db, int64_t after, struct grant *out, uint8_t why_out[64], size_t *why_n_out) {
+    struct statement *statement = database_statement(
+        db, "SELECT id, user_id, network, ended FROM grants WHERE id > ?1 AND ended <> '' ORDER BY id LIMIT 1");
+    statement_put_number(statement, 1, after);
     *out = (struct grant){0};
     enum database_step step = statement_step(statement);
     if (step != DATABASE_ROW) return step == DATABASE_DONE ? 0 : -1;
@@ -212,7 +222,13 @@ int grant_row_note(struct database *db, int64_t user_id, const struct network *n
     put_network(statement, 1, network);
     statement_put_number(statement, 2, user_id);
     statement_put_number(statement, 3, (int64_t)wall_ms);
-    return statement_run_lazily(statement);
+    int noted = statement_run_lazily(statement);
+    if (noted != 1) return noted;
+    statement = database_statement(db, "DELETE FROM grant_logins WHERE user_id = ?1 AND seen < (SELECT seen FROM"
+                                       " grant_logins WHERE user_id = ?1 ORDER BY seen DESC LIMIT 1 OFFSET ?2)");
+    statement_put_number(statement, 1, user_id);
+    statement_put_number(statement, 2, GRANT_LOGINS_PER_USER - 1);
+    return statement_run_lazily(statement) < 0 ? -1 : 1;
 }
 
 int64_t grant_row_seen(struct database *db, int64_t user_id, const struct network *network) {

@@ -97,6 +97,14 @@ static enum grant_result login(int64_t user, const char *address) {
     return grant_login(&grants, user, &from, GRANT_SOURCE_POP3);
 }
 
+static int64_t rows_of(const char *select) {
+    struct statement *statement = database_statement(db, select);
+    cr_assert_eq(statement_step(statement), DATABASE_ROW);
+    int64_t n = statement_get_number(statement, 0);
+    statement_reset(statement);
+    return n;
+}
+
 /* The only live grant there; {0}: none. */
 static struct grant find(const char *address) {
     struct grant found[GRANT_CANDIDATES] = {0};
@@ -153,6 +161,8 @@ Test(grant, addresses) {
         {"2001:1::1", NULL},
         {"64:ff9b::10.1.2.3", "private"},
         {"64:ff9b::192.0.2.7", NULL},
+        {"::ffff:0:10.1.2.3", "private"},
+        {"::ffff:0:127.0.0.1", "loopback"},
         {"64:ff9b:1::1", "a translator's"},
         {"2002:7f00:1::1", "loopback"},
         {"2002:c000:207::1", NULL},
@@ -312,6 +322,31 @@ Test(grant, ends_with_a_password) {
     cr_expect_eq(login(alice, "192.0.2.7"), GRANT_MADE, "with the new password");
     cr_assert_eq(credential_remove(db, alice, CREDENTIAL_APP, SPAN("phone")), ACCOUNT_CHANGED);
     cr_expect(!is_granted(alice, "192.0.2.7"));
+}
+
+/* Who logs in from ever new addresses fills no table, and what others have costs him nothing. */
+Test(grant, a_user_has_so_many) {
+    char address[32];
+    cr_expect_eq(login(bob, "192.0.2.200"), GRANT_MADE);
+    grants.ended = NULL;
+    for (unsigned i = 0; i < 1000; i++) {
+        now_ms++, uptime_ms++;
+        snprintf(address, sizeof address, "2001:db8:5::%x", i);
+        cr_assert_eq(login(alice, address), GRANT_MADE);
+    }
+    cr_expect_eq(rows_of("SELECT count(*) FROM grants"), GRANTS_PER_USER + 1);
+    cr_expect_leq(rows_of("SELECT count(*) FROM grant_logins"), GRANT_LOGINS_PER_USER + 1);
+    for (unsigned i = 1000 - GRANTS_PER_USER - 1; i < 1000; i++) {
+        snprintf(address, sizeof address, "2001:db8:5::%x", i);
+        cr_expect_eq(is_granted(alice, address), i >= 1000 - GRANTS_PER_USER, "the newest stay: %u", i);
+    }
+    cr_expect(is_granted(bob, "192.0.2.200"), "somebody else's");
+    grants.ended = note_ended;
+    struct grant first = find("2001:db8:5::3a8"); /* the oldest of what is left */
+    cr_expect_eq(login(alice, "2001:db8:5::3a8"), GRANT_RENEWED);
+    cr_expect_eq(n_ended, 0, "a renewal ends none");
+    cr_expect_eq(login(alice, "2001:db8:5::ffff"), GRANT_MADE);
+    cr_expect(n_ended == 1 && ended[0] != first.id, "what rests on it ends too, and it is the one soonest over");
 }
 
 /* Killed between the change and what follows it. */
