@@ -38,7 +38,7 @@ static bool ask(const struct conf *conf, const struct material *material, uint8_
     if (!family) abort();
     family->conf = conf;
     family->fresh = *material;
-    family->auth_control = family->queue_control = family->submit = -1;
+    family->auth_control = family->queue_control = family->submit = family->faults = -1;
     family->facts.judge = true;
     /* Before installation there are no users; its other walls stand all the same. */
     family->facts.as_root = geteuid() == 0 && setup_user(conf, ROLE_KEYS, &uid, &gid, &name) == 0;
