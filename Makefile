@@ -72,6 +72,8 @@ UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
 UNIT_LIBRARY := $(BUILD)/libunit.a
 UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
+FAULT_UNITS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_fault_*.c))
+
 INTRUDER     := $(wildcard tests/intruder/*.c)
 
 # The queue and Maildir agents in one process on a disk that fails; what differs from run to run is made up.
@@ -80,7 +82,7 @@ FAULT_WRAP   := clock_ms clock_wall_ms getrandom randombytes_buf getpid frame_se
 
 FUZZERS      := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
+.PHONY: all faults deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -121,6 +123,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
 
 units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session $(BUILD)/tests/fault/fault $(BUILD)/tests/bench/fill_queue
 
+# With FAULTS=1: what tests/client/faults.py needs.
+faults: all $(FAULT_UNITS)
+
 # A session that was taken over, in the place of the real one: tests/intruder/run.py.
 $(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(LINK) -o $@ $^
@@ -144,6 +149,7 @@ run: deps
 
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 all units doors
+	@$(MAKE) --no-print-directory -s -j2 FAULTS=1 faults
 	@sh tests/run.sh
 
 check: deps-test

@@ -93,6 +93,7 @@ quota python3 tests/client/quota.py
 lmtp python3 tests/client/lmtp.py
 hooks python3 tests/client/hooks.py
 mechanisms python3 tests/client/mechanisms.py
+faults python3 tests/client/faults.py
 grants python3 tests/client/grants.py
 session python3 tests/dialog/test_session_alone.py
 credentials python3 tests/client/credentials.py

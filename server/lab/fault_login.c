@@ -42,7 +42,8 @@ static struct span name_in_scram(struct span message) {
 static struct span name_in_ntlm(struct span message) {
     static CHILD_STATE uint8_t name[FAULT_NAME_MAX];
     size_t n = 0;
-    if (message.n < NTLM_HEADER || !span_equal(span_part(message, 0, 12), SPAN("NTLMSSP\0\3\0\0"))) return (struct span){0};
+    bool is_one = message.n >= NTLM_HEADER && span_equal(span_part(message, 0, 12), SPAN("NTLMSSP\0\3\0\0\0"));
+    if (!is_one) return (struct span){0};
     const uint8_t *p = message.p + NTLM_USER_AT;
     size_t bytes = p[0] | (size_t)p[1] << 8, from = p[4] | (size_t)p[5] << 8 | (size_t)p[6] << 16;
     struct span wide = span_part(message, from, bytes);

@@ -88,6 +88,25 @@ static bool settle(struct smtp *smtp, struct buf *out, enum fault_course *course
     return false;
 }
 
+/* RFC 3030 2: the octets that a BDAT announces are no commands, and a chunk that is lost loses the message. False: they
+ * do not come, or nobody hears of it. */
+static bool drop_chunk(struct smtp *smtp, uint64_t n) {
+    while (n) {
+        size_t there = client_rest().n;
+        if (there == 0 && client_fill(clock_ms() + SEND_MS, false) != CLIENT_FINE) return false;
+        if (there > n) there = (size_t)n;
+        client_take(there);
+        n -= there;
+    }
+    return smtp->state != SMTP_CHUNKS || (ask_body_abort() && smtp_forget(smtp));
+}
+
+static uint64_t chunk_in(struct span line) {
+    struct span argument = span_trim(span_from(line, span_find(line, ' ')));
+    uint64_t n = 0;
+    return span_number(span_part(argument, 0, span_find(argument, ' ')), INT64_MAX, &n) ? n : 0;
+}
+
 /* Auth still waits for the exchange's next line. */
 static bool end_exchange(struct smtp *smtp) {
     struct ask_auth ignored;
@@ -107,8 +126,9 @@ enum fault_course fault_smtp_line(struct smtp *smtp, struct span line, struct bu
     if (!exchange) event = event_of(smtp, line);
     if (!fault_judge(&event, &verdict)) return FAULT_GO_ON;
     if (!settle(smtp, out, &course)) return course;
+    uint64_t chunk = event.where == FAULT_BDAT ? chunk_in(line) : 0; /* before more comes in its place */
     course = fault_play(&verdict, out);
-    if (course == FAULT_ANSWERED && !end_exchange(smtp)) return broken(smtp, out);
+    if (course == FAULT_ANSWERED && !(end_exchange(smtp) && drop_chunk(smtp, chunk))) return broken(smtp, out);
     smtp->ends_group = true;
     return course == FAULT_PARTING || course == FAULT_LEAVE ? part(smtp, course) : course;
 }
