@@ -6,6 +6,7 @@
 #include "server/inbound/tls_arena.h"
 #include "server/inbound/tls_binding.h"
 #include "server/inbound/tls_key.h"
+#include "server/inbound/tls_rehearse.h"
 #include "store/log.h"
 
 #include <openssl/err.h>
@@ -157,6 +158,14 @@ static int fill_contexts(void) {
     return 0;
 }
 
+/* A session's first handshake is OpenSSL's hundredth. */
+static int rehearse(void) {
+    if (n_certificates == 0) return 0;
+    if (!tls_rehearse(make_context)) return fault("a handshake with itself");
+    for (size_t i = 0; i < n_certificates; i++) tls_rehearse_certificate(certificates[i].context);
+    return 0;
+}
+
 int tls_prepare(const struct session_setup *setup) {
     if (!tls_arena_install()) return fault("memory for OpenSSL");
     if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_SSL_STRINGS |
@@ -166,7 +175,7 @@ int tls_prepare(const struct session_setup *setup) {
         return fault("starting OpenSSL");
     for (uint32_t i = 0; i < setup->n_certificates; i++)
         if (read_certificate(&certificates[n_certificates++], &setup->certificates[i]) != 0) return -1;
-    return fill_contexts();
+    return fill_contexts() == 0 ? rehearse() : -1;
 }
 
 /* ---- one connection */
