@@ -161,8 +161,7 @@ static bool handle_line(enum pop3_next *next_out) {
     }
     client_take(used);
     bool fits = used <= pop3_line_limit(&session.pop3, line);
-    *next_out =
-        fits ? handle_good(line) : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
+    *next_out = fits ? handle_good(line) : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
     if (!fits || session.pop3.secret) client_wipe(span_part(rest, 0, used));
     return true;
 }

@@ -113,7 +113,8 @@ static bool is_user(struct span glob, struct span user) {
 
 static bool holds(const struct fault_rule *rule, const struct fault_event *event) {
     return is_there(rule, event) && (rule->role == RELAY_ROLE_UNKNOWN || rule->role == now.role) &&
-           (!event->named || rule->user.n || rule->line == 0) && (!rule->user.n || is_user(rule->user, event->user)) &&
+           (!event->named || rule->user.n || rule->line == 0) &&
+           (!rule->user.n || is_user(rule->user, event->user)) &&
            (!rule->match.n || fault_glob(rule->match, event->argument)) &&
            (!rule->has_client || network_holds(&rule->client, &now.client));
 }

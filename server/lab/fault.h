@@ -57,8 +57,8 @@ struct fault_verdict {
 /* Counts the event with every rule whose conditions hold. False: no fault is due. */
 bool fault_judge(const struct fault_event *event, struct fault_verdict *out) MUST_USE;
 
-/* An address was named, at MAIL, RCPT, USER or AUTH: its local part may ask for a fault, at once (`here` is the place)
- * or later in this transaction, or in this session when it is a login's. */
+/* An address was named, at MAIL, RCPT, USER or AUTH: its local part may ask for a fault, at once (`here` is the
+ * place) or later in this transaction, or in this session when it is a login's. */
 void fault_hear(struct span address, enum fault_where here, bool session);
 /* A new transaction: what addresses of the one before asked for is over. */
 void fault_forget(void);

@@ -71,11 +71,11 @@ bool fault_login_begin(struct span argument) {
     struct span word = span_part(argument, 0, end), text = span_trim(span_from(argument, end));
     login.name_bytes = 0;
     login.past = false;
-    login.mechanism = span_equal_nocase(word, SPAN("PLAIN"))           ? PLAIN
-                      : span_equal_nocase(word, SPAN("LOGIN"))         ? LOGIN
-                      : span_starts_nocase(word, SPAN("SCRAM-"))       ? SCRAM
-                      : span_equal_nocase(word, SPAN("NTLM"))          ? NTLM
-                                                                       : OTHER;
+    login.mechanism = span_equal_nocase(word, SPAN("PLAIN"))     ? PLAIN
+                      : span_equal_nocase(word, SPAN("LOGIN"))   ? LOGIN
+                      : span_starts_nocase(word, SPAN("SCRAM-")) ? SCRAM
+                      : span_equal_nocase(word, SPAN("NTLM"))    ? NTLM
+                                                                 : OTHER;
     return text.n && find_name(text);
 }
 

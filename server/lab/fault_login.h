@@ -7,7 +7,8 @@
 
 enum { FAULT_NAME_MAX = 255 };
 
-/* An AUTH command's argument, or a line of its exchange. True: the name has come with it. PLAIN, LOGIN, SCRAM, NTLM. */
+/* An AUTH command's argument, or a line of its exchange. True: the name has come with it. PLAIN, LOGIN, SCRAM, NTLM.
+ */
 bool fault_login_begin(struct span argument);
 bool fault_login_next(struct span line);
 

@@ -10,8 +10,8 @@
 enum { SEND_MS = 30000 };
 
 static CHILD_STATE struct {
-    uint64_t bytes;        /* of the message that is sent */
-    uint8_t argument[40];  /* which one */
+    uint64_t bytes;       /* of the message that is sent */
+    uint8_t argument[40]; /* which one */
     size_t argument_bytes;
 } text;
 

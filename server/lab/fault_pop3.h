@@ -8,7 +8,8 @@
 #ifdef GATEPOST_FAULTS
 /* A line is to be handled. */
 enum fault_course fault_pop3_line(struct pop3 *pop3, struct span line, struct buf *out) MUST_USE;
-/* The last n octets of `out` are of a message; `end`: its last. LEAVE: `out` ends with the octet at which it broke. */
+/* The last n octets of `out` are of a message; `end`: its last. LEAVE: `out` ends with the octet at which it broke.
+ */
 enum fault_course fault_pop3_octets(struct pop3 *pop3, uint64_t n, bool end, struct buf *out) MUST_USE;
 #else
 static inline enum fault_course fault_pop3_line(struct pop3 *pop3, struct span line, struct buf *out) {

@@ -72,14 +72,14 @@ enum fault_count { FAULT_ALWAYS = 0, FAULT_NTH, FAULT_FIRST, FAULT_EVERY, FAULT_
 struct fault_rule {
     unsigned line; /* of the script; 0: of a local part */
     enum fault_where where;
-    uint8_t role;             /* enum relay_role; RELAY_ROLE_UNKNOWN: any */
-    struct span match, user;  /* globs */
+    uint8_t role;            /* enum relay_role; RELAY_ROLE_UNKNOWN: any */
+    struct span match, user; /* globs */
     bool has_client;
     struct network client;
     enum fault_count count;
     uint64_t number_of_count;
-    uint32_t percent;         /* 0: no such condition */
-    uint64_t after_bytes;     /* body: 0: at its end */
+    uint32_t percent;     /* 0: no such condition */
+    uint64_t after_bytes; /* body: 0: at its end */
     enum fault_action action;
     uint64_t number;
     struct span text;

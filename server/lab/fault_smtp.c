@@ -1,5 +1,6 @@
 /* fault_smtp.c - what a line of SMTP is to the rules of faults, and leaving the machine in order.
- * Runs in: session; builds with FAULTS=1 only. Trusts: the script. Never: tells auth or queue of what was not done. */
+ * Runs in: session; builds with FAULTS=1 only. Trusts: the script. Never: tells auth or queue of what was not done.
+ */
 #include "server/lab/fault_smtp.h"
 
 #include "auth/address.h"
@@ -88,8 +89,8 @@ static bool settle(struct smtp *smtp, struct buf *out, enum fault_course *course
     return false;
 }
 
-/* RFC 3030 2: the octets that a BDAT announces are no commands, and a chunk that is lost loses the message. False: they
- * do not come, or nobody hears of it. */
+/* RFC 3030 2: the octets that a BDAT announces are no commands, and a chunk that is lost loses the message. False:
+ * they do not come, or nobody hears of it. */
 static bool drop_chunk(struct smtp *smtp, uint64_t n) {
     while (n) {
         size_t there = client_rest().n;

@@ -21,11 +21,8 @@ const struct fault_action_row fault_action_rows[FAULT_ACTION_COUNT] = {
 };
 
 static const char *const where_words[FAULT_WHERE_COUNT] = {
-    [FAULT_NOWHERE] = "",
-    [FAULT_CONNECT] = "connect",
-    [FAULT_TLS] = "tls",
-    [FAULT_BODY] = "body",
-    [FAULT_COMMAND] = "command",
+    [FAULT_NOWHERE] = "",   [FAULT_CONNECT] = "connect", [FAULT_TLS] = "tls",
+    [FAULT_BODY] = "body",  [FAULT_COMMAND] = "command",
 #define COMMAND(name, word) [FAULT_##name] = (word),
     FAULT_COMMANDS(COMMAND)
 #undef COMMAND
@@ -41,7 +38,7 @@ static const char *const role_words[] = {
     [RELAY_ROLE_POP3S] = "pop3s",
 };
 
-static const char *const condition_words[] = {"match", "user",   "client", "role", "nth",
+static const char *const condition_words[] = {"match", "user",  "client", "role",   "nth",
                                               "first", "every", "from",   "chance", "after"};
 
 const char *fault_where_word(enum fault_where where) {

@@ -145,8 +145,7 @@ static void tell_sockets(struct child *child) {
 
 /* What all sessions share that play faults; in other builds there is none. */
 static void tell_faults(struct child *child) {
-    if (child->family->faults >= 0)
-        tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_FAULTS, 0, child->family->faults);
+    if (child->family->faults >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_FAULTS, 0, child->family->faults);
 }
 
 /* What a role keeps for its life, and would lose if it came a second time: a new one closes the one before. */

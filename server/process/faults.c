@@ -1,5 +1,6 @@
 /* faults.c - the script of faults, read and put where all sessions have it.
- * Runs in: master; builds with FAULTS=1 only. Trusts: the owner's file. Never: serves faults to anybody but this host.
+ * Runs in: master; builds with FAULTS=1 only. Trusts: the owner's file. Never: serves faults to anybody but this
+ * host.
  */
 #include "server/process/faults.h"
 
@@ -22,7 +23,8 @@ bool faults_allowed(const struct conf *conf, struct faults_option option, FILE *
         for (size_t k = 0; k < conf->listeners[i].n_addresses; k++) {
             const struct netaddr *address = &conf->listeners[i].addresses[k];
             if (is_loopback(address)) continue;
-            fprintf(errors, "gatepost: --faults is for this host alone, and listen has %s; leave loopback there only\n",
+            fprintf(errors,
+                    "gatepost: --faults is for this host alone, and listen has %s; leave loopback there only\n",
                     netaddr_text(address, text));
             return false;
         }

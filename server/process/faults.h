@@ -14,8 +14,8 @@ struct faults_option {
 /* Whether this configuration may have faults: all that it listens on is loopback. Else says so. */
 bool faults_allowed(const struct conf *conf, struct faults_option option, FILE *errors) MUST_USE;
 
-/* Reads the script and makes the memory, in place of that before; counting begins anew. 0, or -1 (said to `errors`, and
- * what was before stays). */
+/* Reads the script and makes the memory, in place of that before; counting begins anew. 0, or -1 (said to `errors`,
+ * and what was before stays). */
 int faults_open(struct family *family, struct faults_option option, FILE *errors) MUST_USE;
 #else
 static inline bool faults_allowed(const struct conf *conf, struct faults_option option, FILE *errors) {

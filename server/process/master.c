@@ -90,9 +90,9 @@ static struct conf *read_again(struct sockets *sockets_out, struct material *mat
     struct conf *conf = conf_read(master.path, errors);
     if (!conf) return NULL;
     if (fit_to_kernel(conf)) say_no_ipv6();
-    if (!faults_allowed(conf, master.options.faults, errors) || !family_same_place(master.conf, conf, errors) || (as_root && family_check_users(conf, errors) != 0) ||
-        directories_make(conf, as_root, errors) != 0 || fit_files(conf, errors) != 0 ||
-        material_read(material_out, conf, ++master.family.generation, errors) != 0)
+    if (!faults_allowed(conf, master.options.faults, errors) || !family_same_place(master.conf, conf, errors) ||
+        (as_root && family_check_users(conf, errors) != 0) || directories_make(conf, as_root, errors) != 0 ||
+        fit_files(conf, errors) != 0 || material_read(material_out, conf, ++master.family.generation, errors) != 0)
         goto bad;
     if (sockets_open(sockets_out, conf, &master.sockets, errors) == 0) return conf;
     material_close(material_out);

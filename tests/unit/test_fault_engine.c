@@ -1,6 +1,6 @@
-/* test_fault_engine.c - which rules are due, and when: conditions, counting, places in a body, what addresses ask for.
- * Runs in: the test runner, in builds with FAULTS=1. Trusts: the parser, which test_fault_script.c tries. Never: needs a
- * server. */
+/* test_fault_engine.c - which rules are due, and when: conditions, counting, places in a body, what addresses ask
+ * for. Runs in: the test runner, in builds with FAULTS=1. Trusts: the parser, which test_fault_script.c tries. Never:
+ * needs a server. */
 #include "server/lab/fault.h"
 #include "server/lab/fault_login.h"
 #include "store/base64.h"
@@ -69,7 +69,8 @@ Test(fault_engine, conditions) {
 }
 
 Test(fault_engine, what_is_done) {
-    play(RELAY_ROLE_MX, "on noop delay 2s\non noop delay 1s\non noop slow 5/s\non noop slow 7/s\non noop reply 451\non noop drop");
+    play(RELAY_ROLE_MX,
+         "on noop delay 2s\non noop delay 1s\non noop slow 5/s\non noop slow 7/s\non noop reply 451\non noop drop");
     cr_expect(at(FAULT_NOOP, "", ""));
     cr_expect(verdict.delay_ms == 3000 && verdict.octets_per_second == 7);
     cr_expect(verdict.final == &script.rules[4] && shared.counts[5] == 1);

@@ -35,7 +35,8 @@ Test(fault_script, the_lines_of_the_manual) {
 }
 
 Test(fault_script, words_quotes_comments) {
-    const struct fault_rule *rule = only("\n  ON  Rcpt\tmatch=a*  client 10.0.0.0/8 role=pop3s reply 451 \"4.3.0 \\\"x\\\" # y\\\\\"  # z\r\n");
+    const struct fault_rule *rule =
+        only("\n  ON  Rcpt\tmatch=a*  client 10.0.0.0/8 role=pop3s reply 451 \"4.3.0 \\\"x\\\" # y\\\\\"  # z\r\n");
     cr_expect(is(rule->text, "4.3.0 \"x\" # y\\"));
     cr_expect(rule->line == 2 && is(rule->match, "a*") && rule->has_client && rule->client.bits == 104);
     cr_expect_eq(rule->role, RELAY_ROLE_POP3S);
@@ -48,7 +49,8 @@ Test(fault_script, words_quotes_comments) {
 }
 
 Test(fault_script, every_place_and_every_action) {
-    static const char *const actions[] = {"delay 500ms", "slow 10/s", "reply 200", "say \"\"", "cut 0", "drop", "close", "fail"};
+    static const char *const actions[] = {"delay 500ms", "slow 10/s", "reply 200", "say \"\"",
+                                          "cut 0",       "drop",      "close",     "fail"};
     char line[80];
     for (unsigned where = 1; where < FAULT_WHERE_COUNT; where++)
         for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
@@ -97,9 +99,10 @@ Test(fault_script, mistakes) {
         {"on rcpt say \"\\t\"", "script:1: \\t means nothing here; there are \\r \\n \\\" \\\\\n"},
         {"seed x", "script:1: seed x: a number is needed\n"},
         {"magic on", "script:1: nothing may follow magic\n"},
-        {"on a drop\nmagic\non b drop", "script:1: no such place: a; it is connect, tls, body, command, or a command of "
-                                        "SMTP or POP3\nscript:3: no such place: b; it is connect, tls, body, command, "
-                                        "or a command of SMTP or POP3\n"},
+        {"on a drop\nmagic\non b drop",
+         "script:1: no such place: a; it is connect, tls, body, command, or a command of "
+         "SMTP or POP3\nscript:3: no such place: b; it is connect, tls, body, command, "
+         "or a command of SMTP or POP3\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *said = NULL;
@@ -161,9 +164,25 @@ Test(fault_script, local_parts) {
     cr_expect(rule.where == FAULT_RETR && rule.action == FAULT_SLOW && rule.number == 100);
     cr_expect(fault_script_magic(SPAN("cut-0-body@x"), FAULT_RCPT, &rule));
     cr_expect(rule.action == FAULT_CUT && rule.number == 0);
-    static const char *const plain[] = {"", "+", "alice@x", "alice+shop@x", "reply@x", "reply-@x", "reply-600@x", "drop-off@x",
-                                        "drop-data-8k@x", "drop-tls@x", "drop-connect@x", "fail@x", "fail-tls@x",
-                                        "say-x@x", "slow-0@x", "delay-3@x", "drop+x@x", "cut-x@x", "-drop@x"};
+    static const char *const plain[] = {"",
+                                        "+",
+                                        "alice@x",
+                                        "alice+shop@x",
+                                        "reply@x",
+                                        "reply-@x",
+                                        "reply-600@x",
+                                        "drop-off@x",
+                                        "drop-data-8k@x",
+                                        "drop-tls@x",
+                                        "drop-connect@x",
+                                        "fail@x",
+                                        "fail-tls@x",
+                                        "say-x@x",
+                                        "slow-0@x",
+                                        "delay-3@x",
+                                        "drop+x@x",
+                                        "cut-x@x",
+                                        "-drop@x"};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         cr_expect_not(fault_script_magic(span_text(plain[i]), FAULT_RCPT, &rule), "%s", plain[i]);
 }
@@ -172,11 +191,15 @@ Test(fault_script, globs) {
     static const struct {
         const char *glob, *text;
         bool fits;
-    } rows[] = {{"", "", true},       {"", "a", false},       {"*", "", true},       {"*", "abc", true},
-                {"a*c", "abbc", true}, {"a*c", "abcb", false}, {"?", "a", true},      {"?", "", false},
-                {"A?C", "abc", true}, {"*@*.test", "a@b.test", true},                 {"*ab", "aab", true},
-                {"*a*b", "xaxaxb", true}, {"a", "ab", false}, {"ab", "a", false},     {"**", "x", true}};
+    } rows[] = {{"", "", true},        {"", "a", false},
+                {"*", "", true},       {"*", "abc", true},
+                {"a*c", "abbc", true}, {"a*c", "abcb", false},
+                {"?", "a", true},      {"?", "", false},
+                {"A?C", "abc", true},  {"*@*.test", "a@b.test", true},
+                {"*ab", "aab", true},  {"*a*b", "xaxaxb", true},
+                {"a", "ab", false},    {"ab", "a", false},
+                {"**", "x", true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cr_expect_eq(fault_glob(span_text(rows[i].glob), span_text(rows[i].text)), rows[i].fits, "%s %s", rows[i].glob,
-                     rows[i].text);
+        cr_expect_eq(fault_glob(span_text(rows[i].glob), span_text(rows[i].text)), rows[i].fits, "%s %s",
+                     rows[i].glob, rows[i].text);
 }
