@@ -68,7 +68,7 @@ GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
 BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%) $(BUILD)/gatepost-pop3-login
 
 UNIT_MAINS   := $(filter-out $(if $(LAB_FAULTS),tests/unit/test_fault_%.c),$(wildcard tests/unit/test_*.c))
-UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
+UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_LIBRARY := $(BUILD)/libunit.a
 UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
