@@ -84,7 +84,7 @@ enum account_found credential_of_login(struct database *db, struct span login, e
                                        uint64_t now_ms, int64_t *user_id_out, struct credential *out, size_t *n_out) {
     struct statement *statement =
         database_statement(db, "SELECT id, kind, hash, scram, nt, last_used, user_id, (TRUE" USABLE
-                               ") FROM credentials WHERE login = ?1");
+                               " AND ?2 <> 'pop3') FROM credentials WHERE login = ?1");
     *n_out = 0;
     *user_id_out = 0;
     statement_put_text(statement, 1, login);
@@ -265,6 +265,16 @@ bool credential_there(struct database *db, int64_t id) {
     return user_of(db, id) > 0;
 }
 
+enum account_found credential_scope_of(struct database *db, int64_t id, enum credential_scope *out) {
+    struct statement *statement = database_statement(db, "SELECT scope FROM credentials WHERE id = ?1");
+    statement_put_number(statement, 1, id);
+    enum database_step step = statement_step(statement);
+    if (step != DATABASE_ROW) return step == DATABASE_DONE ? ACCOUNT_NONE : ACCOUNT_FAILED;
+    bool known = credential_scope_read(statement_get_text(statement, 0), out);
+    statement_reset(statement);
+    return known ? ACCOUNT_FOUND : ACCOUNT_FAILED;
+}
+
 int64_t credential_count(struct database *db, int64_t user_id, enum credential_kind kind) {
     struct statement *statement =
         database_statement(db, "SELECT count(*) FROM credentials WHERE user_id = ?1 AND kind = ?2");
@@ -314,6 +324,7 @@ static struct credential_row read_row(struct statement *statement) {
                                  .last_used_ms = read_ms(statement, 9),
                                  .expires_ms = read_ms(statement, 10)};
     if (!credential_scope_read(statement_get_text(statement, 4), &row.scope)) row.kind = CREDENTIAL_NONE;
+    if (row.kind == CREDENTIAL_LOGIN) row.scope = CREDENTIAL_SMTP;
     return row;
 }
 

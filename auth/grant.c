@@ -129,10 +129,33 @@ int grant_open(struct grants *grants, struct database *db, const struct grant_li
     return grant_limit(grants);
 }
 
+static bool may_stay(const struct grant_limits *limits, const struct network *network) {
+    struct netaddr address = {0};
+    memcpy(address.octets, network->octets, sizeof address.octets);
+    return grant_network(limits, &address).bits == network->bits && !grant_address_fault(limits, &address);
+}
+
+/* Those whose addresses no longer carry one are marked. */
+static int end_meaningless(struct grants *grants, const struct grant_time *now) {
+    struct statement *statement = grant_row_all(grants->db, now);
+    struct grant grant;
+    int found;
+    while ((found = grant_row_step(statement, now, &grant)) > 0) {
+        if (may_stay(grants->limits, &grant.network) ||
+            grant_row_end(grants->db, grant.user_id, &grant.network, "its address carries no grants any more") >= 0)
+            continue;
+        statement_reset(statement);
+        return -1;
+    }
+    return found;
+}
+
 int grant_limit(struct grants *grants) {
     struct grant_time now = time_of(grants);
     bool ok = is_on(grants) || grant_end(grants, 0, NULL, "grants were switched off") >= 0;
+    ok = ok && (!is_on(grants) || end_meaningless(grants, &now) == 0);
     ok = ok && finish_ended(grants) >= 0 && grant_row_sweep(grants->db, &now) >= 0;
+    if (grants->holds) grants->renew_at_ms = now.boot_ms; /* a shorter lifetime may be over before the next was due */
     if (ok && grant_row_cap(grants->db, &now, grants->limits->lifetime_ms) >= 0) return 0;
     log_fault("bringing grants up to date", 0);
     return -1;
@@ -244,6 +267,12 @@ void grant_note(struct grants *grants, int64_t user_id, const struct netaddr *ad
     if (is_shared(grants, &network) == FACT_YES &&
         grant_end(grants, 0, &network, "several users logged in from this address") < 0)
         return; /* it has been logged; grant_find looks at it too */
+}
+
+void grant_withhold(struct grants *grants, int64_t user_id, const struct netaddr *address, enum grant_source source) {
+    if (!is_on(grants)) return;
+    log_refused(grants, user_id, address, source, SPAN("the password is for fetching mail alone"));
+    grant_note(grants, user_id, address);
 }
 
 /* ---- use */

@@ -57,6 +57,9 @@ enum grant_result grant_login(struct grants *grants, int64_t user_id, const stru
 /* A successful login that makes no grant (AUTH): it counts for who shares the address. */
 void grant_note(struct grants *grants, int64_t user_id, const struct netaddr *address);
 
+/* The same for a login by what is not good for sending; it is logged. */
+void grant_withhold(struct grants *grants, int64_t user_id, const struct netaddr *address, enum grant_source source);
+
 /* After grant_login, whatever came of it: the session stays open, and the grant, where there is one, is renewed until
  * release, GRANT_HELD_MAX_MS at most; its budget is not, and one that was ended is not made anew. `hold` stays where
  * it is. Release also what never was held. */

@@ -93,6 +93,34 @@ static X509 *read_certificate(int fd, enum verdict *verdict_out) {
     return first;
 }
 
+/* The DNS names of subjectAltName (RFC 6125 6.4); those with an octet that no name has are left out. */
+static void put_names(X509 *certificate, struct buf *out) {
+    static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.*";
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+        int type;
+        const ASN1_STRING *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+        if (type != GEN_DNS) continue;
+        struct span name = span_of(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+        size_t n = 0;
+        while (n < name.n && name.p[n] && strchr(good, octet_lower(name.p[n]))) n++;
+        if (n == 0 || n < name.n || n + 1 > out->cap - out->n) continue;
+        if (out->n) buf_put_octet(out, ' ');
+        for (size_t j = 0; j < n; j++) buf_put_octet(out, octet_lower(name.p[j]));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+static void put_facts(X509 *certificate, struct keys_worth *worth) {
+    uint8_t *spki = NULL;
+    struct buf names = buf_over(worth->names, sizeof worth->names - 1);
+    int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki);
+    if (n > 0) (void)EVP_Digest(spki, (size_t)n, worth->spki, NULL, EVP_sha256(), NULL);
+    OPENSSL_free(spki);
+    worth->self_signed = (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0;
+    put_names(certificate, &names);
+}
+
 struct keys_worth keys_worth(int certificate_fd, int key_fd) {
     struct keys_worth worth = {0};
     X509 *certificate = read_certificate(certificate_fd, &worth.certificate);
@@ -101,6 +129,7 @@ struct keys_worth keys_worth(int certificate_fd, int key_fd) {
     if (certificate) {
         worth.not_before = seconds_of(X509_get0_notBefore(certificate));
         worth.not_after = seconds_of(X509_get0_notAfter(certificate));
+        put_facts(certificate, &worth);
         if (!public_key || !keys_kind_of(public_key)) worth.certificate = VERDICT_KIND;
     }
     if (key && !keys_kind_of(key))
@@ -124,6 +153,9 @@ int keys_judge(const struct role_start *start, uint32_t n) {
         wire_put_u8(&b, (uint8_t)worth.key);
         wire_put_u64(&b, worth.not_before);
         wire_put_u64(&b, worth.not_after);
+        wire_put_u8(&b, worth.self_signed);
+        wire_put_bytes(&b, worth.spki, sizeof worth.spki);
+        wire_put_text(&b, worth.names);
     }
     if (!buf_ok(&b)) return 1;
     role_say(CHILD_VERDICTS, buf_span(&b));

@@ -11,6 +11,9 @@
 struct keys_worth {
     enum verdict certificate, key;
     uint64_t not_before, not_after; /* seconds since 1970; 0 when there is no certificate */
+    uint8_t self_signed;
+    uint8_t spki[VERDICT_SPKI_BYTES];    /* SHA-256 of the public key */
+    char names[VERDICT_NAMES_BYTES + 1]; /* DNS names, lower case, blanks between; those that fit */
 };
 
 enum keys_kind keys_kind_of(const EVP_PKEY *pkey);

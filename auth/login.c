@@ -106,16 +106,26 @@ void login_refuse_or_drop(struct peer *peer, enum auth_outcome outcome, const ch
     if (login_refuse(peer, outcome, why) != 0) peer_drop(peer);
 }
 
+/* With a password for fetching alone nobody sends, by a grant neither; nor where that is not known. */
+static bool may_be_granted(const struct peer *peer) {
+    enum credential_scope scope;
+    return credential_scope_of(peer->auth->house.db, peer->client.credential_id, &scope) == ACCOUNT_FOUND &&
+           scope != CREDENTIAL_POP3;
+}
+
 /* Before the client hears that it is in: it may send the next moment. Who fetches mail may send from there, as long
  * as the session lasts and a while longer. */
 static void tell_grants(struct peer *peer) {
     struct grants *grants = &peer->auth->grants;
+    const struct netaddr *address = &peer->client.address;
     int64_t user_id = peer->client.user_id;
-    if (peer_is_pop3(peer)) {
-        (void)grant_login(grants, user_id, &peer->client.address, GRANT_SOURCE_POP3); /* it logs what came of it */
-        grant_hold(grants, &peer->grant_hold, user_id, &peer->client.address);
-    } else if (!peer_is_local(peer)) {
-        grant_note(grants, user_id, &peer->client.address);
+    if (!peer_is_pop3(peer)) {
+        if (!peer_is_local(peer)) grant_note(grants, user_id, address);
+    } else if (may_be_granted(peer)) {
+        (void)grant_login(grants, user_id, address, GRANT_SOURCE_POP3); /* it logs what came of it */
+        grant_hold(grants, &peer->grant_hold, user_id, address);
+    } else {
+        grant_withhold(grants, user_id, address, GRANT_SOURCE_POP3);
     }
 }
 

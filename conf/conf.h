@@ -212,6 +212,17 @@ struct conf {
         char *policy_secret_file; /* one line; must not be readable by others */
     } hooks;
 
+    struct {             /* what mail programs are told */
+        char *name;      /* of the organization; empty: each domain's */
+        char *host;      /* of this server, as they reach it; default hostname */
+        char *imap_host; /* of another server that users fetch mail from; empty: none */
+        char *pop3_host;
+    } autoconfig;
+
+    struct { /* what check --dns asks for besides */
+        struct conf_list dkim_selectors;
+    } dns;
+
     struct { /* role users, needed only when started as root */
         char *session, *auth, *verifier, *keys, *queue, *mail, *resolver, *policy, *log, *pop3;
     } users;
@@ -232,6 +243,9 @@ struct conf *conf_read(const char *path, FILE *errors) MUST_USE;
 bool conf_run_directory(const char *path, char *out, size_t size) MUST_USE;
 
 void conf_free(struct conf *conf);
+
+/* The local domain of that name, in whatever spelling (capitals, UTF-8, trailing dot); NULL when there is none. */
+const struct conf_domain *conf_local_domain(const struct conf *conf, const char *name);
 
 /* The LMTP server of a value of delivery.local, as store/endpoint.h reads it; empty for Maildirs. */
 struct span conf_delivery_server(const char *delivery);

@@ -265,6 +265,19 @@ static void check_hooks(const struct check *check) {
         MISTAKE(check, &conf->hooks.group, "hooks.group: there is no hooks.users; name who may report, too");
 }
 
+/* RFC 6376 3.1: a selector is the beginning of a name of the DNS. */
+static void check_selectors(const struct check *check) {
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const struct conf_list *selectors = &check->conf->dns.dkim_selectors;
+    for (size_t i = 0; i < selectors->n; i++) {
+        size_t n = strlen(selectors->items[i]);
+        if (n == 0 || n > 63 || strspn(selectors->items[i], good) != n)
+            MISTAKE_ITEM(check, &selectors->items[i],
+                         "dns.dkim_selectors: \"%.80s\" is not what may stand before ._domainkey",
+                         selectors->items[i]);
+    }
+}
+
 /* The directory that it stands in is there; the file itself may come and go. */
 static void check_above(const struct check *check, char *const *field, const char *name) {
     struct stat status;
@@ -396,5 +409,6 @@ void conf_check(const struct conf *conf, const char *path, struct conf_mistakes 
     check_smarthost(&check);
     check_queue(&check);
     check_hooks(&check);
+    check_selectors(&check);
     check_users(&check);
 }

@@ -51,6 +51,10 @@ void conf_default_derive(struct conf *conf) {
         free(conf->local.domain);
         if (asprintf(&conf->local.domain, "%s", conf->local_domains[0].name) < 0) abort();
     }
+    if (!*conf->autoconfig.host && conf->hostname) {
+        free(conf->autoconfig.host);
+        conf->autoconfig.host = conf_copy(conf->hostname, strlen(conf->hostname));
+    }
     for (size_t i = 0; i < conf->n_listeners; i++)
         if (conf->listeners[i].role != CONF_LISTENER_MX && !conf_origin_find(conf, &conf->listeners[i].auth, false))
             conf->listeners[i].auth = true;

@@ -50,3 +50,13 @@ char *conf_domain_normal(const char *text, const char **why_out) {
     free(name);
     return NULL;
 }
+
+const struct conf_domain *conf_local_domain(const struct conf *conf, const char *name) {
+    const char *why;
+    const struct conf_domain *found = NULL;
+    char *normal = conf_domain_normal(name, &why);
+    for (size_t i = 0; normal && i < conf->n_local_domains; i++)
+        if (strcmp(conf->local_domains[i].name, normal) == 0) found = &conf->local_domains[i];
+    free(normal);
+    return found;
+}

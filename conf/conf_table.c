@@ -269,6 +269,18 @@ const struct conf_key conf_keys[] = {
     {"hooks.policy_secret_file", PATH, FIELD(conf, hooks.policy_secret_file),
      .doc = "file whose first line is the secret that Dovecot shows there, not readable by others"},
 
+    {"autoconfig.name", .kind = CONF_KIND_LOGIN, FIELD(conf, autoconfig.name),
+     .doc = "of the organization, as mail programs show it; empty: the domain"},
+    {"autoconfig.host", .kind = CONF_KIND_DOMAIN, FIELD(conf, autoconfig.host),
+     .doc = "the name by which mail programs reach this server; empty: hostname"},
+    {"autoconfig.imap_host", .kind = CONF_KIND_DOMAIN, FIELD(conf, autoconfig.imap_host),
+     .doc = "name of another server with the mail, by IMAP on port 993"},
+    {"autoconfig.pop3_host", .kind = CONF_KIND_DOMAIN, FIELD(conf, autoconfig.pop3_host),
+     .doc = "name of another server with the mail, by POP3 on port 995"},
+
+    {"dns.dkim_selectors", .kind = CONF_KIND_LOGIN, ITEMS(conf, dns.dkim_selectors.items),
+     .doc = "selectors by which our mail is signed, for check --dns"},
+
     {"users.session", USER, FIELD(conf, users.session), .standard = "_gatepost-session", .doc = "serves clients"},
     {"users.auth", USER, FIELD(conf, users.auth), .standard = "_gatepost-auth", .doc = "owns users and decides"},
     {"users.verifier", USER, FIELD(conf, users.verifier), .standard = "_gatepost-verifier",

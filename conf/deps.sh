@@ -17,6 +17,8 @@ build="$build libcrypt-dev nettle-dev"
 run='openssl passwd curl swaks libnet-ssleay-perl'
 # Units, real clients and servers, sanitizers, the second compiler, the intruder's and the transcripts' drivers.
 test='libcriterion-dev python3 gss-ntlmssp python3-gssapi gsasl msmtp mpop fetchmail getmail6 clang valgrind procps git git-email libmailtools-perl'
+# The browser in which pages are looked at.
+test="$test chromium fonts-dejavu-core"
 
 list="$build $run"
 only_list=no peers=no
@@ -75,7 +77,21 @@ fetch_peer() {
     for package in "$there"/*.deb; do dpkg-deb -x "$package" "$there" && rm -f "$package"; done
 }
 
+# Thunderbird's own reader of autoconfig files lies in one archive of its package; nothing else of it is wanted.
+fetch_thunderbird() {
+    there=$(dirname "$0")/../build/thunderbird
+    if [ -n "$(find "$there" /usr/share/thunderbird -name omni.ja 2>/dev/null)" ] || [ -e "$there/tried" ]; then return 0; fi
+    mkdir -p "$there" || return 0
+    if ! (cd "$there" && { apt-get -q download thunderbird || { apt update && apt-get -q download thunderbird; }; } &&
+        dpkg-deb --fsys-tarfile thunderbird_*.deb | tar -x ./usr/share/thunderbird/omni.ja) >"$log" 2>&1; then
+        echo "thunderbird could not be fetched; its tests will be skipped (rm -r build/thunderbird to try again): $(tail -1 "$log")" >&2
+        : >"$there/tried"
+    fi
+    rm -f "$there"/*.deb
+}
+
 fetch_peers() {
+    fetch_thunderbird
     peer_libraries=libsasl2-modules fetch_peer postfix /usr/lib/postfix/sbin/smtpd postfix
     peer_libraries='' fetch_peer dovecot /usr/lib/dovecot/pop3-login dovecot-core dovecot-lmtpd dovecot-pop3d dovecot-sqlite
     peer_libraries='' fetch_peer tcpserver /usr/bin/tcpserver ucspi-tcp

@@ -69,7 +69,8 @@ install_files() {
     for program in $programs; do install -m 755 "build/gatepost-$program" "$top/libexec/gatepost/"; done
     install -m 755 build/gatepost-pop3-login "$top/sbin/"
     install_names
-    install -m 644 conf/gatepost.8 conf/gatepost-sendmail.8 conf/gatepost-pop3-login.8 "$top/share/man/man8/"
+    install -m 644 conf/gatepost.8 conf/gatepost-sendmail.8 conf/gatepost-pop3-login.8 \
+        conf/gatepost-autoconfig.8 "$top/share/man/man8/"
     install -m 644 conf/gatepost.conf.5 "$top/share/man/man5/"
     install -m 644 conf/gatepost.conf "$etc/gatepost.conf.sample"
     [ -e "$etc/gatepost.conf" ] || install -m 644 conf/gatepost.conf "$etc/gatepost.conf"
@@ -98,6 +99,7 @@ uninstall_files() {
     remove_names
     rm -f "$top/sbin/gatepost" "$top/share/man/man8/gatepost.8" "$top/share/man/man8/gatepost-sendmail.8" \
         "$top/sbin/gatepost-pop3-login" "$top/share/man/man8/gatepost-pop3-login.8" \
+        "$top/share/man/man8/gatepost-autoconfig.8" \
         "$top/share/man/man5/gatepost.conf.5" \
         "$etc/gatepost.conf.sample"
     for program in $programs; do rm -f "$top/libexec/gatepost/gatepost-$program"; done

@@ -40,8 +40,12 @@ enum frame_type {
     CHILD_CERTIFICATES,     /* listener: [KEY_NAME_BYTES]* of its certificates' keys, in the setup's order; once,
                                before CHILD_READY */
     CHILD_VERDICTS,         /* keys, when it was started as a judge: for each pair u8 enum verdict of the certificate,
-                               u8 of the key, u64 not before, u64 not after (seconds since 1970); once, then it exits
-                               with 0 */
+                               u8 of the key, u64 not before, u64 not after (seconds since 1970), u8 self-signed,
+                               VERDICT_SPKI_BYTES of SHA-256 of the public key, text its DNS names (at most
+                               VERDICT_NAMES_BYTES, blanks between); once, then it exits with 0 */
+    CHILD_FINDING,          /* resolver, when it was started to check the DNS: u8 enum zone_level, text what, text
+                               name, text in words, text line of the zone (may be empty); any number */
+    CHILD_CHECKED,          /* empty: that was all; then it exits with 0 */
     CHILD_DIAL,             /* outbound: u32 request, text path: a connection to the Unix socket there, which the
                                configuration names for mail; answered by MASTER_DIALED */
 
@@ -232,6 +236,9 @@ enum auth_outcome {
     AUTH_TOO_MANY,               /* 421 4.7.0, then the connection is closed */
     AUTH_HELD                    /* 454 4.7.0: too many failures from the network */
 };
+
+/* Of what is said of a certificate. */
+enum { VERDICT_SPKI_BYTES = 32, VERDICT_NAMES_BYTES = 1024 };
 
 /* What a certificate or a key is found to be. */
 enum verdict {

@@ -95,6 +95,8 @@ hooks python3 tests/client/hooks.py
 mechanisms python3 tests/client/mechanisms.py
 faults python3 tests/client/faults.py
 grants python3 tests/client/grants.py
+autoconfig python3 tests/client/autoconfig.py
+check-dns python3 tests/client/check_dns.py
 session python3 tests/dialog/test_session_alone.py
 credentials python3 tests/client/credentials.py
 explain python3 tests/client/explain.py

@@ -154,3 +154,41 @@ int dns_addresses(struct dns *dns, struct span name,
     errno = EIO;
     return asked ? 0 : -1;
 }
+
+struct record_question {
+    void (*found)(void *context, enum resolve_outcome outcome, const struct dns_records *records);
+    void *context;
+};
+
+static void take_records(void *context, int error, struct ub_result *result) {
+    struct record_question question = *(struct record_question *)context;
+    struct dns_records records = {.n = 0};
+    bool answered = error == 0 && result && (result->rcode == 0 || result->rcode == 3);
+    for (; answered && result->havedata && records.n < DNS_RECORDS_MAX && result->data[records.n]; records.n++)
+        records.list[records.n] = span_of(result->data[records.n], (size_t)result->len[records.n]);
+    /* A name is an alias when its records are another's; case and the final dot are no difference. */
+    if (answered && result->canonname) {
+        struct span asked = span_text(result->qname), found = span_text(result->canonname);
+        if (asked.n && asked.p[asked.n - 1] == '.') asked.n--;
+        if (found.n && found.p[found.n - 1] == '.') found.n--;
+        records.alias = !span_equal_nocase(asked, found);
+    }
+    free(context);
+    question.found(question.context,
+                   !answered   ? RESOLVE_TEMPORARY
+                   : records.n ? RESOLVE_FOUND
+                               : RESOLVE_NOT_FOUND,
+                   &records);
+    ub_resolve_free(result);
+}
+
+int dns_records(struct dns *dns, const char *name, uint16_t type,
+                void (*found)(void *context, enum resolve_outcome outcome, const struct dns_records *records),
+                void *context) {
+    struct record_question *question = malloc(sizeof *question);
+    if (!question) return -1;
+    *question = (struct record_question){found, context};
+    if (ub_resolve_async(dns->context, name, type, CLASS_IN, question, take_records, NULL) == 0) return 0;
+    free(question);
+    return -1;
+}

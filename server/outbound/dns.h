@@ -5,7 +5,7 @@
 #include "store/frames.h"
 #include "store/netaddr.h"
 
-enum { DNS_ADDRESSES_MAX = 32, DNS_NAME_MAX = 255 };
+enum { DNS_ADDRESSES_MAX = 32, DNS_RECORDS_MAX = 32, DNS_NAME_MAX = 255 };
 
 struct dns;
 
@@ -25,5 +25,18 @@ void dns_work(struct dns *dns);
 int dns_addresses(struct dns *dns, struct span name,
                   void (*found)(void *context, enum resolve_outcome outcome, const struct netaddr *list, size_t n),
                   void *context) MUST_USE;
+
+/* Records of any type of a name, as libunbound has them: octets without compression. `alias`: a CNAME led to them. */
+struct dns_records {
+    struct span list[DNS_RECORDS_MAX];
+    size_t n;
+    bool alias;
+};
+
+/* Likewise; RESOLVE_NOT_FOUND also where the name has other records only. The octets live as long as the call of
+ * `found`. */
+int dns_records(struct dns *dns, const char *name, uint16_t type,
+                void (*found)(void *context, enum resolve_outcome outcome, const struct dns_records *records),
+                void *context) MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "server/outbound/dns.h"
 #include "server/outbound/hosts.h"
+#include "server/outbound/zone_probe.h"
 #include "store/clock.h"
 #include "store/log.h"
 #include "store/loop.h"
@@ -202,6 +203,7 @@ static int expire(void) {
 }
 
 int resolver_run(struct role_start *start, uint32_t missing) {
+    if (start->payload.n) return zone_probe_run(start);
     room.start = start;
     room.backlog.cap_bytes = BACKLOG_BYTES;
     room.control = (struct loop_watch){ROLE_CONTROL_FD, control_ready, NULL};

@@ -151,10 +151,11 @@ static void tell_faults(struct child *child) {
 /* What a role keeps for its life, and would lose if it came a second time: a new one closes the one before. */
 static void tell_lasting_descriptors(struct child *child) {
     const struct family *family = child->family;
+    bool oneshot = family->facts.judge || family->facts.zone;
     for (unsigned i = 0; i < 2; i++) {
         int fd = directories_open(family->conf, child->role, i);
-        /* The empty one is made with the first start; a judge has no right in any other. */
-        if (fd < 0 && i == 0 && family->facts.judge) fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* The empty one is made with the first start; who answers one question has no right in any other. */
+        if (fd < 0 && i == 0 && oneshot) fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) continue;
         tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_DIRECTORY, (uint8_t)i, fd);
         close(fd);

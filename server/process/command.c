@@ -22,6 +22,21 @@ static const struct command_option serve_options[] = {
 
 static const struct command_option check_options[] = {
     {"quiet", NULL, "only mistakes and warnings", false},
+    {"dns", NULL, "look into DNS and certificates instead, and print lines for the zone", false},
+    {"server", "ADDRESS:PORT", "with --dns: the name server to ask; else those of delivery.resolv_file", false},
+    {NULL, NULL, NULL, false},
+};
+
+static const struct command_option autoconfig_options[] = {
+    {"thunderbird", NULL, "the file that Thunderbird and others look for, config-v1.1.xml", false},
+    {"autodiscover", NULL, "the answer of Autodiscover that Outlook looks for", false},
+    {"mobileconfig", NULL, "a profile for Apple's Mail", false},
+    {"srv", NULL, "lines of the domain's zone", false},
+    {"page", NULL, "a page in HTML for people, with Outlook's dialogs", false},
+    {"user", "ADDRESS", "for this user; else for whoever reads it", false},
+    {"domain", "DOMAIN", "a local domain; else the user's, or the first", false},
+    {"log-on-using", "NAME", "another name for sending: see user login add", false},
+    {"pop-first", NULL, "send without login after fetching; needs grant.enabled", false},
     {NULL, NULL, NULL, false},
 };
 
@@ -155,7 +170,8 @@ static const struct command commands[] = {
     {.name = "serve", .help = "Run the server in the foreground", .options = serve_options, .run = command_run_serve,
      .more = "SIGHUP reads configuration and certificates again, SIGTERM lets sessions finish.\n"},
     {.name = "check", .help = "Validate the configuration and print it as it takes effect", .options = check_options,
-     .run = command_run_check},
+     .json = true, .run = command_run_check,
+     .more = "With --dns: MX, PTR, SPF, DKIM, DMARC, SRV, certificates. Exit code 1 when one of them is wrong.\n"},
     {.name = "explain", .help = "Say which rule would answer this client, sender and recipient, and why",
      .options = explain_options, .asks = ROLE_AUTH, .json = true, .run = command_run_ask,
      .more = "A running server answers as it would decide now, else stored users and configuration do.\n"},
@@ -285,6 +301,10 @@ static const struct command commands[] = {
     {.name = "queue export", .help = "Write messages to a directory: ID.eml, and ID.json, what queue show says",
      .operands = {{.name = "id", .optional = true}}, .options = export_options, .more = FILTER_HELP,
      .asks = ROLE_QUEUE, .json = true, .lines = true, .run = command_run_export},
+
+    {.name = "autoconfig", .help = "Print what mail programs are to be set to, in one of five forms",
+     .options = autoconfig_options, .run = command_run_autoconfig,
+     .more = "One of the first five options says which. See gatepost-autoconfig(8).\n"},
 
     {.name = "sendmail", .help = "Send the message on standard input, as cron, PHP and scripts call sendmail",
      .run = command_run_sendmail, .more = "Takes the options of sendmail, see gatepost-sendmail(8).\n"},

@@ -27,6 +27,9 @@ int command_run_cat(const struct command_line *line);
 /* queue export: a file for each message, and one with what is known of it. */
 int command_run_export(const struct command_line *line);
 
+/* autoconfig: settings for mail programs, in the form that one of the options names. */
+int command_run_autoconfig(const struct command_line *line);
+
 int command_run_status(const struct command_line *line);
 
 /* In the table for its help: command_main hands sendmail its own arguments. */

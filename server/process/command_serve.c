@@ -3,6 +3,7 @@
  * mistake. */
 #include "conf/conf.h"
 #include "server/process/command_ask.h"
+#include "server/process/command_dns.h"
 #include "server/process/command_run.h"
 #include "server/process/judge.h"
 #include "server/process/master.h"
@@ -49,26 +50,31 @@ static void warn_postmaster(const struct conf *conf) {
     stand_alone_end(fd);
 }
 
-/* What serve would refuse to start with, or warn of. */
-static int check_certificates(const struct conf *conf, const char *path) {
+/* What serve would refuse to start with, or warn of; then, where it was asked for, the DNS. */
+static int check_all(const struct command_line *line, struct conf *conf) {
     struct material material;
-    if (material_read(&material, conf, 1, stderr) != 0) return -1;
-    int result = judge_material(conf, path, &material, stderr, stderr);
+    int code = CONTROL_FAILED;
+    bool dns = command_value(line, "dns");
+    if (material_read(&material, conf, 1, stderr) != 0) return CONTROL_FAILED;
+    bool good = judge_material(conf, line->config, &material, stderr, stderr) == 0;
+    if (good && !dns && !command_value(line, "quiet")) conf_print(conf, stdout);
+    fflush(stdout);
+    if (good) conf_warn(conf, line->config, stderr);
+    if (good) code = dns ? command_check_dns(line, conf, &material) : CONTROL_OK;
+    if (good && !dns) warn_postmaster(conf);
     material_close(&material);
-    return result;
+    return code;
 }
 
 int command_run_check(const struct command_line *line) {
+    bool dns = command_value(line, "dns");
+    if (!dns && (line->json || command_value(line, "server"))) {
+        fputs("gatepost: --json and --server go with check --dns\n", stderr);
+        return CONTROL_USAGE;
+    }
     struct conf *conf = conf_read(line->config, stderr);
     if (!conf) return CONTROL_FAILED;
-    if (check_certificates(conf, line->config) != 0) {
-        conf_free(conf);
-        return CONTROL_FAILED;
-    }
-    if (!command_value(line, "quiet")) conf_print(conf, stdout);
-    fflush(stdout);
-    conf_warn(conf, line->config, stderr);
-    warn_postmaster(conf);
+    int code = check_all(line, conf);
     conf_free(conf);
-    return CONTROL_OK;
+    return code;
 }

@@ -3,62 +3,43 @@
  * certificate or a key itself, waits longer than JUDGE_MS. */
 #include "server/process/judge.h"
 
-#include "server/process/child.h"
+#include "server/process/oneshot.h"
 #include "store/clock.h"
-#include "store/log.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { JUDGE_MS = 10000, TEXT_MAX = 8192 };
 
-/* The frame with the verdicts; false when the process ended without, or took too long. */
-static bool hear(int channel, uint8_t *storage, struct frame *frame) {
-    uint64_t end_ms = clock_ms() + JUDGE_MS;
-    for (uint64_t now; (now = clock_ms()) < end_ms;) {
-        struct pollfd wait = {channel, POLLIN, 0};
-        if (poll(&wait, 1, (int)(end_ms - now)) <= 0) continue;
-        enum frame_status status = frame_receive(channel, storage, false, frame);
-        if (status == FRAME_NONE) continue;
-        return status == FRAME_RECEIVED && frame->type == CHILD_VERDICTS;
+struct hearing {
+    const struct material *material;
+    struct judge_certificate *out;
+    bool whole;
+};
+
+static bool take(void *context, const struct frame *frame) {
+    struct hearing *hearing = context;
+    struct wire w = wire_over(frame->body);
+    if (frame->type != CHILD_VERDICTS) return false;
+    for (size_t i = 0; i < hearing->material->n; i++) {
+        struct judge_certificate *one = &hearing->out[i];
+        one->certificate = wire_get_u8(&w);
+        one->key = wire_get_u8(&w);
+        one->not_before = wire_get_u64(&w);
+        one->not_after = wire_get_u64(&w);
+        one->self_signed = wire_get_u8(&w);
+        wire_get_bytes(&w, one->spki, sizeof one->spki);
+        wire_get_text(&w, one->names, sizeof one->names);
     }
+    hearing->whole = wire_end(&w);
     return false;
 }
 
-/* Its log has no reader: what matters is said here. */
-static bool ask(const struct conf *conf, const struct material *material, uint8_t *storage, struct frame *frame) {
-    uint32_t uid, gid;
-    const char *name;
-    bool heard = false;
-    struct family *family = calloc(1, sizeof *family);
-    if (!family) abort();
-    family->conf = conf;
-    family->fresh = *material;
-    family->auth_control = family->queue_control = family->submit = family->faults = -1;
-    family->facts.judge = true;
-    /* Before installation there are no users; its other walls stand all the same. */
-    family->facts.as_root = geteuid() == 0 && setup_user(conf, ROLE_KEYS, &uid, &gid, &name) == 0;
-    if (frame_pair(family->log_fds, true) == 0) {
-        int log = log_use(family->log_fds[1]);
-        struct child *child = child_add(family, ROLE_KEYS, 0);
-        if (child && child_spawn(child) == 0) {
-            child_begin(child);
-            heard = hear(child->watch.fd, storage, frame);
-        }
-        if (child && child->pid) {
-            kill(child->pid, SIGKILL);
-            (void)waitpid(child->pid, NULL, 0);
-            child_gone(child);
-        }
-        log_use(log);
-        for (int i = 0; i < 2; i++) close(family->log_fds[i]);
-    }
-    free(family);
-    return heard;
+bool judge_certificates(const struct conf *conf, const struct material *material, struct judge_certificate *out) {
+    struct hearing hearing = {material, out, false};
+    struct oneshot question = {.role = ROLE_KEYS, .material = material, .ms = JUDGE_MS, .take = take};
+    question.context = &hearing;
+    return oneshot_run(conf, &question) && hearing.whole;
 }
 
 static const char *words(unsigned verdict) {
@@ -107,19 +88,16 @@ static void say_times(const struct conf *conf, const char *path, char *const *fi
 
 int judge_material(const struct conf *conf, const char *path, const struct material *material, FILE *errors,
                    FILE *warnings) {
-    static uint8_t storage[FRAME_MAX];
-    struct frame frame;
     int result = 0;
     if (material->n == 0) return 0;
-    if (child_programs()[0] == 0 || !ask(conf, material, storage, &frame)) {
+    struct judge_certificate *found = calloc(material->n, sizeof *found);
+    if (!found) abort();
+    bool heard = judge_certificates(conf, material, found);
+    if (!heard)
         fprintf(warnings, "gatepost: the certificates could not be looked into: gatepost-keys gave no answer\n");
-        return 0;
-    }
-    struct wire w = wire_over(frame.body);
-    for (size_t i = 0; i < material->n; i++) {
+    for (size_t i = 0; heard && i < material->n; i++) {
         const struct conf_certificate *pair = &conf->certificates[i];
-        unsigned certificate = wire_get_u8(&w), key = wire_get_u8(&w);
-        uint64_t not_before = wire_get_u64(&w), not_after = wire_get_u64(&w);
+        unsigned certificate = found[i].certificate, key = found[i].key;
         if (certificate != VERDICT_GOOD)
             say(conf, path, &pair->certificate_file, "certificate_file",
                 words(certificate) ? words(certificate) : "is not a PEM certificate", errors);
@@ -127,8 +105,9 @@ int judge_material(const struct conf *conf, const char *path, const struct mater
             say(conf, path, &pair->key_file, "key_file", words(key) ? words(key) : "is not a PEM private key",
                 errors);
         if (certificate == VERDICT_GOOD)
-            say_times(conf, path, &pair->certificate_file, not_before, not_after, warnings);
+            say_times(conf, path, &pair->certificate_file, found[i].not_before, found[i].not_after, warnings);
         if (certificate != VERDICT_GOOD || key != VERDICT_GOOD) result = -1;
     }
+    free(found);
     return result;
 }

@@ -289,6 +289,9 @@ static int put_payload(const struct conf *conf, const struct setup_facts *facts,
         keys_setup_put(b,
                        &(struct keys_setup){facts->material->generation, (uint32_t)facts->material->n, facts->judge});
         return 0;
+    case ROLE_RESOLVER:
+        if (facts->zone) zone_setup_put(b, facts->zone);
+        return 0;
     case ROLE_DELIVERY:
         return put_delivery(conf, b);
     case ROLE_LOG:

@@ -5,6 +5,7 @@
 
 #include "auth/auth_setup.h"
 #include "conf/conf.h"
+#include "server/lab/zone.h"
 #include "server/process/material.h"
 #include "store/role.h"
 
@@ -15,6 +16,7 @@ struct setup_facts {
     bool as_root;                       /* the server was started as root: role users and empty root */
     bool stand_alone;                   /* auth or queue for one command, without a server */
     bool judge;                         /* keys: only says what certificates and keys are worth */
+    const struct zone_setup *zone;      /* resolver: checks the DNS by this, and ends; NULL: it serves */
     const struct material *material;    /* of listener and keys; NULL: none */
     struct verifier_keys verifier_keys; /* drawn at each start */
     bool log_json;                      /* --json-log */

@@ -242,7 +242,7 @@ def _():
     equal((user["login"], user["enabled"], user["suspended"], user["spa"]), (login, True, None, False), "the user")
     equal((user["alias"], user["sender"]), (["e1@example.test", "e2@example.test"], "sales@elsewhere.example"), "addresses")
     told = [(c["credential"], c["name"], c["scope"], c["hash"], c["scram"], c["spa"]) for c in credentials]
-    equal(told, [("mailbox", "", "all", "ARGON2ID", True, False), ("login", "ernas-box", "all", "ARGON2ID", True, False),
+    equal(told, [("mailbox", "", "all", "ARGON2ID", True, False), ("login", "ernas-box", "smtp", "ARGON2ID", True, False),
                  ("app", "phone", "smtp", "app", True, False)], "credentials")
     text = one.command("user", "show", login).stdout
     for pattern in (r"(?m)^suspended +-$", r"(?m)^credential +mailbox$", r"(?m)^name +phone$", r"(?m)^expires +-$"):

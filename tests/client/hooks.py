@@ -312,7 +312,7 @@ def refusals():
     equal(len(server().grants()), before, "grants")
 
 
-def connect():
+def connect(one=None):
     """A connection to the login socket, as the reporter."""
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     peer.settimeout(60)
@@ -320,15 +320,15 @@ def connect():
     if root:
         os.seteuid(pwd.getpwnam(REPORTER).pw_uid)
     try:
-        peer.connect(server().login_socket)
+        peer.connect((one or server()).login_socket)
     finally:
         if root:
             os.seteuid(0)
     return peer
 
 
-def tell(record):
-    with contextlib.closing(connect()) as peer:
+def tell(record, one=None):
+    with contextlib.closing(connect(one)) as peer:
         peer.send(record)
         return peer.recv(4096)
 
@@ -352,6 +352,18 @@ def garbage():
     equal(server().grants(), before, "grants")
     equal(tell(good), b"ok", "answer to the record without a fault")
     equal(server().pids("auth"), auth, "the auth process")
+
+
+@case("refused reports are counted in the log, not all of them told one by one")
+def flood():
+    with Gatepost("flood", {"hooks": {"policy": []}}) as one:
+        began = time.monotonic()
+        for _ in range(100):
+            tell(b"x", one)
+        eventually(lambda: tell(b"x", one) and re.search("event=report-refused .*count=", one.log()), "a count of what was left out")
+        told = len(re.findall("event=report-refused .*malformed", one.log()))
+        most = 10 * (time.monotonic() - began + 2)
+        expect(told <= most, "%d lines where %d may be" % (told, most))
 
 
 @case("silent peers at the login socket keep nobody waiting")

@@ -414,6 +414,12 @@ def scopes():
     wire = server().dial("submissions")
     wire.ehlo()
     equal(wire.auth(login, secret).code, 535, "an app password for POP3 by SMTP")
+    name = "scanner-" + marker()[:8]
+    server().command("user", "login", "add", login, name, "--password-stdin", stdin="the scanner's own\n")
+    equal(wire.auth(name, "the scanner's own").code, 235, "a separate name by SMTP")
+    line = Line()
+    line.ask("USER " + name, "+OK")
+    line.ask("PASS the scanner's own", "-ERR [AUTH]")  # which opens no mailbox
     with Server("pop3 throttle", pop3=True, config={"throttle": {"network_failures": 6, "account_failures": 1000}}) as one:
         for i in range(6):
             wire = one.dial("submissions")
@@ -565,6 +571,46 @@ def granted_and_revoked():
         time.sleep(2)  # the session stays open; what was taken away is not made anew by that
         equal(wants_to_send(one, **here), (550, "relay-denied"), "after the owner took it away")
         line.ask("QUIT", "+OK")
+
+
+@case("a password for fetching alone makes no grant, and keeps none")
+def fetches_alone():
+    with Server("pop3 grants scope", pop3=True, config={
+            "grant": {"enabled": True, "networks": ["127.0.0.0/8"]},
+            "local_domains": [{"name": "example.test", "sender_needs_auth": False}]}) as one:
+        here = {"host": "127.0.0.1", "source": "127.0.4.4"}
+        for scope, fetches in (("pop3", 550), (None, 250)):
+            words = one.command("user", "app-password", "add", "alice@example.test", "--name", "the %s one" % scope,
+                                *(["--scope", scope] if scope else []))
+            line = Line(to=one, source=here["source"])
+            line.ask("USER alice", "+OK")
+            line.ask("PASS " + words.stdout.split()[-1], "+OK")
+            equal(wants_to_send(one, **here)[0], fetches, "with an app password of scope %s" % scope)
+            line.ask("QUIT", "+OK")
+        one.log_has("event=grant-refused.*alice@example.test.*fetching mail alone")
+
+
+@case("who is suspended for sending too much gets no mailbox, and no grant")
+def suspended():
+    with Server("pop3 suspended", pop3=True, config={
+            "quota": {"messages_per_hour": 1, "suspend_after": 1}, "postmaster": "bob@example.test",
+            "grant": {"enabled": True, "networks": ["127.0.0.0/8"]}}) as one:
+        wire = one.dial("submissions")
+        wire.ehlo()
+        wire.auth("alice@example.test", Server.password)
+        for _ in range(4):
+            if (wire.ask("MAIL FROM:<alice@example.test>")).rule == "account-suspended":
+                break
+            wire.ask("RCPT TO:<friend@elsewhere.example>")
+            wire.ask("DATA")
+            wire.ask("Subject: x\r\n\r\nx\r\n.")
+        line = Line(to=one, source="127.0.4.5")
+        line.ask("USER alice", "+OK")
+        line.ask("PASS " + Server.password, "-ERR [SYS/PERM]")
+        line.closed()
+        one.log_has("event=grant-refused.*alice@example.test.*suspended")
+        one.command("user", "enable", "alice@example.test")
+        Line(to=one, login="alice").ask("STAT", "+OK")
 
 
 if __name__ == "__main__":

@@ -183,6 +183,24 @@ Test(auth_grant, an_open_transaction_dies_with_it) {
     cr_expect_eq(sends(RELAY_ROLE_SUBMISSION, HERE, ALICE), REASON_AUTH_REQUIRED);
 }
 
+Test(auth_grant, over_between_mail_and_recipient) {
+    struct auth_mail mail = {0};
+    auth_fixture_stop(&fixture);
+    fixture.setup.grant.lifetime_ms = 300;
+    auth_fixture_start(&fixture);
+    int session = from(RELAY_ROLE_SUBMISSION, HERE);
+    for (int i = 0; i < 100 && mail.reason != REASON_SENDER_ACCEPTED;
+         i++) { /* on a busy machine it may be too late */
+        cr_assert_eq(ask("grant add", "alice@example.test", HERE), CONTROL_OK, "%s", text);
+        mail = auth_fixture_mail(session, ALICE);
+    }
+    cr_assert_eq(mail.reason, REASON_SENDER_ACCEPTED);
+    usleep(400000);
+    cr_expect_eq(auth_fixture_rcpt(session, FOREIGN, NULL), REASON_AUTH_REQUIRED);
+    cr_expect_eq(auth_fixture_rcpt(session, "<bob@example.test>", NULL), REASON_AUTH_REQUIRED);
+    close(session);
+}
+
 Test(auth_grant, budget) {
     int session = from(RELAY_ROLE_SUBMISSION, HERE);
     cr_assert_eq(ask("grant add", "alice@example.test", HERE), CONTROL_OK);

@@ -54,6 +54,15 @@ static const struct bad words[] = {
     {"log = { to = \"syslog\";\n  to = \"stderr\"; };\n", 0, "t.conf:2: \"to\" is set twice, first at t.conf:1\n"},
 };
 
+static const struct bad names_told[] = {
+    {"dns = { dkim_selectors = [ \"20260601\",\n \"a b\" ]; };", 0,
+     "t.conf:2: dns.dkim_selectors: \"a b\" is not what may stand before ._domainkey\n"},
+    {"dns = { dkim_selectors = [ \"a'; DROP\" ]; };", 0,
+     "t.conf:1: dns.dkim_selectors: \"a'; DROP\" is not what may stand before ._domainkey\n"},
+    {"autoconfig = { host = \"192.0.2.1\"; };", 0,
+     "t.conf:1: autoconfig.host: \"192.0.2.1\" is not a domain name; it looks like an address\n"},
+};
+
 static const struct bad hooks[] = {
     {"hooks = { policy = [ \"127.0.0.1:8025\" ]; };", 0,
      "t.conf:1: hooks.policy: there is no hooks.policy_secret_file, so that any user of this host could report "
@@ -385,6 +394,10 @@ static const struct bad others[] = {
 
 Test(conf_bad, words) {
     EXPECT_ALL(words);
+}
+
+Test(conf_bad, names_that_programs_are_told) {
+    EXPECT_ALL(names_told);
 }
 
 Test(conf_bad, hooks_of_other_servers) {

@@ -82,12 +82,16 @@ Test(credential, mailbox) {
 }
 
 Test(credential, apps) {
+    enum credential_scope scope;
     struct credential_secret mailbox = secret("m");
     cr_expect_eq(add_app(alice, "phone", CREDENTIAL_SMTP, 0, "p"), ACCOUNT_CHANGED);
     cr_expect_eq(add_app(alice, "phone", CREDENTIAL_ANY, 0, "q"), ACCOUNT_EXISTS);
     cr_expect_eq(add_app(bob, "phone", CREDENTIAL_ANY, 0, "b"), ACCOUNT_CHANGED, "names are each user's own");
     cr_expect_eq(add_app(999, "phone", CREDENTIAL_ANY, 0, "x"), ACCOUNT_MISSING);
     cr_expect_eq(add_app(alice, "tablet", CREDENTIAL_POP3, 0, "t"), ACCOUNT_CHANGED);
+    cr_expect_eq(credential_scope_of(db, database_last_id(db), &scope), ACCOUNT_FOUND);
+    cr_expect_eq(scope, CREDENTIAL_POP3);
+    cr_expect_eq(credential_scope_of(db, 999, &scope), ACCOUNT_NONE);
     cr_expect_eq(add_app(alice, "visitor", CREDENTIAL_ANY, 5000, "v"), ACCOUNT_CHANGED);
     cr_expect_eq(credential_set_mailbox(db, alice, &mailbox), ACCOUNT_CHANGED);
     cr_expect_str_eq(hashes(alice, CREDENTIAL_SMTP, 4000), "m p v ");
@@ -144,6 +148,9 @@ Test(credential, logins) {
     cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_SMTP, 1, &user, found, &n_found), ACCOUNT_FOUND);
     cr_expect(user == alice && n_found == 1 && found[0].kind == CREDENTIAL_LOGIN);
     cr_expect_str_eq(found[0].hash, "one");
+    cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_POP3, 1, &user, found, &n_found), ACCOUNT_FOUND);
+    cr_expect(user == alice && n_found == 0, "it is for sending alone");
+    cr_expect_eq(credential_of_login(db, SPAN("mailer"), CREDENTIAL_SMTP, 1, &user, found, &n_found), ACCOUNT_FOUND);
     int64_t before = found[0].id;
     cr_expect_str_eq(hashes(alice, CREDENTIAL_SMTP, 1), "", "it does not open the user's own name");
     cr_expect_eq(credential_set_login(db, alice, SPAN("mailer"), &two), ACCOUNT_CHANGED, "another password");
@@ -224,7 +231,7 @@ Test(credential, list) {
     text[b.n] = 0;
     cr_expect_str_eq(text,
                      "alice@example.test mailbox   one 11 0 1\nalice@example.test app z smtp z 00 9000 1\n"
-                     "bob@example.test login w  two 00 0 1\n",
+                     "bob@example.test login w smtp two 00 0 1\n",
                      "%s", text);
     buf_clear(&b);
     cr_expect_eq(credential_list(db, alice, gather, &b), ACCOUNT_FOUND);

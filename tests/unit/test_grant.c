@@ -6,6 +6,7 @@
 #include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 enum { MINUTE = 60000, LIFETIME = 15 * MINUTE, DAY = 24 * 60 * MINUTE };
 
@@ -272,6 +273,26 @@ Test(grant, limits_change) {
     cr_expect(!is_granted(alice, "192.0.2.7"), "switched off, it has ended");
 }
 
+Test(grant, addresses_that_count_change) {
+    networks[0] = net("10.0.0.0/8");
+    limits.n_networks = 1;
+    cr_expect_eq(login(alice, "10.1.2.3"), GRANT_MADE);
+    cr_expect_eq(login(alice, "192.0.2.7"), GRANT_MADE);
+    cr_expect_eq(login(bob, "2001:db8::7"), GRANT_MADE);
+    int64_t inside = find("10.1.2.3").id, by_ipv6 = find("2001:db8::7").id;
+    cr_assert_eq(grant_limit(&grants), 0);
+    cr_expect_eq(n_ended, 0);
+    limits.n_networks = 0;
+    cr_assert_eq(grant_limit(&grants), 0);
+    cr_expect(n_ended == 1 && ended[0] == inside, "what rests on it ends too");
+    limits.n_networks = 1;
+    cr_expect_eq(find("10.1.2.3").id, 0, "listed again, it does not come back");
+    limits.ipv6_bits = 64;
+    cr_assert_eq(grant_limit(&grants), 0);
+    cr_expect(n_ended == 2 && ended[1] == by_ipv6, "one address is another thing now");
+    cr_expect(is_granted(alice, "192.0.2.7"));
+}
+
 /* ---- ends */
 
 Test(grant, ends_with_a_password) {
@@ -324,6 +345,13 @@ Test(grant, ends_with_the_user) {
     cr_expect(!is_granted(bob, "192.0.2.9"));
     cr_expect_eq(n_ended, 3);
     cr_expect_eq(login(bob, "192.0.2.9"), GRANT_USER_REFUSED);
+    /* Whom another server lets in needs no password here. */
+    int64_t carol = add_user("carol@example.test");
+    cr_assert_eq(credential_remove(db, carol, CREDENTIAL_MAILBOX, SPAN("")), ACCOUNT_CHANGED);
+    cr_expect_eq(login(carol, "192.0.2.9"), GRANT_MADE, "bob, who is gone, shares nothing");
+    cr_assert_eq(account_remove(db, SPAN("carol@example.test")), ACCOUNT_CHANGED);
+    cr_expect(!is_granted(carol, "192.0.2.9"));
+    cr_expect_eq(n_ended, 4);
 }
 
 Test(grant, is_revoked) {
@@ -364,6 +392,7 @@ Test(grant, logins_by_auth_count) {
     cr_expect(is_granted(alice, "192.0.2.7"));
     grant_note(&grants, bob, &address);
     cr_expect(!is_granted(alice, "192.0.2.7"));
+    cr_expect_eq(n_ended, 1, "what rests on it ends too");
     cr_expect_eq(login(alice, "192.0.2.7"), GRANT_ADDRESS_SHARED);
     /* It is noted seldom, but in time. */
     for (uint64_t passed = 0; passed < 2 * (uint64_t)DAY; passed += 10 * MINUTE) {
@@ -371,6 +400,15 @@ Test(grant, logins_by_auth_count) {
         cr_expect_eq(login(alice, "192.0.2.7"), GRANT_ADDRESS_SHARED);
         pass_ms(10 * MINUTE);
     }
+}
+
+Test(grant, a_login_by_auth_counts_from_about_when_it_was) {
+    struct netaddr address = at("192.0.2.7");
+    grant_note(&grants, bob, &address);
+    pass_ms(DAY - 60 * MINUTE);
+    grant_note(&grants, bob, &address);
+    pass_ms(120 * MINUTE);
+    cr_expect_eq(login(alice, "192.0.2.7"), GRANT_ADDRESS_SHARED, "two hours after bob's");
 }
 
 Test(grant, so_many_users_may_share_an_address) {
@@ -389,6 +427,21 @@ Test(grant, so_many_users_may_share_an_address) {
     limits.users_per_address = 2;
     cr_expect_eq(login(add_user("carol@example.test"), "192.0.2.7"), GRANT_ADDRESS_SHARED);
     cr_expect_eq(n_ended, 2);
+}
+
+/* More than are looked at: none of them is. */
+Test(grant, more_users_than_there_are_candidates) {
+    struct grant found[GRANT_CANDIDATES];
+    struct netaddr address = at("192.0.2.7");
+    size_t n;
+    limits.users_per_address = GRANT_CANDIDATES + 1;
+    for (int i = 0; i <= GRANT_CANDIDATES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "user%d@example.test", i);
+        cr_expect_eq(login(add_user(name), "192.0.2.7"), GRANT_MADE);
+        cr_assert_eq(grant_find(&grants, &address, found, &n), ACCOUNT_FOUND);
+        cr_expect_eq(n, i < GRANT_CANDIDATES ? (size_t)i + 1 : 0);
+    }
 }
 
 /* ---- budget */
@@ -442,6 +495,20 @@ Test(grant, is_held) {
     cr_expect_eq(find("192.0.2.7").id, id);
     pass_by_rounds(LIFETIME);
     cr_expect_eq(find("192.0.2.7").id, 0);
+}
+
+Test(grant, is_held_when_the_lifetime_becomes_shorter) {
+    struct netaddr address = at("192.0.2.7");
+    struct grant_hold hold = {0};
+    cr_expect_eq(login(alice, "192.0.2.7"), GRANT_MADE);
+    int64_t id = find("192.0.2.7").id;
+    grant_hold(&grants, &hold, alice, &address);
+    limits.lifetime_ms = MINUTE;
+    cr_assert_eq(grant_limit(&grants), 0);
+    pass_by_rounds(5 * MINUTE);
+    cr_expect_eq(find("192.0.2.7").id, id);
+    cr_expect_leq(find("192.0.2.7").left_ms, MINUTE);
+    grant_release(&grants, &hold);
 }
 
 Test(grant, is_held_for_twelve_hours_at_most) {

@@ -5,7 +5,8 @@
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -95,4 +96,41 @@ Test(test_keys_judge, times) {
     cr_expect(worth.not_before <= now - 400 * 86400 && worth.not_before > now - 400 * 86400 - 60);
     close(certificate), close(key);
     EVP_PKEY_free(ec), X509_free(x);
+}
+
+/* subjectAltName of "DNS:..." */
+static X509 *make_named(EVP_PKEY *key, const char *names) {
+    X509 *x = make_certificate(key, EVP_sha256(), "mx.example.test", 0, 1000);
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, names);
+    cr_assert(extension && X509_add_ext(x, extension, -1) == 1 && X509_sign(x, key, EVP_sha256()) > 0);
+    X509_EXTENSION_free(extension);
+    return x;
+}
+
+Test(test_keys_judge, names_and_public_key) {
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    char many[9000] = "DNS:first.test";
+    for (size_t i = 0, n = strlen(many); i < 200; i++)
+        n += (size_t)snprintf(many + n, sizeof many - n, ",DNS:name-%zu.example.test", i);
+    X509 *named = make_named(key, "DNS:MX.example.test,IP:192.0.2.1,email:a@b.test,DNS:*.example.test,DNS:a b");
+    X509 *crowded = make_named(key, many);
+    X509 *bare = make_certificate(key, EVP_sha256(), "authority.example", 0, 1000);
+    uint8_t *der = NULL, digest[32];
+    int n = i2d_PUBKEY(key, &der);
+    cr_assert(n > 0 && EVP_Digest(der, (size_t)n, digest, NULL, EVP_sha256(), NULL) == 1);
+    struct keys_worth worth = keys_worth(CERTIFICATE(named), KEY(key));
+    cr_expect_str_eq(worth.names, "mx.example.test *.example.test");
+    cr_expect(worth.self_signed == 1 && memcmp(worth.spki, digest, sizeof digest) == 0);
+    worth = keys_worth(CERTIFICATE(crowded), KEY(key));
+    cr_expect(strncmp(worth.names, "first.test name-0.example.test ", 31) == 0 && strlen(worth.names) > 900);
+    worth = keys_worth(CERTIFICATE(bare), KEY(key));
+    cr_expect_str_eq(worth.names, "");
+    cr_expect_eq(worth.self_signed, 0);
+    worth = keys_worth(TEXT("not PEM\n"), KEY(key));
+    cr_expect_str_eq(worth.names, "");
+    OPENSSL_free(der);
+    X509_free(named), X509_free(crowded), X509_free(bare);
+    EVP_PKEY_free(key);
 }
