@@ -8,6 +8,7 @@
 #   make fuzz       each fuzzer for FUZZ_SECONDS (20), with clang
 #   make bench      our side of the measurements
 #   make deps       the packages to build and run with; make deps-test: those of the tests too
+#   make FAULTS=1   in build/faults, with gatepost serve --faults FILE: goes wrong as a script says, for tests of clients
 #   make install    into PREFIX (/usr/local), DESTDIR in front of it; make uninstall takes it away
 #   make clean
 
@@ -36,8 +37,16 @@ LINK_SESSION = $(LINK)
 LINK_ALONE = $(LINK)
 endif
 
+# FAULTS=1: sessions that go wrong as a script says (gatepost-faults.5). Without it nothing of that is in the programs.
+LAB_FAULTS := $(wildcard server/lab/fault*.c) server/process/faults.c
+ifeq ($(FAULTS),1)
+BUILD    := $(if $(filter 1,$(SANITIZE)),build/sanitize-faults,build/faults)
+VARIANT  += -DGATEPOST_FAULTS
+LAB_FAULTS :=
+endif
+
 MAINS    := $(wildcard server/process/main*.c)
-SOURCES  := $(filter-out $(MAINS),$(wildcard store/*.c auth/*.c conf/*.c server/*/*.c))
+SOURCES  := $(filter-out $(MAINS) $(LAB_FAULTS),$(wildcard store/*.c auth/*.c conf/*.c server/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY  := $(BUILD)/libgatepost.a
 
@@ -58,10 +67,12 @@ ALL_LIBS      := -lconfig -lseccomp -lsodium -lidn2 -lunistring -lsqlite3 -lssl 
 GATEPOST := $(if $(filter build,$(BUILD)),gatepost,$(BUILD)/gatepost)
 BINARIES := $(GATEPOST) $(PROGRAMS:%=$(BUILD)/gatepost-%) $(BUILD)/gatepost-pop3-login
 
-UNIT_MAINS   := $(wildcard tests/unit/test_*.c)
-UNIT_HELPERS := $(filter-out $(UNIT_MAINS),$(wildcard tests/unit/*.c))
+UNIT_MAINS   := $(filter-out $(if $(LAB_FAULTS),tests/unit/test_fault_%.c),$(wildcard tests/unit/test_*.c))
+UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_LIBRARY := $(BUILD)/libunit.a
 UNITS        := $(UNIT_MAINS:tests/unit/%.c=$(BUILD)/tests/unit/%)
+
+FAULT_UNITS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_fault_*.c))
 
 INTRUDER     := $(wildcard tests/intruder/*.c)
 
@@ -71,7 +82,7 @@ FAULT_WRAP   := clock_ms clock_wall_ms getrandom randombytes_buf getpid frame_se
 
 FUZZERS      := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
+.PHONY: all faults deps deps-test run test check fuzz fuzzers doors bench install uninstall clean units
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -112,6 +123,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIBRARY) $(LIBRARY)
 
 units: $(UNITS) $(BUILD)/tests/intruder/gatepost-session $(BUILD)/tests/fault/fault $(BUILD)/tests/bench/fill_queue
 
+# With FAULTS=1: what tests/client/faults.py needs.
+faults: all $(FAULT_UNITS)
+
 # A session that was taken over, in the place of the real one: tests/intruder/run.py.
 $(BUILD)/tests/intruder/gatepost-session: $(INTRUDER:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(LINK) -o $@ $^
@@ -135,6 +149,7 @@ run: deps
 
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 all units doors
+	@$(MAKE) --no-print-directory -s -j2 FAULTS=1 faults
 	@sh tests/run.sh
 
 check: deps-test
@@ -174,7 +189,7 @@ uninstall:
 
 clean:
 	rm -rf gatepost build/*.o build/*.a build/gatepost-* build/store build/auth build/conf build/server build/tests \
-		build/sanitize build/clang build/fuzz
+		build/sanitize build/clang build/fuzz build/faults build/sanitize-faults
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_MAINS:%.c=$(BUILD)/%.d) \
 	$(UNIT_HELPERS:%.c=$(BUILD)/%.d) $(INTRUDER:%.c=$(BUILD)/%.d) $(FUZZERS:%.c=$(BUILD)/%.d) \

@@ -215,12 +215,14 @@ struct guess {
     char *word;
 };
 
-/* Keeps the nearest word; one wrong letter in three is still a typing mistake. */
+/* Keeps the nearest word; one wrong letter in three is still a typing mistake, and so is a last part left away. */
 static void guess_word(struct guess *guess, const char *name, const char *candidate, size_t n, const char *word,
                        size_t n_word) {
     char *copy = conf_copy(candidate, n);
-    size_t distance = word_distance(name, copy);
-    if (distance < guess->distance && distance <= (strlen(name) < 6 ? 1 : strlen(name) / 3) && distance < n) {
+    size_t written = strlen(name);
+    bool begun = n > written && copy[written] == '_' && strncmp(name, copy, written) == 0;
+    size_t distance = begun ? 1 : word_distance(name, copy);
+    if (distance < guess->distance && distance <= (written < 6 ? 1 : written / 3) && distance < n) {
         free(guess->word);
         guess->word = conf_copy(word, n_word);
         guess->distance = distance;
@@ -239,7 +241,8 @@ static void unknown_key(struct reader *reader, const struct level *level, const 
         guess_word(&guess, name, path + skip, n, path + skip, n);
     }
     /* The right word in the wrong group? */
-    for (size_t i = 0; i < conf_keys_n && guess.distance > 0; i++)
+    bool here = guess.word;
+    for (size_t i = 0; i < conf_keys_n && !here; i++)
         if (strcmp(conf_key_name(&conf_keys[i]), name) == 0)
             guess_word(&guess, name, name, strlen(name), conf_keys[i].path, strlen(conf_keys[i].path));
     conf_mistake(&reader->mistakes, place_of(reader, setting), "unknown key \"%s%s\"%s%s%s", level->prefix, name,

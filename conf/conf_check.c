@@ -5,6 +5,7 @@
 #include "conf/conf_reader.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -263,6 +264,8 @@ static void check_hooks(const struct check *check) {
     check_file(check, &conf->hooks.policy_secret_file, "hooks.policy_secret_file", true);
     if (*conf->hooks.group && !conf->hooks.users.n && is_sound(check, &conf->hooks.users.items))
         MISTAKE(check, &conf->hooks.group, "hooks.group: there is no hooks.users; name who may report, too");
+    if (*conf->hooks.group && !getgrnam(conf->hooks.group))
+        MISTAKE(check, &conf->hooks.group, "hooks.group: this host has no group \"%s\"", conf->hooks.group);
 }
 
 /* RFC 6376 3.1: a selector is the beginning of a name of the DNS. */

@@ -20,7 +20,7 @@ static const char *expected(const struct conf_grammar *grammar) {
     case EXPECT_ASSIGN:
         return "= after the key";
     case EXPECT_VALUE:
-        return "a value";
+        return "a value (a text in quotes, a number, true or false)";
     case AFTER_VALUE:
         return "; or a key";
     case FIRST_ITEM:

@@ -94,7 +94,8 @@ static char inside(const struct lexer *lexer, size_t outwards) {
 static void token(struct lexer *lexer, struct cursor *c, enum conf_token token, char outside) {
     const char *expected = conf_grammar_take(&lexer->grammar, token, inside(lexer, 0), outside);
     if (!expected) return;
-    conf_mistake(lexer->scan->mistakes, c->place, "syntax error: expected %s here", expected);
+    conf_mistake(lexer->scan->mistakes, c->place, "syntax error: expected %s here%s", expected,
+                 octet_at(c, 0) == '.' ? "; what manuals call group.key is written group = { key = value; };" : "");
     lexer->stop = true;
     give_up(lexer, c);
 }

@@ -93,6 +93,7 @@ static size_t parse_choice(const struct conf_key *key, const char *text, void *o
             return 1;
         }
         size_t distance = key->choices[i][0] ? word_distance(text, key->choices[i]) : SIZE_MAX;
+        if (strcasecmp(text, key->choices[i]) == 0) distance = 0;
         if (distance < best) best = distance, nearest = i;
     }
     char storage[CONF_WHY_MAX - 100];

@@ -72,7 +72,6 @@ limits = { connections_per_address = 400; connections_per_network = 400; message
 END
     mv "$conf.new" "$conf"
 fi
-"$gatepost" -c "$conf" check --quiet
 
 # A password is drawn once and kept for the owner alone, so that a second start can print it again.
 touch "$secrets"
@@ -90,6 +89,7 @@ make_user() {
 make_user alice@example.test
 make_user bob@example.test
 alice=$(password_of alice@example.test)
+"$gatepost" -c "$conf" check --quiet
 
 cat >"$state/announcement" <<END
 

@@ -42,7 +42,8 @@ enum role_descriptor {
     DESCRIPTOR_HOSTS,       /* resolver: hosts */
     DESCRIPTOR_CERTIFICATE, /* keys, as a judge: PEM certificate, by index of the setup's list */
     DESCRIPTOR_SUBMIT,      /* listener: the listening local socket, where there is one; index 0 */
-    DESCRIPTOR_LOGIN        /* auth: the listening socket for reports of logins, where there is one; index 0 */
+    DESCRIPTOR_LOGIN,       /* auth: the listening socket for reports of logins, where there is one; index 0 */
+    DESCRIPTOR_FAULTS       /* listener: struct fault_shared, in builds with FAULTS=1 alone; index 0 */
 };
 
 /* Hardening that could not be had; CHILD_READY tells the master. */

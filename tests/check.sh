@@ -32,7 +32,7 @@ trap 'rm -rf "$here"' EXIT
 trap 'exit 130' HUP INT TERM
 cc=${CC:-cc}
 clang=${CLANG:-clang}
-all_parts='dialog session relay outside clients pop3 mechanisms timing explain life sendmail restore dsn smarthost lmtp intruder fault'
+all_parts='dialog faults session relay outside clients pop3 mechanisms timing explain life sendmail restore dsn smarthost lmtp intruder fault'
 
 # ---- reports
 

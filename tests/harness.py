@@ -293,10 +293,10 @@ class Server:
     running = []
     password = "correct horse battery"
 
-    def __init__(self, name, config=None, users=("alice", "bob"), start=True, environment=None, pop3=False):
+    def __init__(self, name, config=None, users=("alice", "bob"), start=True, environment=None, pop3=False, options=()):
         make_users()
         self.name, self.process, self.notify = name, None, None
-        self.environment = own_environment(environment)
+        self.environment, self.options = own_environment(environment), tuple(options)  # of serve
         base = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None
         self.directory = tempfile.mkdtemp(prefix="gatepost-", dir=base)
         os.chmod(self.directory, 0o755)
@@ -367,7 +367,7 @@ class Server:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(path)
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([GATEPOST, "--config", self.config_path, "serve"], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([GATEPOST, "--config", self.config_path, "serve", *self.options], stdin=subprocess.DEVNULL,
                                         stdout=log, stderr=log, env=dict(self.environment, NOTIFY_SOCKET=path))
         log.close()
         if wait:

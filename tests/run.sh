@@ -93,6 +93,7 @@ quota python3 tests/client/quota.py
 lmtp python3 tests/client/lmtp.py
 hooks python3 tests/client/hooks.py
 mechanisms python3 tests/client/mechanisms.py
+faults python3 tests/client/faults.py
 grants python3 tests/client/grants.py
 autoconfig python3 tests/client/autoconfig.py
 check-dns python3 tests/client/check_dns.py

@@ -2,6 +2,7 @@
  * Runs in: session. Trusts: nothing in the octets. Never: loses step, keeps a message whole. */
 #include "server/inbound/body.h"
 
+#include "server/lab/fault_smtp.h"
 #include "store/clock.h"
 
 enum {
@@ -46,6 +47,7 @@ enum client_status body_take(struct smtp *smtp, bool chunk, uint64_t data_ms, ui
             taken = drop(left);
         else if (!pass(smtp, left, &taken))
             return CLIENT_ALONE;
+        if (!(chunk && smtp->chunk_dropped) && fault_smtp_octets(smtp, taken) != FAULT_GO_ON) return CLIENT_GONE;
         if (chunk)
             left -= taken;
         else if (smtp->data.state == DATA_END)

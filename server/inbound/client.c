@@ -128,6 +128,94 @@ static void make_room(void) {
     client.to = n;
 }
 
+#ifdef GATEPOST_FAULTS
+enum { STEP_MS = 100 };
+
+static CHILD_STATE struct {
+    uint64_t octets_per_second; /* 0: as fast as they come */
+    bool cutting, drop;
+    uint64_t left; /* while cutting */
+} faulty;
+
+enum client_status client_pause(uint64_t ms) {
+    enum client_status status = wait_for(0, clock_ms() + ms, true);
+    if (status == CLIENT_FINE) return CLIENT_GONE; /* nothing was waited for: it has hung up */
+    return status == CLIENT_LATE ? CLIENT_FINE : status;
+}
+
+void client_slow(uint64_t octets_per_second) {
+    faulty.octets_per_second = octets_per_second;
+}
+
+void client_cut(uint64_t octets) {
+    faulty.cutting = true;
+    faulty.left = octets;
+}
+
+bool client_cutting(void) {
+    return faulty.cutting;
+}
+
+void client_uncut(void) {
+    faulty.cutting = false;
+}
+
+void client_drop(void) {
+    struct linger at_once = {.l_onoff = 1};
+    faulty.drop = setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0;
+}
+
+static bool drops(void) {
+    return faulty.drop;
+}
+
+/* How many of n octets go in one step. */
+static size_t portion(size_t n) {
+    uint64_t step = faulty.octets_per_second / (1000 / STEP_MS);
+    if (faulty.octets_per_second && n > step) n = step ? (size_t)step : 1;
+    return n;
+}
+
+static struct span portion_out(struct span octets) {
+    size_t n = portion(octets.n);
+    return span_part(octets, 0, faulty.cutting && n > faulty.left ? (size_t)faulty.left : n);
+}
+
+static enum client_status gone_out(size_t n) {
+    if (faulty.cutting) faulty.left -= n;
+    return faulty.octets_per_second ? client_pause(n * 1000 / faulty.octets_per_second) : CLIENT_FINE;
+}
+
+static enum client_status come_in(size_t n) {
+    return faulty.octets_per_second ? client_pause(n * 1000 / faulty.octets_per_second) : CLIENT_FINE;
+}
+
+static bool is_cut(void) {
+    return faulty.cutting && faulty.left == 0;
+}
+#else
+static inline bool drops(void) {
+    return false;
+}
+static inline size_t portion(size_t n) {
+    return n;
+}
+static inline struct span portion_out(struct span octets) {
+    return octets;
+}
+static inline enum client_status gone_out(size_t n) {
+    (void)n;
+    return CLIENT_FINE;
+}
+static inline enum client_status come_in(size_t n) {
+    (void)n;
+    return CLIENT_FINE;
+}
+static inline bool is_cut(void) {
+    return false;
+}
+#endif
+
 /* Waits first where nothing can be there yet: a plain client reads what was said before it answers. Under TLS
  * OpenSSL may hold octets. */
 enum client_status client_fill(uint64_t deadline_ms, bool stoppable) {
@@ -140,8 +228,9 @@ enum client_status client_fill(uint64_t deadline_ms, bool stoppable) {
         size_t n = 0;
         enum client_status status = wait ? wait_for(events, deadline_ms, stoppable) : CLIENT_FINE;
         if (status != CLIENT_FINE) return status;
-        status = read_now(received + client.to, sizeof received - client.to, &n, &events);
+        status = read_now(received + client.to, portion(sizeof received - client.to), &n, &events);
         client.to += status == CLIENT_FINE ? n : 0;
+        if (status == CLIENT_FINE) status = come_in(n);
         if (status != CLIENT_LATE) return status;
     }
 }
@@ -163,8 +252,9 @@ enum client_status client_send(struct span octets, uint64_t deadline_ms) {
     short events;
     while (octets.n) {
         size_t n = 0;
-        enum client_status status = write_now(octets, &n, &events);
-        if (status == CLIENT_FINE) octets = span_from(octets, n);
+        if (is_cut()) return CLIENT_GONE;
+        enum client_status status = write_now(portion_out(octets), &n, &events);
+        if (status == CLIENT_FINE) octets = span_from(octets, n), status = gone_out(n);
         if (status == CLIENT_LATE) status = wait_for(events, deadline_ms, false);
         if (status != CLIENT_FINE) return status;
     }
@@ -186,8 +276,8 @@ enum client_status client_start_tls(int keys_fd, uint64_t deadline_ms) {
 
 /* What the client sent after our last word would turn the close into a reset that eats that word: take some of it. */
 void client_close(void) {
-    if (client.tls) tls_close();
-    for (int i = 0; i < 16 && read(client.fd, received, sizeof received) > 0; i++) continue;
+    if (client.tls && !drops()) tls_close();
+    for (int i = 0; i < 16 && !drops() && read(client.fd, received, sizeof received) > 0; i++) continue;
     close(client.fd);
     client.fd = -1;
 }

@@ -48,4 +48,17 @@ enum client_status client_start_tls(int keys_fd, uint64_t deadline_ms) MUST_USE;
 bool client_under_tls(void);
 void client_close(void);
 
+#ifdef GATEPOST_FAULTS /* for server/lab/fault_play.c */
+/* Waits, whatever the client does. FINE: so long, and both sides are there. */
+enum client_status client_pause(uint64_t ms) MUST_USE;
+/* From now on so many octets a second leave, and as many are taken. */
+void client_slow(uint64_t octets_per_second);
+/* Of what is sent from now on so many octets leave; what would be more is the connection's end. */
+void client_cut(uint64_t octets);
+bool client_cutting(void);
+void client_uncut(void);
+/* client_close resets the connection, at once and without a word. */
+void client_drop(void);
+#endif
+
 #endif

@@ -5,6 +5,7 @@
 #include "server/inbound/ask.h"
 #include "server/inbound/client.h"
 #include "server/inbound/tls.h"
+#include "server/lab/fault.h"
 #include "store/log.h"
 
 #include <unistd.h>
@@ -23,6 +24,10 @@ const char *handshake_keys(int *fd_out) {
 }
 
 enum handshake_end handshake(int keys_fd, uint64_t deadline_ms) {
+    if (fault_tls() != FAULT_GO_ON) {
+        close(keys_fd);
+        return HANDSHAKE_FAILED;
+    }
     enum client_status status = client_start_tls(keys_fd, deadline_ms);
     close(keys_fd);
     if (status == CLIENT_FINE) {

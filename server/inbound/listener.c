@@ -9,6 +9,7 @@
 #include "server/inbound/stack.h"
 #include "server/inbound/tls.h"
 #include "server/inbound/tls_arena.h"
+#include "server/lab/fault.h"
 #include "store/clock.h"
 #include "store/frame.h"
 #include "store/log.h"
@@ -65,7 +66,7 @@ int listener_prepare(struct role_start *start, const struct session_protocol *pr
         log_fault("preparing the listener", errno);
         return -1;
     }
-    if (tls_prepare(&setup) != 0) return -1;
+    if (fault_prepare(start) != 0 || tls_prepare(&setup) != 0) return -1;
     tls_arena_seal();
     settle_relocations();
     settle_data(stack_memory());

@@ -10,6 +10,7 @@
 #include "server/inbound/pop3.h"
 #include "server/inbound/proxy_read.h"
 #include "server/inbound/tls.h"
+#include "server/lab/fault_pop3.h"
 #include "store/clock.h"
 #include "store/log.h"
 
@@ -125,6 +126,12 @@ static enum client_status send_out(void) {
     return status;
 }
 
+static enum pop3_next handle_good(struct span line) {
+    enum fault_course course = fault_pop3_line(&session.pop3, line, &out);
+    if (course == FAULT_GO_ON) return pop3_line(&session.pop3, line, &out);
+    return course == FAULT_ANSWERED ? POP3_MORE : POP3_LEAVE;
+}
+
 /* Handles one line if one is there; false when more octets are needed. */
 static bool handle_line(enum pop3_next *next_out) {
     struct span rest = client_rest(), line;
@@ -154,8 +161,7 @@ static bool handle_line(enum pop3_next *next_out) {
     }
     client_take(used);
     bool fits = used <= pop3_line_limit(&session.pop3, line);
-    *next_out =
-        fits ? pop3_line(&session.pop3, line, &out) : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
+    *next_out = fits ? handle_good(line) : pop3_bad_line(&session.pop3, POP3_REPLY_LINE_TOO_LONG, &out);
     if (!fits || session.pop3.secret) client_wipe(span_part(rest, 0, used));
     return true;
 }
@@ -174,6 +180,15 @@ static bool start_tls(enum session_exit *exit_out) {
     return true;
 }
 
+static enum pop3_next go_on(void) {
+    bool text = session.pop3.telling == POP3_TELLS_TEXT;
+    size_t before = out.n;
+    enum pop3_next next = pop3_go_on(&session.pop3, &out);
+    if (!text || next == POP3_LEAVE) return next;
+    enum fault_course course = fault_pop3_octets(&session.pop3, out.n - before, next == POP3_MORE, &out);
+    return course == FAULT_GO_ON ? next : POP3_LEAVE;
+}
+
 /* False: the session is over, *exit_out says how. */
 static bool act(enum pop3_next next, enum session_exit *exit_out) {
     if (next == POP3_STLS) return start_tls(exit_out);
@@ -183,7 +198,7 @@ static bool act(enum pop3_next next, enum session_exit *exit_out) {
             *exit_out = end_by(status);
             return false;
         }
-        next = pop3_go_on(&session.pop3, &out);
+        next = go_on();
     }
     if (next != POP3_LEAVE) return true;
     /* Who goes on sending may have the connection reset at its end, and what was held back with it. */
@@ -231,9 +246,12 @@ static enum session_exit begin(const struct session_place *place) {
     if (place->by_proxy && !proxy_read(&session.client, &session.local)) return without_proxy(place);
     if (refused(place->by_proxy, &result)) return result;
     pop3_start(&session.pop3, place->setup, tls_available(), session.implicit_tls, may_log_in_clear());
+    enum fault_course course = fault_connect(session.role, &session.client, &out);
+    if (course == FAULT_LEAVE) return leave(FAULT_WHY, SESSION_EXIT_FINE);
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
-    pop3_reply_put_banner(&out, place->setup->hostname);
+    if (course == FAULT_GO_ON) pop3_reply_put_banner(&out, place->setup->hostname);
     enum client_status status = send_out();
+    if (course == FAULT_PARTING) return leave(FAULT_WHY, SESSION_EXIT_FINE);
     return status == CLIENT_FINE ? serve() : end_by(status);
 }
 

@@ -11,6 +11,7 @@
 #include "server/inbound/proxy_read.h"
 #include "server/inbound/smtp.h"
 #include "server/inbound/tls.h"
+#include "server/lab/fault_smtp.h"
 #include "store/clock.h"
 #include "store/log.h"
 
@@ -142,6 +143,15 @@ static enum reply long_reply(struct span start) {
     return auth ? REPLY_AUTH_LINE_TOO_LONG : REPLY_LINE_TOO_LONG;
 }
 
+static enum smtp_next after_fault(enum fault_course course) {
+    return course == FAULT_ANSWERED ? SMTP_MORE : SMTP_LEAVE;
+}
+
+static enum smtp_next handle_good(struct span line) {
+    enum fault_course course = fault_smtp_line(&session.smtp, line, &out);
+    return course == FAULT_GO_ON ? smtp_line(&session.smtp, line, &out) : after_fault(course);
+}
+
 /* Handles one line if one is there; false when more octets are needed. */
 static bool handle_line(enum smtp_next *next_out) {
     struct span rest = client_rest(), line;
@@ -175,7 +185,7 @@ static bool handle_line(enum smtp_next *next_out) {
     }
     client_take(used);
     bool fits = used <= smtp_line_limit(&session.smtp, line);
-    *next_out = fits ? smtp_line(&session.smtp, line, &out) : smtp_bad_line(&session.smtp, long_reply(line), &out);
+    *next_out = fits ? handle_good(line) : smtp_bad_line(&session.smtp, long_reply(line), &out);
     if (!fits || session.smtp.secret) client_wipe(span_part(rest, 0, used));
     return true;
 }
@@ -194,6 +204,13 @@ static bool start_tls(enum session_exit *exit_out) {
     return true;
 }
 
+static enum smtp_next end_body(bool chunk) {
+    bool last = !chunk || (session.smtp.chunk_last && !session.smtp.chunk_dropped);
+    enum fault_course course = last ? fault_smtp_end(&session.smtp, &out) : FAULT_GO_ON;
+    if (course != FAULT_GO_ON) return after_fault(course);
+    return chunk ? smtp_chunk_end(&session.smtp, &out) : smtp_body_end(&session.smtp, &out);
+}
+
 static bool take_body(bool chunk, enum smtp_next *next_out, enum session_exit *exit_out) {
     /* A client may wait for what was said so far before it sends the chunk. */
     bool all_there = chunk && client_rest().n >= session.smtp.chunk_bytes;
@@ -208,7 +225,7 @@ static bool take_body(bool chunk, enum smtp_next *next_out, enum session_exit *e
         *exit_out = end_by(status);
         return false;
     }
-    *next_out = chunk ? smtp_chunk_end(&session.smtp, &out) : smtp_body_end(&session.smtp, &out);
+    *next_out = end_body(chunk);
     return true;
 }
 
@@ -269,10 +286,15 @@ static enum session_exit begin(const struct session_place *place) {
     session.by_proxy = place->by_proxy;
     if (session.by_proxy && !proxy_read(&session.client, &session.local)) return without_proxy(place);
     if (refused(&result)) return result;
+    enum fault_course course = fault_connect(socket->role, &session.client, &out);
+    if (course == FAULT_LEAVE) return leave(FAULT_WHY, SESSION_EXIT_FINE);
     if (session.implicit_tls && !begin_with_tls(&result)) return result;
-    buf_clear(&out);
-    reply_put_banner(&out, place->setup->hostname);
+    if (course == FAULT_GO_ON) {
+        buf_clear(&out);
+        reply_put_banner(&out, place->setup->hostname);
+    }
     enum client_status status = send_out();
+    if (course == FAULT_PARTING) return leave(FAULT_WHY, SESSION_EXIT_FINE);
     return status == CLIENT_FINE ? serve() : end_by(status);
 }
 

@@ -143,6 +143,11 @@ static void tell_sockets(struct child *child) {
             tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SOCKET, index++, family->sockets->fds[i]);
 }
 
+/* What all sessions share that play faults; in other builds there is none. */
+static void tell_faults(struct child *child) {
+    if (child->family->faults >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_FAULTS, 0, child->family->faults);
+}
+
 /* What a role keeps for its life, and would lose if it came a second time: a new one closes the one before. */
 static void tell_lasting_descriptors(struct child *child) {
     const struct family *family = child->family;
@@ -158,10 +163,12 @@ static void tell_lasting_descriptors(struct child *child) {
     switch (child->role) {
     case ROLE_LISTENER:
         tell_sockets(child);
+        tell_faults(child);
         if (family->submit >= 0) tell_link(child, MASTER_DESCRIPTOR, DESCRIPTOR_SUBMIT, 0, family->submit);
         break;
     case ROLE_POP3:
         tell_sockets(child);
+        tell_faults(child);
         break;
     case ROLE_AUTH:
         if (family->auth_control >= 0)

@@ -42,6 +42,7 @@ struct family {
     int submit;                      /* where system users connect, or -1 */
     int login;                       /* where logins at other servers are reported, or -1 */
     struct sockets policy;           /* where Dovecot reports failed ones */
+    int faults;                      /* struct fault_shared (server/lab/fault.h), or -1 */
     struct loop *loop;               /* NULL: control channels are not watched */
     void (*heard)(struct child *child, const struct frame *frame);
     uint8_t next_listener;

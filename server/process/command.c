@@ -14,6 +14,9 @@ static const struct command_option serve_options[] = {
     {"background", NULL, "return when the server is ready", false},
     {"pid-file", "FILE", "write the master's process id there", false},
     {"announce", "FILE", "print this file when ready", false},
+#ifdef GATEPOST_FAULTS
+    {"faults", "FILE", "go wrong as this script says; see gatepost-faults(5)", false},
+#endif
     {NULL, NULL, NULL, false},
 };
 

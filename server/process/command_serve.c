@@ -19,6 +19,9 @@ int command_run_serve(const struct command_line *line) {
         .background = command_value(line, "background"),
         .pid_file = command_value(line, "pid-file"),
         .announce_file = command_value(line, "announce"),
+#ifdef GATEPOST_FAULTS
+        .faults = {command_value(line, "faults")},
+#endif
     };
     struct conf *conf = conf_read(line->config, stderr);
     if (!conf) return CONTROL_FAILED;

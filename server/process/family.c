@@ -61,7 +61,7 @@ static int open_hooks(struct family *family, const struct conf *conf) {
 int family_open(struct family *family, const struct conf *conf, const struct sockets *sockets, struct loop *loop,
                 void (*heard)(struct child *, const struct frame *)) {
     family->conf = conf, family->sockets = sockets, family->loop = loop, family->heard = heard;
-    family->auth_control = family->queue_control = family->submit = family->login = -1;
+    family->auth_control = family->queue_control = family->submit = family->login = family->faults = -1;
     if (getrandom(&family->facts.verifier_keys, sizeof(struct verifier_keys), 0) != sizeof(struct verifier_keys))
         return -1;
     if (open_log(family) != 0) {
@@ -84,6 +84,7 @@ void family_close(struct family *family) {
     if (family->queue_control >= 0) close(family->queue_control);
     if (family->submit >= 0) close(family->submit);
     if (family->login >= 0) close(family->login);
+    if (family->faults >= 0) close(family->faults);
     sockets_close(&family->policy);
     material_close(&family->good);
     material_close(&family->fresh);

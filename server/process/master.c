@@ -90,9 +90,9 @@ static struct conf *read_again(struct sockets *sockets_out, struct material *mat
     struct conf *conf = conf_read(master.path, errors);
     if (!conf) return NULL;
     if (fit_to_kernel(conf)) say_no_ipv6();
-    if (!family_same_place(master.conf, conf, errors) || (as_root && family_check_users(conf, errors) != 0) ||
-        directories_make(conf, as_root, errors) != 0 || fit_files(conf, errors) != 0 ||
-        material_read(material_out, conf, ++master.family.generation, errors) != 0)
+    if (!faults_allowed(conf, master.options.faults, errors) || !family_same_place(master.conf, conf, errors) ||
+        (as_root && family_check_users(conf, errors) != 0) || directories_make(conf, as_root, errors) != 0 ||
+        fit_files(conf, errors) != 0 || material_read(material_out, conf, ++master.family.generation, errors) != 0)
         goto bad;
     if (sockets_open(sockets_out, conf, &master.sockets, errors) == 0) return conf;
     material_close(material_out);
@@ -133,7 +133,8 @@ static void reload(void) {
     if (!errors) return;
     notify_send("RELOADING=1");
     struct conf *conf = read_again(&sockets, &material, errors);
-    bool good = conf && judge_again(conf, &material, errors);
+    bool good = conf && judge_again(conf, &material, errors) &&
+                faults_open(&master.family, master.options.faults, errors) == 0;
     fclose(errors);
     if (conf) {
         sockets_close(&master.sockets);
@@ -266,6 +267,7 @@ static int prepare(void) {
         fprintf(stderr, "gatepost: the programs of its processes (gatepost-session and others) are not installed\n");
         return -1;
     }
+    if (!faults_allowed(master.conf, master.options.faults, stderr)) return -1;
     if (as_root && family_check_users(master.conf, stderr) != 0) return -1;
     if (directories_make(master.conf, as_root, stderr) != 0) return -1;
     /* Kept open until the end, for nobody else. */
@@ -274,6 +276,7 @@ static int prepare(void) {
     if (judge_material(master.conf, master.path, &master.family.fresh, stderr, stderr) != 0) return -1;
     if (sockets_open(&master.sockets, master.conf, NULL, stderr) != 0) return -1;
     if (family_open(&master.family, master.conf, &master.sockets, &master.loop, master_hear) != 0) return -1;
+    if (faults_open(&master.family, master.options.faults, stderr) != 0) return -1;
     if (fit_files(master.conf, stderr) != 0) return -1; /* its log line needs the family's socket */
     if (family_serve_status(&master.family, &master.status) != 0) return -1;
     if (!system_users_watch(&master.loop, &master.passwd, SYSTEM_USERS_FILE, system_users_changed))

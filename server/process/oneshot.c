@@ -37,7 +37,7 @@ bool oneshot_run(const struct conf *conf, const struct oneshot *question) {
     if (!family) abort();
     family->conf = conf;
     if (question->material) family->fresh = *question->material;
-    family->auth_control = family->queue_control = family->submit = family->login = -1;
+    family->auth_control = family->queue_control = family->submit = family->login = family->faults = -1;
     family->facts.judge = question->material != NULL;
     family->facts.zone = question->zone;
     /* Before installation there are no users; its other walls stand all the same. */

@@ -28,6 +28,24 @@ Test(conf_warn, trusted_networks) {
          "", WITHOUT_DOMAIN},
         {"trusted_networks = [ \"192.0.2.7\" ];\nlisten = ( { role = \"submissions\"; address = \"*:465\"; } );", "",
          WITHOUT_LISTEN},
+        {"grant = {\n enabled = true; };\nhooks = { users = [ \"root\" ]; };", "", 0},
+        {"grant = {\n enabled = true; };",
+         "t.conf:2: warning: grant.enabled: nothing tells of logins to the mail; listen as pop3s or pop3, or name in "
+         "hooks.users who reports those at another server\n",
+         0},
+        {"grant = {\n enabled = true; };\nlisten = ( { role = \"pop3s\"; address = \"*:995\"; } );", "",
+         WITHOUT_LISTEN},
+        {"hooks = {\n users = [ \"root\" ]; };",
+         "t.conf:2: warning: hooks.users: no reported login lets anybody send as long as grant.enabled is false\n",
+         0},
+        {"grant = { enabled = true; };\nhooks = { users = [ \"root\",\n \"dovecoot\" ]; };",
+         "t.conf:3: warning: hooks.users: this host has no user \"dovecoot\"\n", 0},
+        {"delivery = { local = \"lmtp:unix:/run/lmtp\"; };\nlisten = (\n { role = \"pop3s\"; address = \"*:995\"; } "
+         ");\n"
+         "local_domains = ( \"a.example\", { name = \"b.example\"; delivery = \"maildir\"; } );",
+         "t.conf:3: warning: listen: by POP3 users of a.example find no mail here, as another server takes it "
+         "(delivery)\n",
+         WITHOUT_LISTEN | WITHOUT_DOMAIN},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct conf *conf = fixture_read_good(rows[i].text, rows[i].without);
