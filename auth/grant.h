@@ -9,9 +9,14 @@
 #include "auth/grant_address.h"
 #include "auth/relay.h"
 
-/* A user has no more grants than GRANTS_PER_USER at a time: a new one ends the one that is the soonest over. Nor is it
- * remembered from more than GRANT_LOGINS_PER_USER addresses, a larger number, that he logged in. */
-enum { GRANT_HELD_MAX_MS = 12 * 3600 * 1000, GRANT_CANDIDATES = 16, GRANTS_PER_USER = 64, GRANT_LOGINS_PER_USER = 256 };
+/* A user has no more grants than GRANTS_PER_USER at a time: a new one ends the one that is the soonest over. Nor is
+ * it remembered from more than GRANT_LOGINS_PER_USER addresses, a larger number, that he logged in. */
+enum {
+    GRANT_HELD_MAX_MS = 12 * 3600 * 1000,
+    GRANT_CANDIDATES = 16,
+    GRANTS_PER_USER = 64,
+    GRANT_LOGINS_PER_USER = 256
+};
 
 /* How a login came to be known: our own POP3 server, a report of another server's, the owner's word. */
 enum grant_source { GRANT_SOURCE_NONE = 0, GRANT_SOURCE_POP3, GRANT_SOURCE_HOOK, GRANT_SOURCE_OWNER };

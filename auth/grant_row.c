@@ -121,8 +121,8 @@ int grant_row_end(struct database *db, int64_t user_id, const struct network *ne
 
 int grant_row_crowd(struct database *db, int64_t user_id, uint32_t most) {
     struct statement *statement = database_statement(
-        db, "UPDATE grants SET ended = 'the user has newer ones at other addresses' WHERE id IN (SELECT id FROM grants"
-            " WHERE user_id = ?1 AND ended = '' ORDER BY until DESC, id DESC LIMIT -1 OFFSET ?2)");
+        db, "UPDATE grants SET ended = 'the user has newer ones at other addresses' WHERE id IN (SELECT id FROM"
+            " grants WHERE user_id = ?1 AND ended = '' ORDER BY until DESC, id DESC LIMIT -1 OFFSET ?2)");
     statement_put_number(statement, 1, user_id);
     statement_put_number(statement, 2, most);
     return statement_run_lazily(statement);

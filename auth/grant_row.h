@@ -37,10 +37,10 @@ struct statement *grant_row_of_id(struct database *db, int64_t id, const struct 
 struct statement *grant_row_all(struct database *db, const struct grant_time *now) MUST_USE;
 int grant_row_step(struct statement *statement, const struct grant_time *now, struct grant *out) MUST_USE;
 
-/* Marks those of the user's that are the soonest over as ended, until there are `most`; how many those were, or -1. */
+/* Marks those of the user's that are the soonest over as ended, until there are `most`; their number, or -1. */
 int grant_row_crowd(struct database *db, int64_t user_id, uint32_t most) MUST_USE;
 
-/* The first one that is marked with an id behind `after`: 1, with why, valid until the next statement here; 0: none is;
+/* The first one that is marked with an id behind `after`: 1, with why, valid until the next statement here; 0: none;
  * -1: failed. */
 int grant_row_ended(struct database *db, int64_t after, struct grant *out, uint8_t why_out[64],
                     size_t *why_n_out) MUST_USE;

@@ -107,7 +107,6 @@ mailbox python3 tests/client/mailbox.py
 restore python3 tests/client/restore.py
 queue python3 tests/client/queue_commands.py
 relay python3 tests/client/relay.py
-intruder-net python3 tests/intruder/pop3_net.py
 intruder-pop3 python3 tests/intruder/pop3.py
 intruder python3 tests/intruder/run.py
 END
